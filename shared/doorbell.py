@@ -1,0 +1,71 @@
+"""The doorbell: a Celery message that says "this lane has work", and nothing else.
+
+What the work is stands in the ledger, so a message may be lost, doubled, late or out of order.
+Tasks are sent by name: the API needs nothing of the worker's code.
+"""
+
+from typing import Final
+
+from celery import Celery
+from kombu.exceptions import OperationalError
+
+from shared.errors import TransientError
+from shared.models.change import Lane
+
+RECONCILE_TASK: Final = "vitrine.reconcile"
+
+# A ring that can't be sent within these seconds is given up: the sweeper rings instead.
+_SEND_TIMEOUT_SECONDS: Final = 2.0
+
+
+class DoorbellFailed(TransientError):
+    """The broker did not take the message. Nothing is lost: the sweeper will ring."""
+
+    code = "doorbell_failed"
+
+
+def celery_app(broker_url: str) -> Celery:
+    """The Celery application, as both sides configure it."""
+    app = Celery("vitrine", broker=broker_url)
+    app.conf.update(
+        task_ignore_result=True,
+        task_serializer="json",
+        accept_content=["json"],
+        task_default_queue=Lane.BULK.value,
+        task_create_missing_queues=True,
+        # A thread takes one message at a time; the ledger is where work waits.
+        worker_prefetch_multiplier=1,
+        broker_connection_retry_on_startup=True,
+        broker_transport_options={
+            "socket_timeout": 5.0,
+            "socket_connect_timeout": _SEND_TIMEOUT_SECONDS,
+            "global_keyprefix": "vitrine:queue:",
+        },
+        worker_hijack_root_logger=False,
+        worker_enable_remote_control=False,
+    )
+    return app
+
+
+class Doorbell:
+    """Rings for a lane, and tells how many rings are not answered yet."""
+
+    def __init__(self, app: Celery) -> None:
+        self._app = app
+
+    def ring(self, lane: Lane) -> None:
+        """Sends one doorbell. Raises `DoorbellFailed`."""
+        try:
+            self._app.send_task(RECONCILE_TASK, queue=lane.value, ignore_result=True, retry=False)
+        except (OperationalError, OSError) as err:
+            raise DoorbellFailed(f"no doorbell for lane {lane}: {err}") from err
+
+    def waiting(self, lane: Lane) -> int:
+        """Messages in the lane's queue. Raises `DoorbellFailed`."""
+        try:
+            with self._app.connection_for_read() as connection:
+                connection.transport_options = self._app.conf.broker_transport_options
+                with connection.channel() as channel:
+                    return int(channel.queue_declare(lane.value, passive=False).message_count)
+        except (OperationalError, OSError) as err:
+            raise DoorbellFailed(f"can't look into lane {lane}: {err}") from err

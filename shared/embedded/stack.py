@@ -1,0 +1,251 @@
+"""The whole service on one machine: the Procfile's processes, supervised. `make run` is this.
+
+An embedded server is started for every one of REDIS_URL, REDIS_CACHE_URL and QDRANT_URL that is
+not set, on a free port of loopback. A process that dies is started again; one that stops because
+of its settings ends the stack.
+"""
+
+import configparser
+import contextlib
+import http.client
+import os
+import secrets
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import xmlrpc.client
+from pathlib import Path
+from types import FrameType
+from typing import Any, Final
+
+from supervisor.xmlrpc import SupervisorTransport
+
+from shared.embedded import reaper
+from shared.settings import Settings
+
+ROOT: Final = Path(__file__).resolve().parents[2]
+
+SETTINGS_FAULT: Final = 78
+"""Exit code (EX_CONFIG of sysexits.h) of a process that can't work with its settings."""
+
+# gunicorn's own codes for an application that doesn't load.
+_EXPECTED_EXITS: Final = f"3,4,{SETTINGS_FAULT}"
+
+_EMBEDDED: Final = {
+    "redis": ("redis_url", "redis://127.0.0.1:{port}/0"),
+    "redis-cache": ("redis_cache_url", "redis://127.0.0.1:{port}/0"),
+    "qdrant": ("qdrant_url", "http://127.0.0.1:{port}"),
+}
+_START_ORDER: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
+
+_STOP_SECONDS: Final = 30
+"""Grace for running tasks and requests; the longest is one batch of pictures."""
+
+
+class StackError(Exception):
+    """The stack can't start or go on; the message says which process and where to look."""
+
+
+class Stack:
+    """Starts, watches and stops the processes. Use it as a context manager."""
+
+    def __init__(
+        self,
+        settings: Settings,
+        *,
+        log_dir: Path | None = None,
+        scratch: Path | None = None,
+    ) -> None:
+        """`log_dir`: logs go to files there instead of stdout. `scratch`: removed in the end.
+
+        The settings that were given (by the environment, `.env` or the caller) reach all processes.
+        """
+        self.mark = secrets.token_hex(8)
+        self.settings = settings
+        self.data_dir = settings.data_dir.resolve()
+        self._scratch = scratch
+        self._log_dir = log_dir
+        given = settings.model_fields_set
+        self._embedded = [name for name, (field, _) in _EMBEDDED.items() if field not in given]
+        environ = {**os.environ, **settings.as_environ()}
+        self.environ = {
+            **environ,
+            reaper.MARK: self.mark,
+            "DATA_DIR": str(self.data_dir),
+            "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', os.defpath)}",
+            "PROMETHEUS_MULTIPROC_DIR": str(self.data_dir / "metrics"),
+        }
+        for name in self._embedded:
+            field, url = _EMBEDDED[name]
+            self.environ[field.upper()] = url.format(port=free_port())
+        self._supervisor: subprocess.Popen[bytes] | None = None
+
+    @property
+    def api_url(self) -> str:
+        """Where the API listens."""
+        return f"http://{self.settings.api_host}:{self.settings.api_port}"
+
+    def start(self) -> None:
+        """Starts the reaper and all processes; returns before they are ready."""
+        run_dir = self.data_dir / "run"
+        # Counters start at zero with the stack; files of an earlier one would be added to them.
+        shutil.rmtree(self.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
+        for folder in (run_dir, self.environ["PROMETHEUS_MULTIPROC_DIR"], self._log_dir):
+            if folder:
+                Path(folder).mkdir(parents=True, exist_ok=True)
+        # Under make, its end is ours: a killed make can't tell.
+        watched = [os.getpid(), *([os.getppid()] if "MAKELEVEL" in self.environ else [])]
+        reaper.start(self.mark, watched, self._scratch)
+        config = run_dir / "supervisord.conf"
+        with config.open("w") as file:
+            self._configuration(run_dir).write(file)
+        self._supervisor = subprocess.Popen(  # noqa: S603 - our own command line
+            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)],
+            env=self.environ,
+            cwd=ROOT,
+            # Ctrl-C reaches us alone; we stop the others in order.
+            start_new_session=True,
+            stderr=subprocess.DEVNULL if self._log_dir else None,
+        )
+
+    def wait_until_ready(self, seconds: float) -> None:
+        """Returns once the API answers that all its parts work. Raises `StackError`."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            self.check()
+            if self._is_ready():
+                return
+            time.sleep(0.2)
+        raise StackError(f"not ready within {seconds:.0f} s; {self._where_to_look()}")
+
+    def check(self) -> None:
+        """Raises `StackError` where a process has given up."""
+        if self._supervisor is None or self._supervisor.poll() is not None:
+            raise StackError("the supervisor has ended")
+        for process in self.processes():
+            if process["statename"] in ("EXITED", "FATAL"):
+                raise StackError(
+                    f"{process['name']} has stopped (exit code {process['exitstatus']}); "
+                    f"{self._where_to_look()}"
+                )
+
+    def processes(self) -> list[dict[str, Any]]:
+        """What the supervisor knows of each process: name, pid, statename, exitstatus…"""
+        # The socket appears a moment after the supervisor starts.
+        with contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Fault):
+            proxy = xmlrpc.client.ServerProxy(
+                "http://127.0.0.1",
+                transport=SupervisorTransport(serverurl=f"unix://{self._socket_path()}"),
+            )
+            return list(proxy.supervisor.getAllProcessInfo())  # type: ignore[arg-type]
+        return []
+
+    def stop(self) -> None:
+        """Stops all processes, gracefully first; returns when they are gone."""
+        if self._supervisor is None or self._supervisor.poll() is not None:
+            return
+        self._supervisor.terminate()
+        try:
+            self._supervisor.wait(_STOP_SECONDS + 5)
+        except subprocess.TimeoutExpired:
+            self._supervisor.kill()
+            self._supervisor.wait()
+
+    def __enter__(self) -> "Stack":
+        self.start()
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.stop()
+
+    def _configuration(self, run_dir: Path) -> configparser.RawConfigParser:
+        config = configparser.RawConfigParser()
+        config["supervisord"] = {
+            "logfile": "/dev/null",
+            "logfile_maxbytes": "0",
+            "pidfile": str(run_dir / "supervisord.pid"),
+            "loglevel": "critical",
+        }
+        config["unix_http_server"] = {"file": str(self._socket_path()), "chmod": "0700"}
+        config["rpcinterface:supervisor"] = {
+            "supervisor.rpcinterface_factory": ("supervisor.rpcinterface:make_main_rpcinterface")
+        }
+        for name, command in self._commands().items():
+            log = str(self._log_dir / f"{name}.log") if self._log_dir else "/dev/fd/1"
+            config[f"program:{name}"] = {
+                "command": command.replace("%", "%%"),
+                "priority": str(_START_ORDER.index(name)),
+                "autorestart": "unexpected",
+                "exitcodes": _EXPECTED_EXITS,
+                "startsecs": "0",
+                "stopwaitsecs": str(_STOP_SECONDS),
+                "killasgroup": "true",
+                "redirect_stderr": "true",
+                "stdout_logfile": log,
+                "stdout_logfile_maxbytes": "0",
+            }
+        return config
+
+    def _commands(self) -> dict[str, str]:
+        lines = (ROOT / "Procfile").read_text().splitlines()
+        commands = dict(line.split(": ", 1) for line in lines if line)
+        return {
+            name: command
+            for name, command in commands.items()
+            if name not in _EMBEDDED or name in self._embedded
+        }
+
+    def _socket_path(self) -> Path:
+        # Not in the data directory: a socket's path may have 107 bytes.
+        return Path("/tmp") / f"vitrine-{self.mark}.sock"  # noqa: S108 - the name can't be guessed
+
+    def _is_ready(self) -> bool:
+        connection = http.client.HTTPConnection(
+            self.settings.api_host, self.settings.api_port, timeout=5
+        )
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except (OSError, http.client.HTTPException):
+            return False
+        finally:
+            connection.close()
+
+    def _where_to_look(self) -> str:
+        where = f"in {self._log_dir}" if self._log_dir else "above"
+        return f"its log {where} says why"
+
+
+def free_port() -> int:
+    """A port of loopback that nobody listens on now."""
+    with socket.socket() as listener:
+        listener.bind(("127.0.0.1", 0))
+        port: int = listener.getsockname()[1]
+        return port
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> None:
+    """Runs the stack in the foreground until a signal or a process's settings end it."""
+    settings = Settings()  # stops here, by name, where one is wrong
+    signal.signal(signal.SIGTERM, _interrupt)
+    with contextlib.suppress(KeyboardInterrupt), Stack(settings) as it:
+        try:
+            it.wait_until_ready(900)  # the first start may have to fetch the model
+            print(f"Vitrine is ready: {it.api_url}/docs", flush=True)  # noqa: T201
+            while True:
+                time.sleep(1)
+                it.check()
+        except StackError as err:
+            it.stop()
+            sys.exit(f"vitrine: {err}")
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,121 @@
+"""Every failure that crosses a boundary of this project.
+
+Errors of outside libraries are translated where they arise, into one of two families:
+`TransientError` (the same call may succeed later, so retry) and `PermanentError` (it won't, so
+report it). `api/problems.py` maps them to HTTP, the worker maps them to an item's outcome.
+"""
+
+from enum import StrEnum
+
+
+class ItemCode(StrEnum):
+    """Why one item of a job failed; stable, part of the public contract."""
+
+    INVALID_URL = "invalid_url"
+    IMAGE_BLOCKED_ADDRESS = "image_blocked_address"
+    IMAGE_UNREACHABLE = "image_unreachable"
+    IMAGE_TIMEOUT = "image_timeout"
+    IMAGE_NOT_FOUND = "image_not_found"
+    IMAGE_HTTP_ERROR = "image_http_error"
+    IMAGE_TOO_LARGE = "image_too_large"
+    IMAGE_TOO_MANY_PIXELS = "image_too_many_pixels"
+    NOT_AN_IMAGE = "not_an_image"
+    IMAGE_CORRUPT = "image_corrupt"
+    IMAGE_UNSUPPORTED_FORMAT = "image_unsupported_format"
+    EMBEDDING_FAILED = "embedding_failed"
+    INTERNAL_ERROR = "internal_error"
+
+
+class VitrineError(Exception):
+    """Base of all; `code` is stable and machine-readable, `message` is for people."""
+
+    code = "internal_error"
+
+    def __init__(self, message: str) -> None:
+        super().__init__(message)
+        self.message = message
+
+
+class TransientError(VitrineError):
+    """May succeed when tried again; `retry_after` is the least wait in seconds, if known."""
+
+    def __init__(self, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message)
+        self.retry_after = retry_after
+
+
+class PermanentError(VitrineError):
+    """Fails the same way however often it is tried."""
+
+
+class QdrantUnavailable(TransientError):
+    """Qdrant is gone, frozen or overloaded. Whether a write took effect is unknown."""
+
+    code = "qdrant_unavailable"
+
+
+class LedgerUnavailable(TransientError):
+    """The ledger's Redis is gone or frozen. Whether a write took effect is unknown."""
+
+    code = "ledger_unavailable"
+
+
+class LedgerFull(TransientError):
+    """The ledger accepts nothing now: too little memory left, or too much waiting."""
+
+    code = "ledger_full"
+
+
+class EncoderBusy(TransientError):
+    """More queries wait for the encoder than it can answer within the deadline."""
+
+    code = "encoder_busy"
+
+
+class SearchTimeout(TransientError):
+    """A search that could not be answered within its deadline."""
+
+    code = "search_timeout"
+
+
+class QdrantRejected(PermanentError):
+    """Qdrant understood the request and refused it: a fault of ours or of its set-up."""
+
+    code = "qdrant_rejected"
+
+
+class ModelUnavailable(PermanentError):
+    """The configured model can't be loaded; the message names the settings to change."""
+
+    code = "model_unavailable"
+
+
+class IdempotencyConflict(PermanentError):
+    """The same Idempotency-Key came with another body."""
+
+    code = "idempotency_conflict"
+
+
+class InvalidCursor(PermanentError):
+    """A listing's cursor that this service never gave out."""
+
+    code = "invalid_cursor"
+
+
+class ItemTransient(TransientError):
+    """A fault of one item that may pass: a slow or failing picture server."""
+
+    def __init__(self, code: ItemCode, message: str, retry_after: float | None = None) -> None:
+        super().__init__(message, retry_after)
+        self.code = code
+
+
+class ItemPermanent(PermanentError):
+    """A fault of one item that stays until the shop sends another picture or URL."""
+
+    def __init__(self, code: ItemCode, message: str) -> None:
+        super().__init__(message)
+        self.code = code
+
+
+ItemFault = ItemTransient | ItemPermanent

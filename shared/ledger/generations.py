@@ -1,0 +1,40 @@
+"""Each tenant's generation: a number that is another one whenever its index has changed."""
+
+import time
+
+import redis
+
+from shared.breaker import Breaker
+from shared.errors import LedgerUnavailable
+from shared.ledger.connection import PREFIX, translated
+
+
+class Generations:
+    """Read before every search; answers cached under an older generation are never found again."""
+
+    def __init__(self, client: redis.Redis, *, max_staleness: float = 0.0) -> None:
+        """`max_staleness`: seconds for which a generation read here may be used again."""
+        self._redis = client
+        self._max_staleness = max_staleness
+        self._held: dict[str, tuple[float, str]] = {}
+        self._breaker = Breaker(1.0)
+
+    def current(self, tenant: str) -> str | None:
+        """The tenant's generation; None while the ledger doesn't answer."""
+        if self._max_staleness:
+            read_at, generation = self._held.get(tenant, (float("-inf"), ""))
+            if time.monotonic() - read_at <= self._max_staleness:
+                return generation
+        if self._breaker.is_open:
+            return None
+        # The moment before the read: what changes meanwhile must not count as seen.
+        read_at = time.monotonic()
+        try:
+            with translated():
+                generation = str(self._redis.get(f"{PREFIX}generation:{tenant}") or "0")
+        except LedgerUnavailable:
+            self._breaker.trip()
+            return None
+        if self._max_staleness:
+            self._held[tenant] = (read_at, generation)
+        return generation

@@ -1,0 +1,225 @@
+"""The ledger's changes, each one Lua script and so one step that happens whole or not at all.
+
+How the rows, leases and revs work together: docs/decisions/0002-ledger.md.
+"""
+
+import hashlib
+import secrets
+import time
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from importlib import resources
+from typing import Any, Final
+
+import redis
+
+from shared.errors import IdempotencyConflict, LedgerFull
+from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, translated
+from shared.models.change import Change, Claim, Kind, Lane, Report, Wanted
+from shared.models.job import ProductStatus
+
+ACCEPT_AT_ONCE: Final = 250
+"""Changes per script: 10,000 in one would keep all others from Redis for a quarter second."""
+
+MEMORY_SHARE: Final = 0.75
+"""Beyond this share of Redis' memory nothing new is accepted, so that what waits can drain."""
+
+_MESSAGE_LENGTH: Final = 500
+_WANTED_FIELDS: Final = 7
+
+
+@dataclass(frozen=True, slots=True)
+class Idempotency:
+    """A client's Idempotency-Key and what it stands for: a digest of the whole request."""
+
+    key: str
+    fingerprint: str
+
+    @classmethod
+    def of(cls, key: str, request: str, body: bytes) -> "Idempotency":
+        """`request` is method and path; the key is digested, for it may hold anything."""
+        fingerprint = hashlib.sha256(request.encode() + b"\n" + body).hexdigest()
+        return cls(hashlib.sha256(key.encode()).hexdigest(), fingerprint)
+
+
+@dataclass(frozen=True, slots=True)
+class LaneBacklog:
+    """What waits in one lane. `oldest_due` is in seconds since 1970, None where nothing waits."""
+
+    lane: Lane
+    pending: int
+    due: int
+    oldest_due: float | None
+
+
+class Ledger:
+    """Wanted states: accepted for a shop, claimed by a worker, settled by its report.
+
+    All methods raise `LedgerUnavailable` where Redis doesn't answer.
+    """
+
+    def __init__(
+        self,
+        client: redis.Redis,
+        *,
+        lease_seconds: float,
+        job_retention_seconds: int,
+        max_pending: int,
+    ) -> None:
+        self._redis = client
+        self._lease_us = int(lease_seconds * 1e6)
+        self._retention = job_retention_seconds
+        self._max_pending = max_pending
+        self._room_checked = float("-inf")
+        self._scripts = {name: client.register_script(source) for name, source in _script_sources()}
+
+    # Accepting
+
+    def check_room(self) -> None:
+        """Raises `LedgerFull` where memory or backlog leave no room; looks once a second."""
+        now = time.monotonic()
+        if now - self._room_checked < 1.0:
+            return
+        with translated():
+            memory = self._redis.info("memory")
+        limit, used = int(memory["maxmemory"]), int(memory["used_memory"])
+        if limit and used > MEMORY_SHARE * limit:
+            raise LedgerFull(
+                f"{used / limit:.0%} of the ledger's memory is used; "
+                "send again when the workers have caught up",
+                RETRY_AFTER_SECONDS,
+            )
+        pending = sum(backlog.pending for backlog in self.backlog())
+        if pending >= self._max_pending:
+            raise LedgerFull(
+                f"{pending} products wait already; send again when the workers have caught up",
+                RETRY_AFTER_SECONDS,
+            )
+        self._room_checked = now
+
+    def accept(
+        self,
+        tenant: str,
+        lane: Lane,
+        changes: Sequence[Change],
+        *,
+        request_id: str = "",
+        idempotency: Idempotency | None = None,
+    ) -> str:
+        """Makes the changes their products' wanted states, in their order; returns the job's id.
+
+        With an `Idempotency` that was seen before, returns that job; one whose acceptance was cut
+        short is completed. Raises `IdempotencyConflict` and `LedgerFull`.
+        """
+        self.check_room()
+        job_id, state = self._run(
+            "open_job",
+            tenant,
+            secrets.token_hex(12),
+            len(changes),
+            request_id,
+            self._retention,
+            idempotency.key if idempotency else "",
+            idempotency.fingerprint if idempotency else "",
+        )
+        if state == "conflict":
+            raise IdempotencyConflict(
+                "this Idempotency-Key was used for another request; take a new key for a new one"
+            )
+        if state == "open":
+            for start in range(0, len(changes), ACCEPT_AT_ONCE):
+                part = changes[start : start + ACCEPT_AT_ONCE]
+                seal = int(start + ACCEPT_AT_ONCE >= len(changes))
+                self._run("accept", tenant, job_id, lane, seal, *_change_arguments(part))
+        return str(job_id)
+
+    # Working
+
+    def claim(self, lanes: Sequence[Lane], limit: int) -> Claim:
+        """Leases up to `limit` due products, from the first lane on."""
+        token = secrets.token_hex(8)
+        more, *fields = self._run("claim", token, limit, self._lease_us, *lanes)
+        wanted = [
+            _wanted(fields[i : i + _WANTED_FIELDS]) for i in range(0, len(fields), _WANTED_FIELDS)
+        ]
+        return Claim(token, wanted, bool(more))
+
+    def renew(self, claim: Claim) -> None:
+        """Puts off the end of the claim's leases by a full term, for those still held."""
+        names = [name for wanted in claim.wanted for name in (wanted.tenant, wanted.product_id)]
+        self._run("renew", claim.token, self._lease_us, *names)
+
+    def report(self, claim: Claim, reports: Sequence[Report]) -> None:
+        """Settles or puts off what was claimed. Repeating it, or reporting late, is harmless."""
+        if reports:
+            arguments = [field for report in reports for field in _report_arguments(report)]
+            self._run("report", claim.token, self._retention, *arguments)
+
+    # Watching
+
+    def backlog(self) -> list[LaneBacklog]:
+        """What waits, per lane."""
+        fields = self._run("backlog", *Lane)
+        return [
+            LaneBacklog(lane, pending, due, float(oldest) / 1e6 if oldest else None)
+            for lane, pending, due, oldest in zip(
+                Lane, fields[0::3], fields[1::3], fields[2::3], strict=True
+            )
+        ]
+
+    def product_status(self, tenant: str, product_id: str) -> ProductStatus | None:
+        """What is known of one product beside the index; None where nothing is."""
+        with translated(), self._redis.pipeline(transaction=True) as pipeline:
+            pipeline.hgetall(f"{PREFIX}row:{tenant}:{product_id}")
+            pipeline.exists(f"{PREFIX}wanted:{tenant}:{product_id}")
+            row, pending = pipeline.execute()
+        if not row:
+            return None
+        error = {"code": row["failed"], "message": row["message"]} if "failed" in row else None
+        return ProductStatus(int(row["rev"]), row["state"], bool(pending), error)
+
+    def purge_deleted(self, before_rev: int, limit: int = 1000) -> int:
+        """Forgets up to `limit` products whose deletion landed before `before_rev`."""
+        return int(self._run("purge", before_rev, limit))
+
+    def ping(self) -> None:
+        """Raises `LedgerUnavailable` where Redis doesn't answer."""
+        with translated():
+            self._redis.ping()
+
+    def _run(self, name: str, *arguments: Any) -> Any:
+        with translated():
+            return self._scripts[name](args=[PREFIX, *arguments])
+
+
+def _script_sources() -> Iterator[tuple[str, str]]:
+    """Each script with the common part in front. Those that free memory run when it is short."""
+    folder = resources.files("shared.ledger") / "lua"
+    common = (folder / "common.lua").read_text()
+    for name in ("open_job", "accept", "claim", "renew", "report", "backlog", "purge"):
+        flags = "" if name in ("open_job", "accept") else " flags=allow-oom"
+        yield name, f"#!lua{flags}\n{common}\n{(folder / f'{name}.lua').read_text()}"
+
+
+def _change_arguments(changes: Sequence[Change]) -> Iterator[str | int]:
+    for change in changes:
+        version = "" if change.version is None else change.version
+        yield from (change.position, change.product_id, change.kind, version, change.body)
+
+
+def _report_arguments(report: Report) -> tuple[str | int, ...]:
+    return (
+        report.tenant,
+        report.product_id,
+        report.rev,
+        report.result,
+        report.code,
+        int(report.retryable),
+        report.message[:_MESSAGE_LENGTH],
+        int(report.delay_seconds * 1e6),
+    )
+
+
+def _wanted(fields: Sequence[str]) -> Wanted:
+    tenant, product_id, rev, kind, body, attempts, request_id = fields
+    return Wanted(tenant, product_id, int(rev), Kind(kind), body, int(attempts), request_id)

@@ -1,0 +1,59 @@
+-- Takes in what became of leased products. Runs even when memory is short: it frees some.
+-- ARGV: prefix, token, retention s,
+--       then per product: tenant, product, rev, result, code, retryable, message, delay in µs
+local _, token, retention = unpack(ARGV, 1, 3)
+local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
+local now = now_us()
+local raised = {}
+
+local function put_off(tenant, product, wanted, result, delay)
+  local held = redis.call('HMGET', wanted, 'lease', 'lane')
+  if held[1] ~= token then return end  -- lost to another task, whose word counts now
+  if result == 'retry' then redis.call('HINCRBY', wanted, 'attempts', 1) end
+  redis.call('HDEL', wanted, 'lease', 'alone')
+  redis.call('ZADD', due_key(held[2], tenant), integer(now + tonumber(delay)), product)
+end
+
+local function settle(tenant, product, row, wanted, rev, result, code, retryable, message)
+  local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
+  local attempts, detail = tonumber(held[3]), ''
+  if result == 'failed' then
+    attempts = attempts + 1
+    detail = code .. '\n' .. retryable .. '\n' .. message
+    redis.call('HSET', row, 'failed', code, 'message', message)
+    -- A product that never was leaves no row behind for ever.
+    if redis.call('HGET', row, 'state') == 'absent' then redis.call('EXPIRE', row, retention) end
+  else
+    redis.call('HSET', row, 'state', LANDED[result])
+    redis.call('HDEL', row, 'failed', 'message')
+    local grave = tenant .. '/' .. product
+    if result == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
+    else redis.call('ZREM', GRAVES, grave) end
+  end
+  redis.call('DEL', wanted)
+  redis.call('ZREM', due_key(held[2], tenant), product)
+  for reference in string.gmatch(held[1], '%S+') do
+    end_item(tenant, reference, result, attempts, detail)
+  end
+end
+
+-- The generations first: nobody may learn of an end before older answers are out of use.
+for i = 4, #ARGV, 8 do
+  local tenant, result = ARGV[i], ARGV[i + 3]
+  if LANDED[result] and not raised[tenant] then
+    raised[tenant] = true
+    redis.call('INCR', generation_key(tenant))
+  end
+end
+for i = 4, #ARGV, 8 do
+  local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
+  local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
+  -- A report of an older rev settles nothing: its items were superseded on acceptance.
+  if redis.call('HGET', row, 'rev') == rev and redis.call('EXISTS', wanted) == 1 then
+    if result == 'retry' or result == 'release' then
+      put_off(tenant, product, wanted, result, delay)
+    else
+      settle(tenant, product, row, wanted, rev, result, code, retryable, message)
+    end
+  end
+end

@@ -1,0 +1,112 @@
+"""A change a shop asks for, and what becomes of it."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from enum import StrEnum
+
+from shared.models.product import Product
+
+
+class Lane(StrEnum):
+    """Where a change waits. Each lane is one Celery queue of the same name."""
+
+    FAST = "fast"
+    """Needs no model: deletes."""
+    SINGLE = "single"
+    """Products pushed one by one; taken before bulk ones."""
+    BULK = "bulk"
+    """Products pushed by the thousand."""
+
+
+class Kind(StrEnum):
+    """What the wanted state of a product is."""
+
+    PUT = "put"
+    DELETE = "delete"
+
+
+class Outcome(StrEnum):
+    """How an item of a job ended, or that it hasn't."""
+
+    PENDING = "pending"
+    INDEXED = "indexed"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    STALE = "stale"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+
+
+LANDED = frozenset({Outcome.INDEXED, Outcome.UNCHANGED, Outcome.DELETED})
+"""Outcomes after which the index holds what the item asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One accepted item. `position` is its place in the request, from 0."""
+
+    position: int
+    product_id: str
+    kind: Kind
+    version: int | None = None
+    body: str = ""
+    """The product as JSON for a put, empty for a delete."""
+
+    @classmethod
+    def put(cls, product: Product, position: int = 0) -> "Change":
+        """The wish that the index hold this product."""
+        body = product.model_dump_json(exclude_none=True)
+        return cls(position, product.id, Kind.PUT, product.version, body)
+
+    @classmethod
+    def delete(cls, product_id: str, version: int | None = None) -> "Change":
+        """The wish that the index hold no such product."""
+        return cls(0, product_id, Kind.DELETE, version)
+
+
+@dataclass(frozen=True, slots=True)
+class Wanted:
+    """A product's wanted state as handed to a worker under a lease."""
+
+    tenant: str
+    product_id: str
+    rev: int
+    """Microseconds since 1970, rising with every accepted change of the product."""
+    kind: Kind
+    body: str
+    attempts: int
+    """Attempts that have already failed through the item's own fault."""
+    request_id: str
+    """The request that asked for it, for the log."""
+
+
+@dataclass(frozen=True, slots=True)
+class Claim:
+    """Products leased to one task. `more` tells that others were due too."""
+
+    token: str
+    wanted: Sequence[Wanted]
+    more: bool
+
+
+class Verdict(StrEnum):
+    """What a worker says of a wanted state that has not landed yet."""
+
+    RETRY = "retry"
+    """Try again after the delay; counts as an attempt."""
+    RELEASE = "release"
+    """Give it back after the delay; not its fault, so nothing is counted."""
+
+
+@dataclass(frozen=True, slots=True)
+class Report:
+    """What became of one wanted state; `rev` tells which one."""
+
+    tenant: str
+    product_id: str
+    rev: int
+    result: Outcome | Verdict
+    code: str = ""
+    message: str = ""
+    retryable: bool = False
+    delay_seconds: float = 0.0

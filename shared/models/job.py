@@ -1,0 +1,73 @@
+"""A job: the items of one accepted request and how far they are."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from enum import StrEnum
+
+from shared.models.change import Outcome
+
+
+class JobState(StrEnum):
+    """Where a job stands, derived from its counts."""
+
+    QUEUED = "queued"
+    RUNNING = "running"
+    SUCCEEDED = "succeeded"
+    PARTIALLY_FAILED = "partially_failed"
+    FAILED = "failed"
+
+
+@dataclass(frozen=True, slots=True)
+class Job:
+    """A job as reported. The counts but `received` always add up to `received`."""
+
+    job_id: str
+    received: int
+    counts: Mapping[Outcome, int]
+    created_at: datetime
+    started_at: datetime | None
+    finished_at: datetime | None
+
+    @property
+    def finished(self) -> bool:
+        """Whether every item has its outcome."""
+        return self.finished_at is not None
+
+    @property
+    def state(self) -> JobState:
+        """Queued until the first item is taken; failed only where every item did."""
+        if not self.finished:
+            return JobState.QUEUED if self.started_at is None else JobState.RUNNING
+        failed = self.counts[Outcome.FAILED]
+        if failed == 0:
+            return JobState.SUCCEEDED
+        return JobState.FAILED if failed == self.received else JobState.PARTIALLY_FAILED
+
+    @property
+    def progress(self) -> float:
+        """Share of the items that have ended, 0 to 1."""
+        return 1 - self.counts[Outcome.PENDING] / self.received
+
+
+@dataclass(frozen=True, slots=True)
+class JobItem:
+    """One item of a job. `code`, `message` and `retryable` are set where it failed."""
+
+    position: int
+    product_id: str
+    outcome: Outcome
+    attempts: int = 0
+    code: str | None = None
+    message: str | None = None
+    retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class ProductStatus:
+    """What the ledger knows of a product beside what the index holds."""
+
+    rev: int
+    state: str
+    pending: bool
+    last_error: Mapping[str, str] | None

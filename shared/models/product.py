@@ -1,0 +1,164 @@
+"""A product as a shop sends it, and as the index holds it."""
+
+import math
+import re
+import uuid
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Annotated, Any, Final
+from urllib.parse import urlsplit
+
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    BeforeValidator,
+    ConfigDict,
+    Field,
+    StrictBool,
+    StrictFloat,
+    StrictInt,
+    StrictStr,
+    model_validator,
+)
+from pydantic_core import PydanticCustomError
+
+MAX_VERSION: Final = 2**53 - 1
+"""The largest integer that JSON readers with doubles (and Lua) hold exactly."""
+
+_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_URL_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
+
+# Any namespace does, as long as it never changes: point ids are derived from it.
+_POINT_NAMESPACE: Final = uuid.UUID("6d1c3d52-4f0e-5a0b-9d0e-7a3f1c55b1aa")
+
+
+def point_id(tenant: str, product_id: str) -> str:
+    """The product's point in Qdrant: a UUIDv5, equal in every process and without collisions.
+
+    A tenant has no `/`, so no two (tenant, product) pairs give the same name.
+    """
+    return str(uuid.uuid5(_POINT_NAMESPACE, f"{tenant}/{product_id}"))
+
+
+def _without_control_characters(value: str) -> str:
+    if _CONTROL.search(value):
+        raise PydanticCustomError("control_character", "must not hold control characters")
+    return value
+
+
+def _image_url(value: str) -> str:
+    """Refuse what can't be fetched at all; which addresses may be reached is for `shared/fetch`."""
+    if _URL_FORBIDDEN.search(value):
+        raise PydanticCustomError(
+            "invalid_url", "must not hold spaces, backslashes or control characters; escape them"
+        )
+    try:
+        parts = urlsplit(value)
+        fine = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
+        _ = parts.port  # raises where the port is not a number up to 65535
+    except ValueError:
+        fine = False
+    if not fine:
+        raise PydanticCustomError("invalid_url", "must be an absolute http or https URL")
+    return value
+
+
+def _created_at(value: object) -> object:
+    if isinstance(value, datetime):
+        return value
+    if not isinstance(value, str) or len(value) > 64:
+        raise PydanticCustomError("datetime_type", "must be an ISO 8601 date-time string")
+    return value
+
+
+def _in_utc(value: datetime) -> datetime:
+    if value.tzinfo is None:
+        return value.replace(tzinfo=UTC)
+    try:
+        return value.astimezone(UTC)
+    except OverflowError:
+        raise PydanticCustomError(
+            "datetime_range", "must lie between years 1 and 9999 in UTC"
+        ) from None
+
+
+def _exact_number(value: int | float) -> int | float:
+    if isinstance(value, int) and abs(value) > MAX_VERSION:
+        raise PydanticCustomError("number_range", "whole numbers must lie within ±(2^53 − 1)")
+    if isinstance(value, float) and not math.isfinite(value):
+        raise PydanticCustomError("finite_number", "must be a finite number")
+    return value
+
+
+_Number = Annotated[StrictInt | StrictFloat, AfterValidator(_exact_number)]
+AttributeValue = (
+    StrictBool
+    | _Number
+    | Annotated[StrictStr, Field(max_length=1024)]
+    | Annotated[list[Annotated[StrictStr, Field(max_length=256)]], Field(max_length=64)]
+)
+AttributeName = Annotated[
+    StrictStr, Field(min_length=1, max_length=64), AfterValidator(_without_control_characters)
+]
+Attributes = Annotated[dict[AttributeName, AttributeValue], Field(max_length=64)]
+
+ProductId = Annotated[
+    StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)
+]
+Price = Annotated[StrictInt | StrictFloat, Field(ge=0, le=1e15, allow_inf_nan=False)]
+Version = Annotated[StrictInt, Field(ge=0, le=MAX_VERSION)]
+Category = Annotated[
+    StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)
+]
+ImageUrl = Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_image_url)]
+
+
+class Product(BaseModel):
+    """A product as accepted from a shop. Unknown fields are refused by name."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    id: ProductId
+    name: Annotated[StrictStr, Field(min_length=1, max_length=512)]
+    image_url: ImageUrl
+    description: Annotated[StrictStr, Field(max_length=8000)] | None = None
+    category: Category | None = None
+    price: Price | None = None
+    attributes: Attributes = Field(default_factory=dict)
+    created_at: Annotated[
+        datetime, BeforeValidator(_created_at, json_schema_input_type=str), AfterValidator(_in_utc)
+    ] = Field(default_factory=lambda: datetime.now(UTC))
+    version: Version | None = None
+    group_id: ProductId | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _explain_embedding(cls, data: Any) -> Any:
+        if isinstance(data, dict) and "embedding" in data:
+            raise PydanticCustomError(
+                "embedding_not_accepted",
+                "embedding: leave it out, the service computes it from image_url",
+            )
+        return data
+
+
+@dataclass(frozen=True, slots=True)
+class ImageFacts:
+    """What is known of the picture behind a stored vector."""
+
+    sha256: str
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class StoredProduct:
+    """A live product as the index holds it. `rev` is in microseconds since 1970."""
+
+    product: Product
+    rev: int
+    indexed_at: str
+    image: ImageFacts
+    warnings: Sequence[str] = field(default=())
+    embedding: Sequence[float] | None = None

@@ -1,0 +1,1 @@
+"""Answering searches: cache, encoder and index put together."""

@@ -1,0 +1,111 @@
+"""All settings, read from the environment (and `.env`) here and nowhere else.
+
+A wrong value stops the process at start with the setting's name. `.env.example` lists them all.
+"""
+
+from functools import lru_cache
+from ipaddress import IPv4Network, IPv6Network, ip_network
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+Network = IPv4Network | IPv6Network
+
+
+class Settings(BaseSettings):
+    """Typed settings; field names in upper case are the environment variables' names."""
+
+    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+
+    # API
+    api_host: str = "127.0.0.1"
+    api_port: int = Field(8000, ge=1, le=65535)
+    api_threads: int = Field(16, ge=2, le=256)
+    api_keys_file: Path | None = None
+
+    # Servers. The ledger's Redis also carries the Celery queues unless BROKER_URL names another.
+    redis_url: str = "redis://127.0.0.1:6379/0"
+    redis_cache_url: str = "redis://127.0.0.1:6380/0"
+    broker_url: str = ""
+    qdrant_url: str = "http://127.0.0.1:6333"
+    qdrant_api_key: str | None = None
+    data_dir: Path = Path("var")
+
+    # Model
+    clip_model: str = "ViT-B-32"
+    clip_pretrained: str = "laion2b_s34b_b79k"
+    clip_device: Literal["auto", "cpu", "cuda"] = "auto"
+    clip_backend: Literal["auto", "torch"] = "auto"
+    clip_precision: Literal["auto", "fp32"] = "auto"
+    clip_resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
+    embed_batch_size: int = Field(32, ge=1, le=1024)
+
+    # Pictures
+    image_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()
+    image_max_bytes: int = Field(20 * 2**20, ge=1)
+    image_max_pixels: int = Field(50_000_000, ge=1)
+    image_timeout_seconds: float = Field(20.0, gt=0)
+    image_threads: int = Field(16, ge=1, le=256)
+
+    # Index
+    attribute_indexes: Annotated[tuple[str, ...], NoDecode] = ("color", "size")
+    tombstone_days: float = Field(30.0, gt=0)
+
+    # Jobs
+    lease_seconds: float = Field(30.0, gt=0)
+    item_max_attempts: int = Field(4, ge=1)
+    retry_base_seconds: float = Field(2.0, gt=0)
+    job_retention_seconds: int = Field(7 * 86_400, ge=60)
+    ledger_max_pending: int = Field(1_000_000, ge=1)
+
+    # Search
+    search_cache_ttl: int = Field(3600, ge=1)
+    search_cache_max_staleness: float = Field(0.0, ge=0)
+    search_timeout_seconds: float = Field(5.0, gt=0)
+
+    # Operation
+    metrics_host: str = "127.0.0.1"
+    metrics_port: int | None = None
+    log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
+
+    @field_validator("image_allowed_networks", mode="before")
+    @classmethod
+    def _split_networks(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("attribute_indexes", mode="before")
+    @classmethod
+    def _split_names(cls, value: object) -> object:
+        if isinstance(value, str):
+            return tuple(part.strip() for part in value.split(",") if part.strip())
+        return value
+
+    @field_validator("api_keys_file", "qdrant_api_key", "metrics_port", mode="before")
+    @classmethod
+    def _empty_is_unset(cls, value: object) -> object:
+        return None if value == "" else value
+
+    def as_environ(self) -> dict[str, str]:
+        """The settings that were given rather than left at their defaults, for other processes."""
+        return {name.upper(): _written(getattr(self, name)) for name in self.model_fields_set}
+
+    @property
+    def celery_broker_url(self) -> str:
+        """Where the doorbells travel: BROKER_URL, else the ledger's Redis."""
+        return self.broker_url or self.redis_url
+
+
+def _written(value: object) -> str:
+    if value is None:
+        return ""
+    return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
+
+
+@lru_cache(maxsize=1)
+def get_settings() -> Settings:
+    """The process's settings, read once. Raises pydantic's ValidationError naming each fault."""
+    return Settings()

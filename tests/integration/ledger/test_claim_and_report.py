@@ -1,0 +1,261 @@
+"""What leases, reports and jobs promise, whatever becomes of a worker."""
+
+import threading
+import time
+
+import pytest
+import redis
+
+from shared.errors import InvalidCursor
+from shared.ledger import Generations, Jobs, Ledger
+from shared.models.change import Change, Claim, Kind, Lane, Outcome, Report, Verdict
+from shared.models.job import JobState
+from tests.integration.ledger.conftest import LEASE_SECONDS
+
+TENANT = "shop"
+
+
+def accept(ledger: Ledger, *ids: str, tenant: str = TENANT, lane: Lane = Lane.BULK) -> str:
+    changes = [Change(i, product_id, Kind.PUT, None, "{}") for i, product_id in enumerate(ids)]
+    return ledger.accept(tenant, lane, changes)
+
+
+def claim(ledger: Ledger, limit: int = 64) -> Claim:
+    return ledger.claim(list(Lane), limit)
+
+
+def ids(claimed: Claim) -> list[str]:
+    return [wanted.product_id for wanted in claimed.wanted]
+
+
+def report(
+    ledger: Ledger,
+    claimed: Claim,
+    result: Outcome | Verdict = Outcome.INDEXED,
+    *,
+    code: str = "",
+    delay: float = 0.0,
+) -> None:
+    ledger.report(
+        claimed,
+        [
+            Report(w.tenant, w.product_id, w.rev, result, code, "line\nbreak", bool(code), delay)
+            for w in claimed.wanted
+        ],
+    )
+
+
+def test_a_claimed_product_is_not_claimed_again_while_its_lease_lasts(ledger: Ledger) -> None:
+    accept(ledger, "a")
+    assert ids(claim(ledger)) == ["a"]
+    assert ids(claim(ledger)) == []
+
+
+def test_a_claim_tells_whether_more_is_due(ledger: Ledger) -> None:
+    accept(ledger, "a", "b", "c")
+    assert claim(ledger, 2).more
+    assert not claim(ledger, 2).more
+
+
+def test_singles_come_before_bulk(ledger: Ledger) -> None:
+    accept(ledger, "b1", "b2", lane=Lane.BULK)
+    accept(ledger, "s", lane=Lane.SINGLE)
+    assert ids(ledger.claim([Lane.SINGLE, Lane.BULK], 2))[0] == "s"
+
+
+def test_tenants_take_turns(ledger: Ledger) -> None:
+    accept(ledger, *(f"a{i}" for i in range(10)), tenant="big")
+    accept(ledger, "b", tenant="small")
+    first, second = claim(ledger, 2), claim(ledger, 2)
+    assert {w.tenant for w in (*first.wanted, *second.wanted)} == {"big", "small"}
+
+
+def test_a_lost_lease_is_claimed_alone_and_only_a_second_loss_counts(ledger: Ledger) -> None:
+    accept(ledger, "a", "b")
+    claim(ledger)
+    time.sleep(LEASE_SECONDS + 0.05)
+    first, second = claim(ledger), claim(ledger)
+    assert (len(first.wanted), len(second.wanted)) == (1, 1)
+    assert {w.attempts for w in (*first.wanted, *second.wanted)} == {0}
+    report(ledger, second)
+    time.sleep(LEASE_SECONDS + 0.05)
+    again = claim(ledger)
+    assert ids(again) == ids(first)
+    assert again.wanted[0].attempts == 1
+
+
+def test_a_renewed_lease_lasts(ledger: Ledger) -> None:
+    accept(ledger, "a")
+    held = claim(ledger)
+    for _ in range(3):
+        time.sleep(LEASE_SECONDS / 2)
+        ledger.renew(held)
+    assert ids(claim(ledger)) == []
+
+
+def test_an_item_is_counted_once_however_often_it_is_reported(ledger: Ledger, jobs: Jobs) -> None:
+    job_id = accept(ledger, "a")
+    held = claim(ledger)
+    for _ in range(3):
+        report(ledger, held)
+    job = jobs.get(TENANT, job_id)
+    assert job is not None
+    assert job.counts[Outcome.INDEXED] == 1
+    assert job.state is JobState.SUCCEEDED
+
+
+def test_a_worker_that_lost_its_lease_may_still_report_success_but_not_put_off(
+    ledger: Ledger, jobs: Jobs
+) -> None:
+    job_id = accept(ledger, "a")
+    slow = claim(ledger)
+    time.sleep(LEASE_SECONDS + 0.05)
+    quick = claim(ledger)
+    report(ledger, slow, Verdict.RETRY, delay=100)
+    assert quick.wanted[0].attempts == 0
+    report(ledger, slow)
+    job = jobs.get(TENANT, job_id)
+    assert job is not None
+    assert job.finished
+
+
+def test_retry_counts_an_attempt_and_release_does_not(ledger: Ledger) -> None:
+    accept(ledger, "a")
+    report(ledger, claim(ledger), Verdict.RETRY)
+    report(ledger, claim(ledger), Verdict.RELEASE)
+    held = claim(ledger)
+    assert held.wanted[0].attempts == 1
+
+
+def test_a_put_off_product_is_due_after_its_delay_only(ledger: Ledger) -> None:
+    accept(ledger, "a")
+    report(ledger, claim(ledger), Verdict.RETRY, delay=0.3)
+    assert ids(claim(ledger)) == []
+    time.sleep(0.35)
+    assert ids(claim(ledger)) == ["a"]
+
+
+def test_failed_items_tell_why_and_the_product_remembers(ledger: Ledger, jobs: Jobs) -> None:
+    job_id = accept(ledger, "a", "b", "c")
+    held = claim(ledger, 1)
+    report(ledger, held, Outcome.FAILED, code="image_timeout")
+    report(ledger, claim(ledger))
+    job = jobs.get(TENANT, job_id)
+    assert job is not None
+    assert job.state is JobState.PARTIALLY_FAILED
+    (item,), cursor = jobs.items(TENANT, job, Outcome.FAILED, None, 10)
+    assert (item.product_id, item.code, item.message) == (
+        held.wanted[0].product_id,
+        "image_timeout",
+        "line\nbreak",
+    )
+    assert item.retryable
+    assert item.attempts == 1
+    assert cursor is None
+    status = ledger.product_status(TENANT, item.product_id)
+    assert status is not None
+    assert status.last_error == {"code": "image_timeout", "message": "line\nbreak"}
+
+
+def test_items_come_in_pages(ledger: Ledger, jobs: Jobs) -> None:
+    job = jobs.get(TENANT, accept(ledger, *(f"p{i}" for i in range(25))))
+    assert job is not None
+    seen, cursor = [], None
+    for _ in range(3):
+        items, cursor = jobs.items(TENANT, job, None, cursor, 10)
+        seen += [item.position for item in items]
+    assert seen == list(range(25))
+    assert cursor is None
+    with pytest.raises(InvalidCursor):
+        jobs.items(TENANT, job, None, "x", 10)
+
+
+def test_a_landed_change_raises_its_tenants_generation_alone(
+    ledger: Ledger, generations: Generations
+) -> None:
+    before, other = generations.current(TENANT), generations.current("other")
+    accept(ledger, "a")
+    held = claim(ledger)
+    assert generations.current(TENANT) == before
+    report(ledger, held)
+    assert generations.current(TENANT) != before
+    assert generations.current("other") == other
+
+
+def test_an_outdated_report_of_a_write_still_raises_the_generation(
+    ledger: Ledger, generations: Generations
+) -> None:
+    accept(ledger, "a")
+    held = claim(ledger)
+    accept(ledger, "a")
+    before = generations.current(TENANT)
+    report(ledger, held)
+    assert generations.current(TENANT) != before
+
+
+def test_waiting_ends_with_the_job(ledger: Ledger, jobs: Jobs) -> None:
+    job_id = accept(ledger, "a")
+    timer = threading.Timer(0.2, lambda: report(ledger, claim(ledger)))
+    timer.start()
+    started = time.monotonic()
+    job = jobs.wait(TENANT, job_id, 10)
+    assert job is not None
+    assert job.finished
+    assert time.monotonic() - started < 5
+    timer.join()
+
+
+def test_waiting_ends_with_the_time(ledger: Ledger, jobs: Jobs) -> None:
+    job = jobs.wait(TENANT, accept(ledger, "a"), 0.2)
+    assert job is not None
+    assert job.state is JobState.QUEUED
+
+
+def test_another_tenants_job_is_not_found(ledger: Ledger, jobs: Jobs) -> None:
+    assert jobs.get("other", accept(ledger, "a")) is None
+
+
+def test_the_backlog_counts_what_waits_and_what_is_due(ledger: Ledger) -> None:
+    accept(ledger, "a", "b", "c")
+    claim(ledger, 2)
+    backlog = {b.lane: b for b in ledger.backlog()}
+    assert (backlog[Lane.BULK].pending, backlog[Lane.BULK].due) == (3, 1)
+    assert backlog[Lane.BULK].oldest_due == pytest.approx(time.time(), abs=5)
+    assert backlog[Lane.FAST].oldest_due is None
+
+
+def test_a_deleted_product_is_forgotten_when_its_tombstone_is_purged(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    ledger.accept(TENANT, Lane.FAST, [Change.delete("a")])
+    held = claim(ledger)
+    report(ledger, held, Outcome.DELETED)
+    assert ledger.purge_deleted(held.wanted[0].rev) == 0
+    assert ledger.purge_deleted(held.wanted[0].rev + 1) == 1
+    assert ledger.product_status(TENANT, "a") is None
+    assert not list(client.scan_iter("vitrine:row:*"))
+
+
+def test_a_purge_spares_what_is_wanted_again(ledger: Ledger) -> None:
+    ledger.accept(TENANT, Lane.FAST, [Change.delete("a")])
+    held = claim(ledger)
+    report(ledger, held, Outcome.DELETED)
+    accept(ledger, "a")
+    assert ledger.purge_deleted(held.wanted[0].rev + 1) == 0
+    assert ids(claim(ledger)) == ["a"]
+
+
+def test_a_product_that_never_was_leaves_no_row_for_ever(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    accept(ledger, "a")
+    report(ledger, claim(ledger), Outcome.FAILED, code="image_not_found")
+    assert client.ttl(f"vitrine:row:{TENANT}:a") > 0
+    accept(ledger, "a")
+    assert client.ttl(f"vitrine:row:{TENANT}:a") == -1
+
+
+def test_a_row_at_rest_is_small(ledger: Ledger, client: redis.Redis) -> None:
+    accept(ledger, "a")
+    report(ledger, claim(ledger))
+    assert client.object("encoding", f"vitrine:row:{TENANT}:a") == "listpack"

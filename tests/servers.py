@@ -1,0 +1,55 @@
+"""The real servers that tests run against, started and killed as processes."""
+
+import signal
+import subprocess
+import time
+from pathlib import Path
+
+import redis
+
+from shared.embedded.redis import server_command
+from shared.embedded.stack import free_port
+
+
+class RedisServer:
+    """A Redis-compatible server as the embedded stack starts it. `role`: ledger or cache."""
+
+    def __init__(self, data_dir: Path, role: str = "ledger") -> None:
+        self._data_dir = data_dir
+        self._role = role
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"redis://127.0.0.1:{self.port}/0"
+
+    def start(self) -> None:
+        """Starts it on the data it left, and returns once it answers."""
+        self._data_dir.mkdir(parents=True, exist_ok=True)
+        self._process = subprocess.Popen(server_command(self._role, self.port, self._data_dir))
+        client = redis.Redis.from_url(self.url)
+        deadline = time.monotonic() + 10
+        while True:
+            try:
+                client.ping()
+                break
+            except redis.ConnectionError:
+                if time.monotonic() > deadline:
+                    raise
+                time.sleep(0.02)
+        client.close()
+
+    def kill(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """An orderly end."""
+        self._end(signal.SIGTERM)
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(10)
+            self._process = None

@@ -1,0 +1,55 @@
+"""The Celery application of the workers: `celery -A worker.app worker --pool threads -Q …`."""
+
+import os
+import sys
+
+import structlog
+from celery import Celery, signals
+from celery.worker import WorkController
+from prometheus_client import start_http_server
+
+from shared.doorbell import celery_app
+from shared.errors import VitrineError
+from shared.logs import configure_logging
+from shared.models.change import Lane
+from shared.settings import Settings, get_settings
+from worker.bootstrap import Runtime, build
+from worker.tasks import register
+
+log = structlog.get_logger(__name__)
+
+
+def create_app(settings: Settings) -> Celery:
+    """A Celery app that builds its collaborators once the worker knows its queues."""
+    app = celery_app(settings.celery_broker_url)
+    running: list[Runtime] = []
+
+    @signals.setup_logging.connect(weak=False)
+    def log_in_our_format(**_: object) -> None:
+        configure_logging(settings.log_level, "worker")
+
+    @signals.worker_init.connect(weak=False)
+    def start(sender: WorkController, **_: object) -> None:
+        lanes = [lane for lane in Lane if lane in sender.app.amqp.queues.consume_from]
+        try:
+            runtime = build(settings, app, lanes)
+        except VitrineError as err:
+            # Celery only logs what a signal's receiver raises, and would go on without a model.
+            print(f"worker: {err.code}: {err.message}", file=sys.stderr, flush=True)  # noqa: T201
+            sys.exit(1)
+        register(app, runtime.reconciler)
+        runtime.start()
+        running.append(runtime)
+        if settings.metrics_port and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+            start_http_server(settings.metrics_port, settings.metrics_host)
+        log.info("worker_ready", lanes=lanes)
+
+    @signals.worker_shutdown.connect(weak=False)
+    def stop(**_: object) -> None:
+        for runtime in running:
+            runtime.stop()
+
+    return app
+
+
+app = create_app(get_settings())

@@ -1,0 +1,91 @@
+"""Builds a worker's collaborators from the settings, in one place."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from celery import Celery
+
+from shared.doorbell import Doorbell
+from shared.embedding.bootstrap import load_embedding_service
+from shared.embedding.identity import collection_name
+from shared.embedding.service import EmbeddingService
+from shared.fetch.fetcher import Fetcher
+from shared.ledger import Ledger, connect
+from shared.models.change import Lane
+from shared.qdrant.service import QdrantService
+from shared.settings import Settings
+from worker.leases import LeaseKeeper
+from worker.outcomes import RetryPolicy
+from worker.pictures import PictureReader
+from worker.reconciler import Reconciler
+from worker.sweeper import Sweeper
+
+_PICTURE_LANES = frozenset({Lane.SINGLE, Lane.BULK})
+
+
+@dataclass
+class Runtime:
+    """What runs in a worker process beside Celery's own threads."""
+
+    reconciler: Reconciler
+    sweeper: Sweeper
+    leases: LeaseKeeper
+    pictures: PictureReader | None
+    encoder: EmbeddingService | None
+
+    def start(self) -> None:
+        """Starts the background threads."""
+        self.leases.start()
+        self.sweeper.start()
+
+    def stop(self) -> None:
+        """Ends them, once no task runs any more."""
+        self.sweeper.stop()
+        self.leases.stop()
+        if self.pictures:
+            self.pictures.close()
+        if self.encoder:
+            self.encoder.close()
+
+
+def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
+    """Loads the model only where a lane needs it. Raises `ModelUnavailable`."""
+    ledger = Ledger(
+        connect(settings.redis_url),
+        lease_seconds=settings.lease_seconds,
+        job_retention_seconds=settings.job_retention_seconds,
+        max_pending=settings.ledger_max_pending,
+    )
+    qdrant = QdrantService(
+        settings.qdrant_url, collection_name(settings), api_key=settings.qdrant_api_key
+    )
+    encoder, pictures = None, None
+    if _PICTURE_LANES.intersection(lanes):
+        fetcher = Fetcher(
+            settings.image_allowed_networks,
+            max_bytes=settings.image_max_bytes,
+            timeout_seconds=settings.image_timeout_seconds,
+            connections=settings.image_threads,
+        )
+        encoder = load_embedding_service(settings, frozenset({"image"}))
+        pictures = PictureReader(fetcher, encoder, settings.image_threads)
+    qdrant.ensure_collection(settings.attribute_indexes)
+    doorbell = Doorbell(app)
+    leases = LeaseKeeper(ledger, settings.lease_seconds)
+    reconciler = Reconciler(
+        ledger=ledger,
+        doorbell=doorbell,
+        qdrant=qdrant,
+        pictures=pictures,
+        leases=leases,
+        retries=RetryPolicy(settings.item_max_attempts, settings.retry_base_seconds),
+        lanes=lanes,
+    )
+    sweeper = Sweeper(
+        ledger=ledger,
+        doorbell=doorbell,
+        qdrant=qdrant,
+        lanes=lanes,
+        tombstone_days=settings.tombstone_days,
+    )
+    return Runtime(reconciler, sweeper, leases, pictures, encoder)

@@ -1,0 +1,91 @@
+"""What a worker reports, and when it tries again. Pure."""
+
+import random
+from collections.abc import Callable
+from dataclasses import dataclass
+
+from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
+from shared.models.change import Kind, Outcome, Report, Verdict, Wanted
+
+
+@dataclass(frozen=True, slots=True)
+class RetryPolicy:
+    """How often an item is tried, and how long after each failure."""
+
+    max_attempts: int
+    base_seconds: float
+    max_seconds: float = 600.0
+    chance: Callable[[], float] = random.random
+
+    def delay(self, attempts: int, retry_after: float | None) -> float:
+        """Seconds until the next try after `attempts` failures, doubled twice each time.
+
+        Jitter of ±50 % keeps the items of one broken picture server from coming back together.
+        """
+        backoff: float = self.base_seconds * 4**attempts * (0.5 + self.chance())
+        return min(max(backoff, retry_after or 0.0), self.max_seconds)
+
+    def after_fault(self, wanted: Wanted, fault: ItemFault) -> Report:
+        """Another try where that may help and is left, else the end."""
+        if isinstance(fault, ItemTransient) and wanted.attempts + 1 < self.max_attempts:
+            delay = self.delay(wanted.attempts, fault.retry_after)
+            return _report(wanted, Verdict.RETRY, delay_seconds=delay)
+        return _report(
+            wanted,
+            Outcome.FAILED,
+            code=fault.code,
+            message=fault.message,
+            retryable=isinstance(fault, ItemTransient),
+        )
+
+    def is_spent(self, wanted: Wanted) -> bool:
+        """Whether all attempts are used up before this one: by crashes, for no report was made."""
+        return wanted.attempts >= self.max_attempts
+
+
+def landed(wanted: Wanted) -> Report:
+    """The index holds what was wanted."""
+    return _report(wanted, Outcome.DELETED if wanted.kind is Kind.DELETE else Outcome.INDEXED)
+
+
+def released(wanted: Wanted, delay_seconds: float) -> Report:
+    """Nothing was its fault: given back without counting."""
+    return _report(wanted, Verdict.RELEASE, delay_seconds=delay_seconds)
+
+
+def crashed(wanted: Wanted) -> Report:
+    """Workers died of it as often as it may be tried."""
+    fault = ItemPermanent(
+        ItemCode.INTERNAL_ERROR,
+        f"the worker died {wanted.attempts} times while handling this product; "
+        "its picture is the likely cause: send another one",
+    )
+    return _report(wanted, Outcome.FAILED, code=fault.code, message=fault.message)
+
+
+def unexpected(err: Exception) -> ItemTransient:
+    """A fault of ours that the log explains; the item is tried again like any other."""
+    return ItemTransient(
+        ItemCode.INTERNAL_ERROR, f"an unexpected error ({type(err).__name__}) was logged"
+    )
+
+
+def _report(
+    wanted: Wanted,
+    result: Outcome | Verdict,
+    *,
+    code: str = "",
+    message: str = "",
+    retryable: bool = False,
+    delay_seconds: float = 0.0,
+) -> Report:
+    return Report(
+        wanted.tenant,
+        wanted.product_id,
+        wanted.rev,
+        result,
+        code,
+        message,
+        retryable,
+        delay_seconds,
+    )

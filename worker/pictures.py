@@ -1,0 +1,96 @@
+"""From image URLs to vectors, many at a time; one bad picture fails alone."""
+
+import hashlib
+from collections.abc import Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor, wait
+from dataclasses import dataclass
+from typing import Final, TypeVar
+
+import numpy as np
+import structlog
+
+from shared.embedding.encoder import PreparedImage, Vector
+from shared.embedding.service import EmbeddingService
+from shared.errors import ItemFault, ItemPermanent, ItemTransient
+from shared.fetch.fetcher import Fetcher
+from shared.models.product import ImageFacts
+from worker.outcomes import unexpected
+
+log = structlog.get_logger(__name__)
+
+Key = TypeVar("Key")
+
+STRAGGLER_SECONDS: Final = 2.0
+"""How long pictures that are ready wait for slower ones of the same batch."""
+
+
+@dataclass(frozen=True, slots=True)
+class Pictured:
+    """A picture's embedding, float32 of shape (512,), L2-normalised, and facts of its file."""
+
+    embedding: Vector
+    image: ImageFacts
+
+
+@dataclass(frozen=True, slots=True)
+class _Ready:
+    prepared: PreparedImage
+    image: ImageFacts
+
+
+class PictureReader:
+    """Fetches and decodes in its own threads, shared by all tasks of the process."""
+
+    def __init__(self, fetcher: Fetcher, encoder: EmbeddingService, threads: int) -> None:
+        self._fetcher = fetcher
+        self._encoder = encoder
+        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
+
+    def read(
+        self, urls: Sequence[tuple[Key, str]]
+    ) -> Iterator[Sequence[tuple[Key, Pictured | ItemFault]]]:
+        """Groups of results as they become ready, so that a slow server holds up only its own.
+
+        Within a group the pictures share the encoder's batches, also with those of other tasks.
+        """
+        waiting = {self._pool.submit(self._prepare, url): key for key, url in urls}
+        while waiting:
+            done, _ = wait(waiting, timeout=STRAGGLER_SECONDS)
+            if done:
+                yield self._embed([(waiting.pop(future), future) for future in done])
+
+    def close(self) -> None:
+        """Ends the threads; what is being fetched is finished."""
+        self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def _prepare(self, url: str) -> _Ready | ItemFault:
+        try:
+            fetched = self._fetcher.fetch(url)
+            facts = ImageFacts(
+                hashlib.sha256(fetched.data).hexdigest(), fetched.etag, fetched.last_modified
+            )
+            return _Ready(self._encoder.prepare(fetched.data), facts)
+        except (ItemTransient, ItemPermanent) as fault:
+            return fault
+        except Exception as err:
+            # A fault of ours in one picture must not sink the others of its batch.
+            log.exception("picture_failed", url=url)
+            return unexpected(err)
+
+    def _embed(
+        self, group: Sequence[tuple[Key, Future[_Ready | ItemFault]]]
+    ) -> Sequence[tuple[Key, Pictured | ItemFault]]:
+        read = [(key, future.result()) for key, future in group]
+        ready = [result for _, result in read if isinstance(result, _Ready)]
+        vectors = iter(self._encoder.embed_images([one.prepared for one in ready]))
+        results: list[tuple[Key, Pictured | ItemFault]] = []
+        for key, result in read:
+            if isinstance(result, _Ready):
+                vector = next(vectors)
+                if isinstance(vector, np.ndarray):
+                    results.append((key, Pictured(vector, result.image)))
+                else:
+                    results.append((key, vector))
+            else:
+                results.append((key, result))
+        return results

@@ -1,0 +1,78 @@
+"""Rings for work that no doorbell announces, and buries what was deleted long ago."""
+
+import threading
+import time
+from collections.abc import Collection
+from typing import Final
+
+import structlog
+
+from shared.doorbell import Doorbell
+from shared.errors import VitrineError
+from shared.ledger import Ledger
+from shared.models.change import Lane
+from shared.qdrant.service import QdrantService
+
+log = structlog.get_logger(__name__)
+
+SWEEP_SECONDS: Final = 1.0
+_PURGE_SECONDS: Final = 3600.0
+_DAY_US: Final = 86_400 * 1_000_000
+
+
+class Sweeper:
+    """A thread of every worker. Sweeping twice rings twice, and a needless ring costs nothing."""
+
+    def __init__(
+        self,
+        *,
+        ledger: Ledger,
+        doorbell: Doorbell,
+        qdrant: QdrantService,
+        lanes: Collection[Lane],
+        tombstone_days: float,
+    ) -> None:
+        self._ledger = ledger
+        self._doorbell = doorbell
+        self._qdrant = qdrant
+        self._lanes = lanes
+        self._tombstone_us = int(tombstone_days * _DAY_US)
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+
+    def start(self) -> None:
+        """Starts sweeping every second."""
+        self._thread.start()
+
+    def stop(self) -> None:
+        """Ends the thread."""
+        self._stopped.set()
+        self._thread.join(10)
+
+    def sweep(self) -> None:
+        """Rings for each lane where products are due (retries, lost messages, ended leases)."""
+        for backlog in self._ledger.backlog():
+            lane = backlog.lane
+            if lane in self._lanes and backlog.due and not self._doorbell.waiting(lane):
+                self._doorbell.ring(lane)
+
+    def purge(self) -> None:
+        """Removes the tombstones and rows of products deleted longer ago than configured."""
+        before = int(time.time() * 1e6) - self._tombstone_us
+        self._qdrant.purge_tombstones(before)
+        while self._ledger.purge_deleted(before):
+            pass
+
+    def _run(self) -> None:
+        purge_at = time.monotonic()
+        while not self._stopped.wait(SWEEP_SECONDS):
+            try:
+                self.sweep()
+                if time.monotonic() >= purge_at:
+                    purge_at += _PURGE_SECONDS
+                    self.purge()
+            except VitrineError as err:
+                log.warning("sweep_failed", code=err.code, error=err.message)
+            except Exception:
+                # The thread must outlive any fault: without it, lost doorbells stay lost.
+                log.exception("sweep_failed")
