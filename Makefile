@@ -1,0 +1,47 @@
+# All targets set up what they need: a virtual environment with pinned requirements in .venv.
+
+PYTHON ?= python3.11
+BIN := .venv/bin
+STAMP := .venv/.installed
+
+.PHONY: demo test run lint api-key env train-demo-model evaluate-demo-model clean
+
+demo: $(STAMP)
+	@exec $(BIN)/python -m demo $(DEMO_ARGS)
+
+test: $(STAMP)
+	@$(BIN)/python -m pytest $(TEST_ARGS)
+
+run: $(STAMP)
+	@exec $(BIN)/python -m shared.embedded.stack
+
+lint: $(STAMP)
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+api-key: $(STAMP)
+	@$(BIN)/python -m api.keys add --tenant $(or $(TENANT),default) --file deploy/api-keys
+
+env: $(STAMP)
+	@sh deploy/write-env.sh
+
+train-demo-model: $(STAMP)
+	$(BIN)/python -m demo.train
+
+evaluate-demo-model: $(STAMP)
+	$(BIN)/python -m demo.evaluate
+
+clean:
+	rm -rf .venv var
+
+# A stamp made of the requirements' content: an unchanged file installs nothing again.
+$(STAMP): requirements.txt requirements-dev.txt constraints.txt
+	@echo "Setting up .venv: about 3.3 GB to download (most of it PyTorch with CUDA), 6 GB on disk."
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.11"; exit 1; }
+	@$(PYTHON) -m venv .venv || \
+		{ echo "No venv module: install python3.11-venv (apt install python3.11-venv)"; exit 1; }
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
+	@touch $@

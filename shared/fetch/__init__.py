@@ -1,0 +1,1 @@
+"""Fetches pictures from addresses that shops name: public ones only, bounded in every way."""

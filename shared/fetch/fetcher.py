@@ -1,0 +1,245 @@
+"""Fetches one picture: every address checked, every quantity bounded, every fault named."""
+
+import contextlib
+import ssl
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from typing import Final
+
+import certifi
+import requests
+import urllib3.exceptions
+
+from shared.errors import ItemCode, ItemPermanent, ItemTransient
+from shared.fetch.addresses import Address, Network, is_reachable
+from shared.fetch.answers import (
+    announced_length,
+    read_body,
+    redirect_location,
+    status_fault,
+    too_large,
+)
+from shared.fetch.resolver import Resolver, SystemResolver
+from shared.fetch.transport import PinnedAdapter, PinnedRequest
+from shared.fetch.urls import PictureUrl, parse_picture_url
+from shared.metrics import IMAGE_FETCH_SECONDS, IMAGE_FETCHES
+
+_HEADERS: Final = {
+    "User-Agent": "Vitrine/0.1 (product picture fetcher)",
+    "Accept": "image/*",
+    # Pictures are packed already; unpacking is one more thing that a server could abuse.
+    "Accept-Encoding": "identity",
+}
+_CHUNK_BYTES: Final = 64 * 1024
+# A name with more addresses than this has one that answers among the first, or none.
+_MAX_CONNECT_ATTEMPTS: Final = 3
+# A body this small is read to the end, though not wanted, so that the connection can be kept.
+_MAX_DRAINED_BYTES: Final = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class FetchedPicture:
+    """A picture server's answer: the bytes as sent (not decoded) and its validators, if any."""
+
+    data: bytes
+    etag: str | None = None
+    last_modified: str | None = None
+
+
+class Fetcher:
+    """Fetches pictures over kept connections; one object serves all threads.
+
+    The name of a host is resolved once per request and redirect; all of its addresses must be
+    reachable by the rules of `addresses.py`, and the connection goes to one of those very
+    addresses, so that a second answer of DNS can't lead elsewhere.
+    """
+
+    def __init__(
+        self,
+        allowed_networks: Sequence[Network],
+        max_bytes: int,
+        timeout_seconds: float,
+        *,
+        max_redirects: int = 5,
+        connections: int = 32,
+        resolver: Resolver | None = None,
+        ca_file: str | None = None,
+    ) -> None:
+        """Bounds for each picture, and what to reach it with.
+
+        `allowed_networks` are reachable beside public addresses. `max_bytes` bounds the body as
+        sent and as unpacked, `timeout_seconds` everything from the name's resolution to the last
+        byte, redirects included. `connections` are kept per host: as many as threads fetch at
+        once. `ca_file` (PEM) replaces certifi's authorities.
+        """
+        self._allowed = tuple(allowed_networks)
+        self._max_bytes = max_bytes
+        self._timeout = timeout_seconds
+        self._max_redirects = max_redirects
+        self._resolver = resolver or SystemResolver()
+        # getaddrinfo takes no timeout, so it runs where its caller can stop waiting for it.
+        self._lookups = ThreadPoolExecutor(connections, thread_name_prefix="picture-dns")
+        self._adapter = PinnedAdapter(connections, ca_file or certifi.where())
+
+    def fetch(self, url: str) -> FetchedPicture:
+        """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
+
+        Whether it is a picture at all is for decoding to find out: the content type is not looked
+        at. Raises `ItemTransient` where another try may succeed and `ItemPermanent` where not.
+        """
+        started = time.monotonic()
+        result = "ok"
+        try:
+            return self._follow(parse_picture_url(url), started + self._timeout)
+        except (ItemTransient, ItemPermanent) as fault:
+            result = fault.code
+            raise
+        except Exception:
+            result = ItemCode.INTERNAL_ERROR
+            raise
+        finally:
+            IMAGE_FETCHES.labels(result=result).inc()
+            IMAGE_FETCH_SECONDS.observe(time.monotonic() - started)
+
+    def close(self) -> None:
+        """Close kept connections. Lookups under way end on their own."""
+        self._adapter.close()
+        self._lookups.shutdown(wait=False, cancel_futures=True)
+
+    def _follow(self, url: PictureUrl, deadline: float) -> FetchedPicture:
+        for _ in range(self._max_redirects + 1):
+            with _faults_translated(), self._open(url, _HEADERS, deadline) as response:
+                location = redirect_location(response)
+                if location is None:
+                    return self._picture(response)
+                _drain(response)
+            url = url.follow(location)
+        raise ItemPermanent(
+            ItemCode.IMAGE_HTTP_ERROR,
+            f"The picture server redirects more than {self._max_redirects} times.",
+        )
+
+    def _open(
+        self, url: PictureUrl, headers: Mapping[str, str], deadline: float
+    ) -> requests.Response:
+        """Connect to the first checked address that accepts, and read the answer's headers.
+
+        Every request passes here: a limit per host belongs around this call.
+        """
+        addresses = self._checked_addresses(url, deadline)[:_MAX_CONNECT_ATTEMPTS]
+        for position, address in enumerate(addresses):
+            left = _left(deadline)
+            # The addresses still to be tried share the time, so that one that swallows packets
+            # leaves some for the next.
+            connect = left / (len(addresses) - position)
+            request = PinnedRequest(url, address, headers)
+            try:
+                return self._adapter.open(request, connect=connect, total=left)
+            except requests.ConnectionError as err:
+                if position + 1 == len(addresses) or not _never_connected(err):
+                    raise
+        raise _unreachable("The picture server's name has no address.")
+
+    def _checked_addresses(self, url: PictureUrl, deadline: float) -> Sequence[Address]:
+        addresses = (url.address,) if url.address else self._resolve(url.host, deadline)
+        if not all(is_reachable(address, self._allowed) for address in addresses):
+            # Which address it was is not told: shops have no business with our network's map.
+            raise ItemPermanent(
+                ItemCode.IMAGE_BLOCKED_ADDRESS,
+                "The URL leads to an address that is not public, so it is not fetched.",
+            )
+        return addresses
+
+    def _resolve(self, host: str, deadline: float) -> Sequence[Address]:
+        lookup = self._lookups.submit(self._resolver.resolve, host)
+        try:
+            return lookup.result(timeout=_left(deadline))
+        except TimeoutError:
+            lookup.cancel()
+            raise _timed_out() from None
+        except UnicodeError:
+            raise ItemPermanent(ItemCode.INVALID_URL, "The URL's host name is malformed.") from None
+        except OSError as err:
+            # Also where DNS says that there is no such name: resolvers say so, too, while a
+            # network is down or a new domain is on its way, and a few more lookups cost little.
+            raise _unreachable("The picture server's name can't be resolved.") from err
+
+    def _picture(self, response: requests.Response) -> FetchedPicture:
+        fault = status_fault(response)
+        if fault is not None:
+            _drain(response)
+            raise fault
+        if (announced_length(response) or 0) > self._max_bytes:
+            raise too_large(self._max_bytes)
+        chunks = response.raw.stream(_CHUNK_BYTES, decode_content=False)
+        return FetchedPicture(
+            data=read_body(chunks, response.headers.get("Content-Encoding"), self._max_bytes),
+            etag=response.headers.get("ETag"),
+            last_modified=response.headers.get("Last-Modified"),
+        )
+
+
+def _drain(response: requests.Response) -> None:
+    """Read a small unwanted body, so that its connection is kept; errors no longer matter."""
+    length = announced_length(response)
+    if length is not None and length <= _MAX_DRAINED_BYTES:
+        with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
+            response.raw.read(_MAX_DRAINED_BYTES, decode_content=False)
+
+
+@contextlib.contextmanager
+def _faults_translated() -> Iterator[None]:
+    """Turn the errors of requests (sending) and urllib3 (reading the body) into item faults."""
+    try:
+        yield
+    except (requests.Timeout, urllib3.exceptions.TimeoutError) as err:
+        raise _timed_out() from err
+    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as err:
+        if _caused_by(err, ssl.SSLCertVerificationError):
+            raise ItemPermanent(
+                ItemCode.IMAGE_UNREACHABLE,
+                "The picture server's certificate is not valid for its name, or has expired.",
+            ) from err
+        raise _unreachable("The picture server's TLS connection failed.") from err
+    except requests.exceptions.InvalidURL as err:
+        raise ItemPermanent(ItemCode.INVALID_URL, "The URL is malformed.") from err
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as err:
+        raise _unreachable("The picture server can't be reached, or broke off.") from err
+
+
+def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
+    """Whether an error of `kind` stands behind `error`, however the libraries wrapped it."""
+    waiting: list[object] = [error]
+    seen: set[int] = set()
+    while waiting:
+        current = waiting.pop()
+        if isinstance(current, kind):
+            return True
+        if isinstance(current, BaseException) and id(current) not in seen:
+            seen.add(id(current))
+            waiting += [*current.args, getattr(current, "reason", None), current.__cause__]
+            waiting.append(current.__context__)
+    return False
+
+
+def _never_connected(error: requests.ConnectionError) -> bool:
+    return _caused_by(error, urllib3.exceptions.NewConnectionError) or isinstance(
+        error, requests.ConnectTimeout
+    )
+
+
+def _left(deadline: float) -> float:
+    left = deadline - time.monotonic()
+    if left <= 0:
+        raise _timed_out()
+    return left
+
+
+def _timed_out() -> ItemTransient:
+    return ItemTransient(ItemCode.IMAGE_TIMEOUT, "The picture server took too long to answer.")
+
+
+def _unreachable(message: str) -> ItemTransient:
+    return ItemTransient(ItemCode.IMAGE_UNREACHABLE, message)

@@ -1,0 +1,49 @@
+"""The numbers this project shows on /metrics, each defined once."""
+
+from prometheus_client import Counter, Histogram
+
+EMBEDDINGS = Counter(
+    "embeddings_total",
+    "Vectors computed by the model; failed ones, warm-up and readiness checks are not counted.",
+    ["kind"],
+)
+
+EMBEDDING_BATCH_SIZE = Histogram(
+    "embedding_batch_size",
+    "Pictures or texts in one forward pass of the model.",
+    ["kind"],
+    buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
+)
+
+IMAGE_FETCHES = Counter(
+    "image_fetches_total",
+    "Pictures fetched, by how it ended: ok, or the item's code.",
+    ["result"],
+)
+
+IMAGE_FETCH_SECONDS = Histogram(
+    "image_fetch_seconds",
+    "Time to fetch one picture, failed ones included.",
+    buckets=(0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 20, 60),
+)
+
+SEARCH_CACHE_REQUESTS = Counter(
+    "search_cache_requests_total", "Searches, by what the answer cache said.", ["result"]
+)
+
+REPORTS = Counter("reports_total", "Wanted states a worker reported on, by result.", ["result"])
+
+DOORBELL_FAILURES = Counter("doorbell_failures_total", "Doorbells the broker did not take.")
+
+LANE_PAUSES = Counter("lane_pauses_total", "Batches given back: a service was down.", ["reason"])
+
+HTTP_REQUESTS = Counter(
+    "http_requests_total", "Requests answered by the API.", ["route", "method", "status"]
+)
+
+HTTP_SECONDS = Histogram(
+    "http_request_seconds",
+    "Time from a request's first line to its answer, waiting included.",
+    ["route", "method"],
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)

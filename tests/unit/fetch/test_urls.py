@@ -1,0 +1,175 @@
+"""What a picture's URL may look like, before DNS is asked."""
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from shared.errors import ItemCode, ItemPermanent
+from shared.fetch.addresses import is_reachable
+from shared.fetch.urls import MAX_URL_LENGTH, parse_picture_url
+
+INVALID = ItemCode.INVALID_URL
+BLOCKED = ItemCode.IMAGE_BLOCKED_ADDRESS
+
+
+@pytest.mark.parametrize(
+    ("url", "code"),
+    [
+        ("http://2130706433/", BLOCKED),
+        ("http://0x7f000001/", BLOCKED),
+        ("http://0X7F.1/", BLOCKED),
+        ("http://0177.0.0.1/", BLOCKED),
+        ("http://127.1/", BLOCKED),
+        ("http://0/", BLOCKED),
+        ("http://0x/", INVALID),
+        ("http://127.0.0.1.1/", INVALID),
+        ("http://1.2.3.999/", INVALID),
+        ("http://example.256/", INVALID),
+        ("http://[fe80::1%25eth0]/", BLOCKED),
+        ("http://[fe80::1%eth0]/", BLOCKED),
+        ("http://[::1/", INVALID),
+        ("http://[v1.fe80]/", INVALID),
+        ("http://[127.0.0.1]/", INVALID),
+        ("https://good@127.0.0.1/", INVALID),
+        ("https://good:secret@shop.example/", INVALID),
+        ("https://@shop.example/", INVALID),
+        ("file:///etc/passwd", INVALID),
+        ("gopher://shop.example/1", INVALID),
+        ("ftp://shop.example/a.jpg", INVALID),
+        ("data:image/png;base64,iVBORw0KGgo=", INVALID),
+        ("javascript:alert(1)", INVALID),
+        ("//shop.example/a.jpg", INVALID),
+        ("a.jpg", INVALID),
+        ("", INVALID),
+        ("http://", INVALID),
+        ("http:///a.jpg", INVALID),
+        ("http://:80/", INVALID),
+        ("http://shop.example:99999/", INVALID),
+        ("http://shop.example:x/", INVALID),
+        ("http://shop.example:-1/", INVALID),
+        ("http://shop.example:0/", BLOCKED),
+        ("http://shop.example:22/", BLOCKED),
+        ("http://127.0.0.1:22/", BLOCKED),
+        ("http://shop.example:25/", BLOCKED),
+        ("http://shop.example:6379/", BLOCKED),
+        ("http://shop.example:6333/", BLOCKED),
+        ("http://shop.example/a\r\nHost: other", INVALID),
+        ("http://shop.example/a\nb", INVALID),
+        ("http://shop.example/a\tb", INVALID),
+        ("http://shop.example/a b", INVALID),
+        ("http://shop.example\\@127.0.0.1/", INVALID),
+        ("http://shop.example/\x00", INVALID),
+        ("http://shop%2eexample/", INVALID),
+        ("http://-shop.example/", INVALID),
+        ("http://shop..example/", INVALID),
+        ("http://a,b.example/", INVALID),
+        ("http://" + "a" * 64 + ".example/", INVALID),
+        ("http://" + "a." * 127 + "example/", INVALID),
+        ("http://\ufffd.example/", INVALID),
+        ("http://shop.example/" + "a" * 10_000, INVALID),
+    ],
+)
+def test_a_bad_url_is_refused_without_asking_dns(url: str, code: ItemCode) -> None:
+    with pytest.raises(ItemPermanent) as refused:
+        parse_picture_url(url)
+    assert refused.value.code == code
+    assert "secret" not in refused.value.message
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "http://127.0.0.1:8080/",
+        "http://①②⑦.⓪.⓪.①/",
+        "http://１２７.０.０.１/",
+        "http://127。0。0。1/",
+        "http://127.0.0.1./",
+        "http://[::1]/",
+        "http://[::ffff:169.254.169.254]/",
+        "http://[::127.0.0.1]/",
+        "http://[64:ff9b::a9fe:a9fe]/",
+        "http://[2002:7f00:1::]/",
+        "http://[fec0::1]/",
+        "http://[fd00:ec2::254]/",
+        "http://169.254.169.254/latest/meta-data/",
+        "http://100.100.100.200/",
+        "http://168.63.129.16/",
+        "http://224.0.0.1/",
+        "http://10.0.0.1/",
+    ],
+)
+def test_an_address_in_a_url_is_seen_and_not_reachable(url: str) -> None:
+    address = parse_picture_url(url).address
+    assert address is not None
+    assert not is_reachable(address, ())
+
+
+@pytest.mark.parametrize(
+    ("url", "normal"),
+    [
+        ("http://shop.example", "http://shop.example/"),
+        ("HTTP://Shop.Example/A.jpg", "http://shop.example/A.jpg"),
+        ("http://shop.example:80/a?b=c#d", "http://shop.example/a?b=c"),
+        ("https://shop.example:443/?q", "https://shop.example/?q"),
+        ("https://shop.example:8443/a", "https://shop.example:8443/a"),
+        ("http://shop.example:3000?x=1", "http://shop.example:3000/?x=1"),
+        ("https://shop.example./a", "https://shop.example/a"),
+        ("https://bücher.example/ü.jpg", "https://xn--bcher-kva.example/ü.jpg"),
+        ("http://my_bucket.store.example/a", "http://my_bucket.store.example/a"),
+        ("http://93.184.216.34/a", "http://93.184.216.34/a"),
+        ("http://[2606:4700:0::1111]:8080/a", "http://[2606:4700::1111]:8080/a"),
+        ("http://localhost:8000/a", "http://localhost:8000/a"),
+        ("http://shop.example//b/../c;d", "http://shop.example//b/../c;d"),
+    ],
+)
+def test_a_good_url_is_brought_into_one_form(url: str, normal: str) -> None:
+    assert str(parse_picture_url(url)) == normal
+
+
+def test_the_longest_allowed_url_passes() -> None:
+    url = "http://shop.example/"
+    assert parse_picture_url(url + "a" * (MAX_URL_LENGTH - len(url)))
+
+
+@pytest.mark.parametrize(
+    ("location", "normal"),
+    [
+        ("/b.jpg", "https://shop.example:8443/b.jpg"),
+        ("b.jpg", "https://shop.example:8443/a/b.jpg"),
+        ("?size=2", "https://shop.example:8443/a/x.jpg?size=2"),
+        ("//cdn.example/b.jpg", "https://cdn.example/b.jpg"),
+        ("http://cdn.example/b c.jpg", "http://cdn.example/b%20c.jpg"),
+    ],
+)
+def test_a_redirect_is_resolved_against_its_page(location: str, normal: str) -> None:
+    page = parse_picture_url("https://shop.example:8443/a/x.jpg")
+    assert str(page.follow(location)) == normal
+
+
+@pytest.mark.parametrize(
+    ("location", "code"),
+    [
+        ("file:///etc/passwd", INVALID),
+        ("gopher://shop.example/", INVALID),
+        ("https://user:secret@shop.example/", INVALID),
+        ("http://[::1/", INVALID),
+        ("http://shop.example/\r\nX: y", INVALID),
+        ("http://shop.example:22/", BLOCKED),
+        ("http://2130706433/", BLOCKED),
+        ("/" + "a" * 3_000, INVALID),
+    ],
+)
+def test_a_redirect_is_checked_like_any_url(location: str, code: ItemCode) -> None:
+    with pytest.raises(ItemPermanent) as refused:
+        parse_picture_url("https://shop.example/").follow(location)
+    assert refused.value.code == code
+
+
+@given(st.text(max_size=60), st.sampled_from(["", "http://", "https://shop.example/", "http://["]))
+def test_any_text_is_either_parsed_or_refused_as_an_item_fault(text: str, prefix: str) -> None:
+    try:
+        parsed = parse_picture_url(prefix + text)
+    except ItemPermanent as fault:
+        assert fault.code in (INVALID, BLOCKED)
+    else:
+        assert parse_picture_url(str(parsed)) == parsed
