@@ -36,6 +36,9 @@ def celery_app(broker_url: str) -> Celery:
         # A thread takes one message at a time; the ledger is where work waits.
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
+        broker_connection_max_retries=None,
+        # Tasks are acknowledged before they run, so there is nothing to cancel: leases keep order.
+        worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={
             "socket_timeout": 5.0,
             "socket_connect_timeout": _SEND_TIMEOUT_SECONDS,

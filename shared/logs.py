@@ -2,8 +2,18 @@
 
 import logging
 import sys
+from typing import Final
 
 import structlog
+
+
+# A line per call to Qdrant, per doorbell or per odd header of a picture server drowns the rest.
+_QUIETED: Final = {
+    "httpx": logging.WARNING,
+    "celery.worker.strategy": logging.WARNING,
+    "celery.app.trace": logging.WARNING,
+    "urllib3": logging.ERROR,
+}
 
 
 def configure_logging(level: str, process: str) -> None:
@@ -33,8 +43,8 @@ def configure_logging(level: str, process: str) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, render])
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
-    # One line per call to Qdrant would drown the rest.
-    logging.getLogger("httpx").setLevel(logging.WARNING)
+    for library, least in _QUIETED.items():
+        logging.getLogger(library).setLevel(least)
     structlog.configure(
         processors=[
             structlog.stdlib.filter_by_level,

@@ -6,10 +6,13 @@ A wrong value stops the process at start with the setting's name. `.env.example`
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from pydantic import Field, field_validator
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
+
+SETTINGS_FAULT: Final = 78
+"""Exit code (EX_CONFIG of sysexits.h) of a process that can't work with its settings."""
 
 Network = IPv4Network | IPv6Network
 

@@ -1,7 +1,9 @@
 """The real servers that tests run against, started and killed as processes."""
 
+import http.client
 import signal
 import subprocess
+import sys
 import time
 from pathlib import Path
 
@@ -40,7 +42,7 @@ class RedisServer:
                 time.sleep(0.02)
         client.close()
 
-    def kill(self) -> None:
+    def kill9(self) -> None:
         """kill -9."""
         self._end(signal.SIGKILL)
 
@@ -52,4 +54,61 @@ class RedisServer:
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(10)
+            self._process = None
+
+
+class EmbeddedQdrantProcess:
+    """The embedded Qdrant server as the stack starts it."""
+
+    def __init__(self, data_dir: Path, *arguments: str) -> None:
+        self._data_dir = data_dir
+        self._arguments = arguments
+        self.port = free_port()
+        self._process: subprocess.Popen[bytes] | None = None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    def start(self) -> None:
+        """Starts it on the data it left, and returns once it answers."""
+        self._process = subprocess.Popen(
+            [
+                *(sys.executable, "-m", "shared.embedded.qdrant"),
+                *("--port", str(self.port), "--data", str(self._data_dir), *self._arguments),
+            ]
+        )
+        deadline = time.monotonic() + 20
+        while not self._answers():
+            if self._process.poll() is not None or time.monotonic() > deadline:
+                raise AssertionError("the embedded Qdrant did not start")
+            time.sleep(0.05)
+
+    def kill9(self) -> None:
+        """kill -9."""
+        self._end(signal.SIGKILL)
+
+    def stop(self) -> None:
+        """An orderly end."""
+        self._end(signal.SIGTERM)
+
+    def send(self, number: signal.Signals) -> None:
+        """Sends a signal, SIGSTOP to freeze it for instance."""
+        assert self._process is not None
+        self._process.send_signal(number)
+
+    def _answers(self) -> bool:
+        connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=2)
+        try:
+            connection.request("GET", "/readyz")
+            return connection.getresponse().status == http.HTTPStatus.OK
+        except OSError:
+            return False
+        finally:
+            connection.close()
+
+    def _end(self, number: signal.Signals) -> None:
+        if self._process is not None:
+            self._process.send_signal(number)
+            self._process.wait(20)
             self._process = None

@@ -9,10 +9,10 @@ from celery.worker import WorkController
 from prometheus_client import start_http_server
 
 from shared.doorbell import celery_app
-from shared.errors import VitrineError
+from shared.errors import PermanentError
 from shared.logs import configure_logging
 from shared.models.change import Lane
-from shared.settings import Settings, get_settings
+from shared.settings import SETTINGS_FAULT, Settings, get_settings
 from worker.bootstrap import Runtime, build
 from worker.tasks import register
 
@@ -33,10 +33,10 @@ def create_app(settings: Settings) -> Celery:
         lanes = [lane for lane in Lane if lane in sender.app.amqp.queues.consume_from]
         try:
             runtime = build(settings, app, lanes)
-        except VitrineError as err:
+        except PermanentError as err:
             # Celery only logs what a signal's receiver raises, and would go on without a model.
             print(f"worker: {err.code}: {err.message}", file=sys.stderr, flush=True)  # noqa: T201
-            sys.exit(1)
+            sys.exit(SETTINGS_FAULT)
         register(app, runtime.reconciler)
         runtime.start()
         running.append(runtime)

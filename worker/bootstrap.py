@@ -1,14 +1,17 @@
 """Builds a worker's collaborators from the settings, in one place."""
 
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Final
 
+import structlog
 from celery import Celery
 
 from shared.doorbell import Doorbell
-from shared.embedding.bootstrap import load_embedding_service
 from shared.embedding.identity import collection_name
 from shared.embedding.service import EmbeddingService
+from shared.errors import QdrantUnavailable
 from shared.fetch.fetcher import Fetcher
 from shared.ledger import Ledger, connect
 from shared.models.change import Lane
@@ -20,7 +23,10 @@ from worker.pictures import PictureReader
 from worker.reconciler import Reconciler
 from worker.sweeper import Sweeper
 
-_PICTURE_LANES = frozenset({Lane.SINGLE, Lane.BULK})
+log = structlog.get_logger(__name__)
+
+_PICTURE_LANES: Final = frozenset({Lane.SINGLE, Lane.BULK})
+_QDRANT_RETRY_SECONDS: Final = 1.0
 
 
 @dataclass
@@ -48,6 +54,16 @@ class Runtime:
             self.encoder.close()
 
 
+def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) -> None:
+    """Waits for Qdrant, which may start after the worker: there is nothing to do without it."""
+    while True:
+        try:
+            return qdrant.ensure_collection(attribute_indexes)
+        except QdrantUnavailable as err:
+            log.warning("waiting_for_qdrant", error=err.message)
+            time.sleep(_QDRANT_RETRY_SECONDS)
+
+
 def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
     """Loads the model only where a lane needs it. Raises `ModelUnavailable`."""
     ledger = Ledger(
@@ -61,6 +77,10 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
     )
     encoder, pictures = None, None
     if _PICTURE_LANES.intersection(lanes):
+        # Here and not above: torch costs a process 400 MB and seconds, and the fast lane's worker
+        # needs no model.
+        from shared.embedding.bootstrap import load_embedding_service  # noqa: PLC0415
+
         fetcher = Fetcher(
             settings.image_allowed_networks,
             max_bytes=settings.image_max_bytes,
@@ -69,7 +89,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
         )
         encoder = load_embedding_service(settings, frozenset({"image"}))
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
-    qdrant.ensure_collection(settings.attribute_indexes)
+    _ensure_collection(qdrant, settings.attribute_indexes)
     doorbell = Doorbell(app)
     leases = LeaseKeeper(ledger, settings.lease_seconds)
     reconciler = Reconciler(

@@ -1,0 +1,81 @@
+"""Catalogues through the whole pipeline: counts that add up, and workers that die."""
+
+import io
+import json
+import time
+
+from PIL import Image
+
+from tests.e2e.conftest import Shop
+from tests.pictures import PictureServer, picture
+
+
+def catalogue(prefix: str, urls: list[str]) -> bytes:
+    return b"\n".join(
+        json.dumps({"id": f"{prefix}-{at}", "name": f"Product {at}", "image_url": url}).encode()
+        for at, url in enumerate(urls)
+    )
+
+
+def push(shop: Shop, body: bytes) -> str:
+    answer = shop.call(
+        "POST",
+        "/index-products",
+        202,
+        data=body,
+        headers={"Content-Type": "application/x-ndjson"},
+    )
+    job_id: str = answer["job_id"]
+    return job_id
+
+
+def test_counts_add_up_and_every_failure_has_its_code(shop: Shop, pictures: PictureServer) -> None:
+    good = [pictures.add(f"/g{i}.jpg", picture((i, 255 - i, i))) for i in range(60)]
+    whole = picture(size=300)
+    bad = {
+        pictures.url + "/missing.jpg": "image_not_found",
+        pictures.add("/cut.jpg", whole[: len(whole) // 2]): "image_corrupt",
+        pictures.add("/page.jpg", b"<!doctype html><html></html>"): "not_an_image",
+        "http://169.254.169.254/latest/meta-data/": "image_blocked_address",
+    }
+    before = shop.metric('embeddings_total{kind="image"')
+    job = shop.finished(push(shop, catalogue("mixed", [*good, *bad])))
+    assert job["state"] == "partially_failed"
+    assert job["counts"] == {
+        "received": 64,
+        "indexed": 60,
+        "unchanged": 0,
+        "deleted": 0,
+        "stale": 0,
+        "superseded": 0,
+        "failed": 4,
+        "pending": 0,
+    }
+    items = shop.call("GET", f"/jobs/{job['job_id']}/items?status=failed")["items"]
+    assert [item["code"] for item in items] == list(bad.values())
+    assert shop.metric('embeddings_total{kind="image"') - before == 60
+
+
+def test_kill_9_of_the_worker_loses_nothing(shop: Shop, pictures: PictureServer) -> None:
+    file = io.BytesIO()
+    Image.effect_noise((96, 96), 80).convert("RGB").save(file, "PNG")
+    url = pictures.add("/noise.png", file.getvalue())
+    count = 2000
+    job_id = push(shop, catalogue("kill", [url] * count))
+    kills = 0
+    while kills < 2:
+        counts = shop.call("GET", f"/jobs/{job_id}")["counts"]
+        if counts["indexed"] >= 200 + 400 * kills:
+            shop.kill("worker")
+            kills += 1
+        assert counts["pending"], "the worker was too fast to be killed"
+        time.sleep(0.05)
+    job = shop.finished(job_id, seconds=200)
+    assert job["state"] == "succeeded"
+    assert job["counts"]["indexed"] == count
+    cursor, seen = "", set()
+    while cursor is not None:
+        page = shop.call("GET", f"/products?limit=100&cursor={cursor}" if cursor else "/products?limit=100")
+        seen |= {product["id"] for product in page["products"]}
+        cursor = page["next_cursor"]
+    assert {f"kill-{at}" for at in range(count)} <= seen

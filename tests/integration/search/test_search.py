@@ -1,0 +1,149 @@
+"""What a search promises: never stale, each computation once, and an answer whatever is down."""
+
+import threading
+import time
+
+import pytest
+import redis
+
+from shared.errors import QdrantUnavailable
+from shared.ledger import Generations, connect
+from shared.models.search import SearchRequest
+from tests.integration.search.conftest import TENANT, Searching
+from tests.servers import RedisServer
+
+REQUEST = SearchRequest(text_query="red shirt")
+
+
+def names(searching: Searching, request: SearchRequest = REQUEST) -> list[object]:
+    return [result["name"] for result in searching.service.search(TENANT, request).results]
+
+
+def test_a_repeated_search_comes_from_the_cache_with_the_same_results(
+    searching: Searching,
+) -> None:
+    searching.put("Red Shirt", 30.0)
+    first, again = (searching.service.search(TENANT, REQUEST) for _ in range(2))
+    assert (first.cached, again.cached) == (False, True)
+    assert again.results == first.results
+    assert again.results[0]["similarity_score"] == pytest.approx(1.0, abs=1e-5)
+
+
+def test_after_a_change_has_landed_no_search_shows_the_state_before(searching: Searching) -> None:
+    for at in range(20):
+        searching.put(f"Shirt {at}", 30.0)
+        assert names(searching) == [f"Shirt {at}"]
+        assert names(searching) == [f"Shirt {at}"]
+
+
+def test_a_change_of_the_catalogue_spoils_no_query_vector(searching: Searching) -> None:
+    for at in range(3):
+        searching.put(f"Shirt {at}", 30.0)
+        names(searching)
+    assert searching.encoder.texts == ["red shirt"]
+
+
+def test_spaces_make_no_other_query(searching: Searching) -> None:
+    searching.put("Red Shirt", 30.0)
+    searching.service.search(TENANT, REQUEST)
+    spaced = SearchRequest(text_query="  red   shirt ")
+    assert searching.service.search(TENANT, spaced).cached
+
+
+@pytest.mark.parametrize(
+    "other",
+    [{"top_k": 3}, {"price_max": 30}, {"category_filter": "x"}, {"text_query": "blue shirt"}],
+)
+def test_another_request_has_another_answer(
+    searching: Searching, other: dict[str, object]
+) -> None:
+    searching.put("Red Shirt", 30.0)
+    searching.service.search(TENANT, REQUEST)
+    changed = SearchRequest(**{"text_query": "red shirt", **other})
+    assert not searching.service.search(TENANT, changed).cached
+
+
+def test_another_tenant_sees_nothing_of_it(searching: Searching) -> None:
+    searching.put("Red Shirt", 30.0)
+    searching.service.search(TENANT, REQUEST)
+    answer = searching.service.search("other", REQUEST)
+    assert (answer.cached, list(answer.results)) == (False, [])
+
+
+def test_the_same_search_at_once_is_computed_once(searching: Searching) -> None:
+    searching.put("Red Shirt", 30.0)
+    searching.encoder.gate = threading.Event()
+    found: list[list[object]] = []
+    threads = [threading.Thread(target=lambda: found.append(names(searching))) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    time.sleep(0.3)
+    searching.encoder.gate.set()
+    for thread in threads:
+        thread.join(10)
+    assert found == [["Red Shirt"]] * 8
+    assert searching.encoder.texts == ["red shirt"]
+
+
+def test_an_unreadable_cached_answer_is_dropped_and_computed_anew(
+    searching: Searching, cache_server: RedisServer
+) -> None:
+    searching.put("Red Shirt", 30.0)
+    searching.service.search(TENANT, REQUEST)
+    cache = redis.Redis.from_url(cache_server.url)
+    for key in cache.scan_iter("search:*"):
+        cache.set(key, b"\x80\x04pickle")
+    assert names(searching) == ["Red Shirt"]
+    assert searching.service.search(TENANT, REQUEST).cached
+    cache.close()
+
+
+def test_without_the_cache_searches_answer_uncached(
+    searching: Searching, cache_server: RedisServer
+) -> None:
+    searching.put("Red Shirt", 30.0)
+    searching.service.search(TENANT, REQUEST)
+    cache_server.kill9()
+    for _ in range(3):
+        answer = searching.service.search(TENANT, REQUEST)
+        assert not answer.cached
+        assert [result["name"] for result in answer.results] == ["Red Shirt"]
+
+
+def test_without_the_ledger_searches_answer_uncached(searching: Searching) -> None:
+    searching.put("Red Shirt", 30.0)
+    names(searching)
+    gone = connect("redis://127.0.0.1:1/0", timeout=0.2)
+    searching.service._generations = Generations(gone)
+    for _ in range(2):
+        answer = searching.service.search(TENANT, REQUEST)
+        assert not answer.cached
+        assert [result["name"] for result in answer.results] == ["Red Shirt"]
+
+
+def test_an_error_is_shared_by_those_who_wait_and_not_kept(
+    searching: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching.put("Red Shirt", 30.0)
+
+    def down(*_: object) -> None:
+        raise QdrantUnavailable("down")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(searching.qdrant, "search", down)
+        with pytest.raises(QdrantUnavailable):
+            searching.service.search(TENANT, REQUEST)
+    assert names(searching) == ["Red Shirt"]
+
+
+def test_with_allowed_staleness_a_generation_is_read_once_in_that_time(
+    searching: Searching, ledger_server: RedisServer
+) -> None:
+    client = connect(ledger_server.url)
+    generations = Generations(client, max_staleness=0.3)
+    before = generations.current(TENANT)
+    searching.put("Red Shirt", 30.0)
+    assert generations.current(TENANT) == before
+    time.sleep(0.35)
+    assert generations.current(TENANT) != before
+    client.close()

@@ -1,0 +1,154 @@
+"""A worker's parts on real servers; only the model is replaced, for its slowness."""
+
+import hashlib
+import uuid
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+
+import numpy as np
+import pytest
+import redis
+
+from shared.embedding.encoder import PreparedImage, Vector
+from shared.errors import ItemCode, ItemFault, ItemPermanent
+from shared.fetch.fetcher import Fetcher
+from shared.ledger import Jobs, Ledger, connect
+from shared.models.change import Change, Lane, Outcome
+from shared.models.job import Job
+from shared.models.product import Product
+from shared.qdrant.service import QdrantService
+from tests.integration.fetch.picture_server import LOOPBACK
+from tests.pictures import PictureServer
+from tests.servers import EmbeddedQdrantProcess, RedisServer
+from worker.leases import LeaseKeeper
+from worker.outcomes import RetryPolicy
+from worker.pictures import PictureReader
+from worker.reconciler import Reconciler
+
+TENANT = "shop"
+LEASE_SECONDS = 1.0
+
+
+class HashingEncoder:
+    """Stands in for the model: a vector from the picture's bytes. Counts what it embeds."""
+
+    def __init__(self) -> None:
+        self.embedded = 0
+        self.refused: set[bytes] = set()
+
+    def prepare(self, data: bytes) -> PreparedImage:
+        if data.startswith(b"<html"):
+            raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "no picture")
+        if data in self.refused:
+            raise ZeroDivisionError("a fault of our own")
+        return np.frombuffer(hashlib.sha512(data).digest() * 8, np.uint8).astype(np.float32)
+
+    def embed_images(self, pictures: Sequence[PreparedImage]) -> list[Vector | ItemFault]:
+        self.embedded += len(pictures)
+        return [picture / np.linalg.norm(picture) for picture in pictures]
+
+
+class Bell:
+    """Counts the rings; tests answer them by hand."""
+
+    def __init__(self) -> None:
+        self.rings: list[Lane] = []
+
+    def ring(self, lane: Lane) -> None:
+        self.rings.append(lane)
+
+
+@dataclass
+class Worker:
+    """One worker's reconciler with its collaborators in reach."""
+
+    ledger: Ledger
+    jobs: Jobs
+    qdrant: QdrantService
+    pictures: PictureServer
+    encoder: HashingEncoder
+    reconciler: Reconciler
+    bell: Bell = field(default_factory=Bell)
+
+    def push(self, *products: Product, lane: Lane = Lane.BULK) -> str:
+        changes = [Change.put(product, at) for at, product in enumerate(products)]
+        return self.ledger.accept(TENANT, lane, changes)
+
+    def product(self, name: str, data: bytes | None = None) -> Product:
+        path = f"/{name}.jpg"
+        if data is not None:
+            self.pictures.add(path, data)
+        return Product(id=name, name=name.title(), image_url=self.pictures.url + path)
+
+    def job(self, job_id: str) -> Job:
+        job = self.jobs.get(TENANT, job_id)
+        assert job is not None
+        return job
+
+    def counts(self, job_id: str) -> dict[Outcome, int]:
+        return {outcome: count for outcome, count in self.job(job_id).counts.items() if count}
+
+
+@pytest.fixture(scope="session")
+def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("ledger"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def qdrant_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedQdrantProcess]:
+    server = EmbeddedQdrantProcess(tmp_path_factory.mktemp("qdrant"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture
+def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
+    client = connect(redis_server.url)
+    client.flushall()
+    yield client
+    client.close()
+
+
+@pytest.fixture
+def qdrant(qdrant_server: EmbeddedQdrantProcess) -> Iterator[QdrantService]:
+    service = QdrantService(qdrant_server.url, f"products-test-{uuid.uuid4().hex}")
+    service.ensure_collection(["color"])
+    yield service
+    service.close()
+
+
+@pytest.fixture
+def pictures() -> Iterator[PictureServer]:
+    with PictureServer() as server:
+        yield server
+
+
+@pytest.fixture
+def worker(
+    client: redis.Redis, qdrant: QdrantService, pictures: PictureServer
+) -> Iterator[Worker]:
+    ledger = Ledger(
+        client, lease_seconds=LEASE_SECONDS, job_retention_seconds=600, max_pending=100_000
+    )
+    encoder, bell = HashingEncoder(), Bell()
+    fetcher = Fetcher(LOOPBACK, max_bytes=2**20, timeout_seconds=5.0)
+    reader = PictureReader(fetcher, encoder, threads=8)
+    leases = LeaseKeeper(ledger, LEASE_SECONDS)
+    leases.start()
+    reconciler = Reconciler(
+        ledger=ledger,
+        doorbell=bell,
+        qdrant=qdrant,
+        pictures=reader,
+        leases=leases,
+        retries=RetryPolicy(max_attempts=2, base_seconds=0.0),
+        lanes=[Lane.FAST, Lane.SINGLE, Lane.BULK],
+    )
+    yield Worker(ledger, Jobs(client), qdrant, pictures, encoder, reconciler, bell)
+    leases.stop()
+    reader.close()
+    fetcher.close()

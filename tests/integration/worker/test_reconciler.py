@@ -1,0 +1,231 @@
+"""What a worker makes of its claims, whatever the pictures, Qdrant and its own death do."""
+
+import threading
+import time
+
+import pytest
+import redis
+
+from shared.errors import QdrantRejected, QdrantUnavailable
+from shared.models.change import Change, Lane, Outcome
+from shared.models.search import Filters
+from shared.qdrant.points import PointWrite, ProductKey
+from tests.integration.worker.conftest import LEASE_SECONDS, TENANT, Worker
+from tests.pictures import picture
+
+
+def test_a_batch_of_good_and_bad_pictures_ends_item_by_item(worker: Worker) -> None:
+    good = [worker.product(f"good{i}", picture((i, 0, 0))) for i in range(5)]
+    missing = worker.product("missing")
+    html = worker.product("html", b"<html>")
+    job_id = worker.push(*good, missing, html)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 5, Outcome.FAILED: 2}
+    assert worker.encoder.embedded == 5
+    failed, _ = worker.jobs.items(TENANT, worker.job(job_id), Outcome.FAILED, None, 10)
+    assert {item.product_id: item.code for item in failed} == {
+        "missing": "image_not_found",
+        "html": "not_an_image",
+    }
+    stored = worker.qdrant.get_product(TENANT, "good0")
+    assert stored is not None
+    assert stored.product.name == "Good0"
+    assert worker.qdrant.get_product(TENANT, "html") is None
+
+
+def test_a_full_claim_passes_the_bell_on(worker: Worker) -> None:
+    shared = picture()
+    worker.push(*(worker.product(f"p{i}", shared) for i in range(70)))
+    worker.reconciler.answer()
+    assert len(worker.bell.rings) == 1
+    worker.reconciler.answer()
+    assert len(worker.bell.rings) == 1
+    worker.reconciler.answer()
+    assert worker.encoder.embedded == 70
+
+
+def test_a_deleted_product_is_gone_and_stays_gone_for_late_writes(worker: Worker) -> None:
+    product = worker.product("p", picture())
+    worker.push(product)
+    worker.reconciler.answer()
+    late = worker.ledger.claim([Lane.BULK], 1)
+    job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.DELETED: 1}
+    assert not late.wanted
+    assert worker.qdrant.get_product(TENANT, "p") is None
+    assert worker.qdrant.stored_revs([(TENANT, "p")])
+
+
+def test_deleting_what_never_was_ends_deleted(worker: Worker) -> None:
+    job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("nobody")])
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.DELETED: 1}
+
+
+def test_a_failing_picture_server_is_tried_again_and_then_reported(worker: Worker) -> None:
+    product = worker.product("p", b"")
+    worker.pictures.statuses["/p.jpg"] = 503
+    job_id = worker.push(product)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.PENDING: 1}
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.FAILED: 1}
+    (item,), _ = worker.jobs.items(TENANT, worker.job(job_id), Outcome.FAILED, None, 10)
+    assert (item.code, item.attempts, item.retryable) == ("image_http_error", 2, True)
+
+
+def test_a_picture_server_that_recovers_is_forgiven(worker: Worker) -> None:
+    product = worker.product("p", picture())
+    worker.pictures.statuses["/p.jpg"] = 503
+    job_id = worker.push(product)
+    worker.reconciler.answer()
+    worker.pictures.statuses.clear()
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+
+
+def test_a_slow_picture_holds_up_only_itself(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.pictures.STRAGGLER_SECONDS", 0.2)
+    slow, quick = worker.product("slow", picture()), worker.product("quick", picture((1, 2, 3)))
+    released = worker.pictures.delays["/slow.jpg"] = threading.Event()
+    job_id = worker.push(slow, quick)
+    task = threading.Thread(target=worker.reconciler.answer)
+    task.start()
+    deadline = time.monotonic() + 10
+    half_done = {Outcome.INDEXED: 1, Outcome.PENDING: 1}
+    while worker.counts(job_id) != half_done and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert worker.counts(job_id) == half_done
+    # Longer than a lease: the keeper must renew it.
+    time.sleep(LEASE_SECONDS * 1.5)
+    assert not worker.ledger.claim([Lane.BULK], 1).wanted
+    released.set()
+    task.join(10)
+    assert worker.counts(job_id) == {Outcome.INDEXED: 2}
+
+
+def test_a_fault_of_our_own_in_one_picture_fails_alone(worker: Worker) -> None:
+    cursed = picture((9, 9, 9))
+    worker.encoder.refused.add(cursed)
+    job_id = worker.push(worker.product("cursed", cursed), worker.product("fine", picture()))
+    worker.reconciler.answer()
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1, Outcome.FAILED: 1}
+
+
+def test_a_write_that_was_never_reported_is_found_and_not_embedded_again(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = worker.push(worker.product("p", picture()))
+
+    class Died(BaseException):
+        pass
+
+    def die(*_: object) -> None:
+        raise Died
+
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.ledger, "report", die)
+        with pytest.raises(Died):
+            worker.reconciler.answer()
+    time.sleep(LEASE_SECONDS + 0.1)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    assert worker.encoder.embedded == 1
+
+
+def test_a_product_that_kills_its_workers_ends_as_failed(worker: Worker) -> None:
+    job_id = worker.push(worker.product("poison", picture()), worker.product("b", picture()))
+    for _ in range(4):
+        worker.ledger.claim([Lane.BULK], 64)  # a worker that dies with it
+        time.sleep(LEASE_SECONDS + 0.1)
+    for _ in range(3):
+        worker.reconciler.answer()
+    counts = worker.counts(job_id)
+    assert counts[Outcome.FAILED] == 1
+    assert sum(counts.values()) == 2
+    assert Outcome.PENDING not in counts
+
+
+def test_an_outage_of_qdrant_counts_against_no_product(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("worker.reconciler.PAUSE_SECONDS", 0.0)
+
+    def down(_: object) -> None:
+        raise QdrantUnavailable("down")
+
+    job_id = worker.push(worker.product("p", picture()))
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.qdrant, "upsert_products", down)
+        for _ in range(2):
+            worker.reconciler.answer()
+            worker.reconciler._pause._open_until = 0.0
+    assert worker.counts(job_id) == {Outcome.PENDING: 1}
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+
+
+def test_after_an_outage_the_worker_leaves_its_lanes_alone_for_a_while(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, client: redis.Redis
+) -> None:
+    def down(_: object) -> None:
+        raise QdrantUnavailable("down")
+
+    monkeypatch.setattr(worker.qdrant, "stored_revs", down)
+    worker.push(worker.product("p", picture()))
+    worker.reconciler.answer()
+    worker.push(worker.product("q", picture()))
+    worker.reconciler.answer()
+    assert client.hget(f"vitrine:wanted:{TENANT}:q", "lease") is None
+
+
+def test_a_point_that_qdrant_refuses_fails_alone(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = worker.qdrant.upsert_products
+
+    def picky(points: list[PointWrite]) -> dict[ProductKey, int]:
+        if any(point.key == (TENANT, "p3") for point in points):
+            raise QdrantRejected("not this one")
+        return dict(write(points))
+
+    monkeypatch.setattr(worker.qdrant, "upsert_products", picky)
+    job_id = worker.push(*(worker.product(f"p{i}", picture((i, i, i))) for i in range(8)))
+    worker.reconciler.answer()
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 7, Outcome.FAILED: 1}
+
+
+def test_of_two_workers_on_one_product_the_newer_change_wins(worker: Worker) -> None:
+    """The older one writes last, as after a long pause, and must not win."""
+    worker.push(worker.product("p", picture((1, 1, 1))))
+    released = worker.pictures.delays["/p.jpg"] = threading.Event()
+    old = threading.Thread(target=worker.reconciler.answer)
+    old.start()
+    while not worker.pictures.requests:
+        time.sleep(0.01)
+    newer = worker.product("other", picture((2, 2, 2))).model_copy(
+        update={"id": "p", "name": "Newer"}
+    )
+    second = worker.push(newer)
+    worker.reconciler.answer()
+    released.set()
+    old.join(10)
+    stored = worker.qdrant.get_product(TENANT, "p")
+    assert stored is not None
+    assert stored.product.name == "Newer"
+    assert worker.counts(second) == {Outcome.INDEXED: 1}
+
+
+def test_an_indexed_product_is_found_by_its_own_vector(worker: Worker) -> None:
+    data = picture((7, 7, 7))
+    worker.push(worker.product("p", data), worker.product("q", picture((8, 8, 8))))
+    worker.reconciler.answer()
+    (vector,) = worker.encoder.embed_images([worker.encoder.prepare(data)])
+    hits = worker.qdrant.search(TENANT, vector, Filters(), 2)  # type: ignore[arg-type]
+    assert hits[0].product_id == "p"
+    assert hits[0].score == pytest.approx(1.0, abs=1e-5)

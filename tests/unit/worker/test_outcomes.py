@@ -1,0 +1,59 @@
+"""When a worker tries again, and what it reports."""
+
+import pytest
+
+from shared.errors import ItemCode, ItemPermanent, ItemTransient
+from shared.models.change import Kind, Outcome, Verdict, Wanted
+from worker.outcomes import RetryPolicy, crashed, landed
+
+POLICY = RetryPolicy(max_attempts=3, base_seconds=2.0, max_seconds=600.0, chance=lambda: 0.5)
+
+
+def wanted(attempts: int = 0, kind: Kind = Kind.PUT) -> Wanted:
+    return Wanted("shop", "p", 7, kind, "", attempts, "")
+
+
+def test_a_passing_fault_is_tried_again_with_growing_delay() -> None:
+    fault = ItemTransient(ItemCode.IMAGE_TIMEOUT, "slow")
+    reports = [POLICY.after_fault(wanted(attempts), fault) for attempts in range(2)]
+    assert [report.result for report in reports] == [Verdict.RETRY, Verdict.RETRY]
+    assert [report.delay_seconds for report in reports] == [2.0, 8.0]
+
+
+def test_the_last_attempt_fails_and_says_that_a_retry_may_help() -> None:
+    report = POLICY.after_fault(wanted(2), ItemTransient(ItemCode.IMAGE_TIMEOUT, "slow"))
+    assert (report.result, report.code, report.retryable) == (
+        Outcome.FAILED,
+        "image_timeout",
+        True,
+    )
+
+
+def test_a_lasting_fault_fails_at_once() -> None:
+    report = POLICY.after_fault(wanted(), ItemPermanent(ItemCode.NOT_AN_IMAGE, "html"))
+    assert (report.result, report.retryable) == (Outcome.FAILED, False)
+
+
+@pytest.mark.parametrize(("asked", "given"), [(30.0, 30.0), (0.1, 2.0), (1e9, 600.0)])
+def test_the_picture_servers_wish_is_honoured_within_bounds(asked: float, given: float) -> None:
+    fault = ItemTransient(ItemCode.IMAGE_HTTP_ERROR, "429", retry_after=asked)
+    assert POLICY.after_fault(wanted(), fault).delay_seconds == given
+
+
+def test_jitter_spreads_delays_by_half() -> None:
+    low, high = (
+        RetryPolicy(3, 2.0, chance=lambda share=share: share).delay(0, None)  # type: ignore[misc]
+        for share in (0.0, 1.0)
+    )
+    assert (low, high) == (1.0, 3.0)
+
+
+def test_crashes_use_up_attempts() -> None:
+    assert not POLICY.is_spent(wanted(2))
+    assert POLICY.is_spent(wanted(3))
+    assert crashed(wanted(3)).code == "internal_error"
+
+
+def test_a_delete_lands_as_deleted() -> None:
+    assert landed(wanted(kind=Kind.DELETE)).result is Outcome.DELETED
+    assert landed(wanted()).result is Outcome.INDEXED
