@@ -1,0 +1,104 @@
+"""Start the server: `python -m shared.embedded.qdrant [--host 127.0.0.1] [--port N] [--data DIR]`.
+
+What isn't given follows from the settings: host and port from QDRANT_URL, the directory from
+DATA_DIR.
+"""
+
+import argparse
+import logging
+import signal
+import sys
+import time
+from pathlib import Path
+from typing import Final
+from urllib.parse import urlsplit
+
+import uvicorn
+
+from shared.embedded.qdrant.app import build_app
+from shared.embedded.qdrant.engine import Engine
+from shared.embedded.qdrant.loopback import is_loopback
+from shared.embedded.qdrant.store import DirectoryInUse, Store
+from shared.logs import configure_logging
+from shared.settings import get_settings
+
+log = logging.getLogger("shared.embedded.qdrant")
+
+# A server that was just killed, or stopped and still flushes, gives its directory up within this.
+_PREDECESSOR_SECONDS: Final = 5.0
+
+_DIRECTORY_IN_USE: Final = 78
+"""Exit code (EX_CONFIG of sysexits.h): starting again doesn't help."""
+
+
+def main() -> None:
+    """Serve until SIGTERM or SIGINT, then finish what was accepted and flush."""
+    arguments = _arguments()
+    configure_logging(get_settings().log_level, "qdrant")
+    try:
+        store = _take(arguments.data, arguments.flush_seconds, arguments.flush_bytes)
+    except DirectoryInUse as error:
+        log.error("%s; stop it, or name another directory", error)  # noqa: TRY400 - no bug of ours
+        sys.exit(_DIRECTORY_IN_USE)
+    engine = Engine(store, arguments.queue, arguments.idle_seconds)
+    engine.submit(lambda held: held.open()).result()
+    config = uvicorn.Config(
+        build_app(engine),
+        host=arguments.host,
+        port=arguments.port,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        access_log=False,
+        log_config=None,
+        server_header=False,
+        # Clients keep connections for seconds; the server must never be the first to close.
+        timeout_keep_alive=75,
+        # Whoever hangs on longer is cut off, so that a stop ends in time to flush.
+        timeout_graceful_shutdown=5,
+    )
+    logging.getLogger("uvicorn").setLevel(logging.WARNING)
+    # uvicorn raises the signal once more after it has stopped; the flush must still be done.
+    for stop in (signal.SIGTERM, signal.SIGINT):
+        signal.signal(stop, lambda *_: None)
+    log.info("serving %s on http://%s:%s", arguments.data, arguments.host, arguments.port)
+    try:
+        uvicorn.Server(config).run()
+    finally:
+        engine.close()
+
+
+def _arguments() -> argparse.Namespace:
+    settings = get_settings()
+    url = urlsplit(settings.qdrant_url)
+    parser = argparse.ArgumentParser(prog="python -m shared.embedded.qdrant", description=__doc__)
+    parser.add_argument("--host", type=_loopback, default=url.hostname)
+    parser.add_argument("--port", type=int, default=url.port or 6333)
+    parser.add_argument("--data", type=Path, default=settings.data_dir / "qdrant")
+    # 128 searches at the stated limit of 50,000 products take less than a second.
+    parser.add_argument("--queue", type=int, default=128, help="requests that may wait; else 503")
+    parser.add_argument("--idle-seconds", type=float, default=2.0, help="pause that flushes")
+    parser.add_argument("--flush-seconds", type=float, default=30.0, help="flush at the latest")
+    parser.add_argument("--flush-bytes", type=int, default=128 * 2**20, help="… or so much written")
+    return parser.parse_args()
+
+
+def _loopback(value: str) -> str:
+    if not is_loopback(value):
+        raise argparse.ArgumentTypeError("must be a loopback address: there is no authentication")
+    return value
+
+
+def _take(data: Path, flush_seconds: float, flush_bytes: int) -> Store:
+    deadline = time.monotonic() + _PREDECESSOR_SECONDS
+    while True:
+        try:
+            return Store(data, flush_seconds, flush_bytes)
+        except DirectoryInUse:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+
+
+if __name__ == "__main__":
+    main()

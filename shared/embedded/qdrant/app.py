@@ -1,0 +1,138 @@
+"""The HTTP side: routes, bodies, and answers in Qdrant's shape."""
+
+import asyncio
+import logging
+import time
+from typing import Any, Final
+from urllib.parse import urlsplit
+
+import orjson
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from shared.embedded.qdrant.endpoints import ENDPOINTS, Call, Endpoint
+from shared.embedded.qdrant.engine import Engine
+from shared.embedded.qdrant.loopback import is_loopback
+from shared.embedded.qdrant.refusals import Refusal, malformed, not_served, wrong_input
+
+log = logging.getLogger(__name__)
+
+# The release of Qdrant whose REST API is served; clients compare it with their own version.
+QDRANT_VERSION: Final = "1.19.0"
+MAX_BODY_BYTES: Final = 32 * 2**20  # Qdrant's own default
+
+
+def build_app(engine: Engine) -> Starlette:
+    """The whole server, answering from the given engine."""
+    routes = [
+        Route(path, _handler(endpoint, engine), methods=[method])
+        for method, path, endpoint in ENDPOINTS
+    ]
+    # A route with methods=["GET"] answers HEAD too; everything that no route takes is named.
+    return Starlette(
+        routes=[
+            *routes,
+            Route("/", _version, methods=["GET"]),
+            Route("/healthz", _health, methods=["GET"]),
+            Route("/livez", _health, methods=["GET"]),
+            Route("/readyz", _ready, methods=["GET"]),
+            Route("/{path:path}", _unserved, methods=_ALL_METHODS),
+        ]
+    )
+
+
+_ALL_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
+
+
+def _handler(endpoint: Endpoint, engine: Engine) -> Any:
+    async def handle(request: Request) -> Response:
+        began = time.perf_counter()
+        try:
+            work = endpoint(await _call(request))
+            result = await asyncio.wrap_future(engine.submit(work))
+        except Exception as error:  # whatever fails is answered, none closes the connection
+            return _refused(_refusal_for(error), began)
+        elapsed = time.perf_counter() - began
+        return _json(200, {"result": result, "status": "ok", "time": elapsed})
+
+    return handle
+
+
+async def _call(request: Request) -> Call:
+    _check_origin(request)
+    body = await _body(request)
+    parsed = None
+    if body:
+        if not request.headers.get("content-type", "").startswith("application/json"):
+            # Qdrant asks for it too; it also keeps web pages from posting without a preflight.
+            raise Refusal(400, "Content type error")
+        try:
+            parsed = orjson.loads(body)
+        except orjson.JSONDecodeError as error:
+            raise malformed(str(error)) from error
+    collection = request.path_params.get("collection", "")
+    return Call(collection, request.query_params, parsed, len(body))
+
+
+def _check_origin(request: Request) -> None:
+    # A web page may point a name of its own at loopback; then it is this header that tells.
+    if not is_loopback(urlsplit(f"//{request.headers.get('host', '')}").hostname):
+        raise Refusal(403, "Forbidden: this server answers to loopback names only")
+
+
+async def _body(request: Request) -> bytes:
+    body = bytearray()
+    async for chunk in request.stream():
+        body += chunk
+        if len(body) > MAX_BODY_BYTES:
+            raise Refusal(413, f"Payload is larger than allowed (limit: {MAX_BODY_BYTES} bytes)")
+    return bytes(body)
+
+
+def _refusal_for(error: Exception) -> Refusal:
+    if isinstance(error, Refusal):
+        return error
+    if isinstance(error, TypeError | ValueError | OverflowError):
+        # The engine's constructors check the values; only their first line is for people.
+        return malformed(str(error).partition("\n")[0])
+    if type(error) is Exception and not str(error).startswith("Service"):
+        return wrong_input(str(error))  # how the engine reports what doesn't fit the collection
+    log.error("request failed", exc_info=error)
+    return Refusal(500, f"Service internal error: {error}")
+
+
+def _refused(refusal: Refusal, began: float) -> Response:
+    response = _json(
+        refusal.status,
+        {"status": {"error": refusal.message}, "time": time.perf_counter() - began},
+    )
+    if refusal.retry_after is not None:
+        response.headers["Retry-After"] = str(refusal.retry_after)
+    return response
+
+
+def _json(status: int, content: object) -> Response:
+    encoded = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
+    return Response(encoded, status, media_type="application/json")
+
+
+async def _version(_request: Request) -> Response:
+    return _json(
+        200, {"title": "qdrant - embedded, on qdrant-edge", "version": QDRANT_VERSION, "commit": ""}
+    )
+
+
+async def _health(_request: Request) -> Response:
+    return PlainTextResponse("healthz check passed")
+
+
+async def _ready(_request: Request) -> Response:
+    # The port opens after every collection is open, so whoever gets here finds them ready.
+    return PlainTextResponse("all shards are ready")
+
+
+async def _unserved(request: Request) -> Response:
+    operation = f"{request.method} {request.url.path}"
+    return _refused(not_served(operation), time.perf_counter())

@@ -1,0 +1,243 @@
+"""One collection: an engine shard in its own directory, beside the shape it was created with.
+
+Everything here runs on the engine's thread. Answers are plain data in Qdrant's REST form.
+"""
+
+import json
+import shutil
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any, Final, Self
+
+import numpy as np
+import qdrant_edge as edge
+
+from shared.embedded.qdrant import operations
+from shared.embedded.qdrant.conditions import filter_of
+from shared.embedded.qdrant.refusals import Refusal, wrong_input
+
+_SHAPE_FILE: Final = "collection.json"
+_SHARD_DIRECTORY: Final = "shard"
+
+_INDEX_TYPES: Final = {
+    edge.PayloadSchemaType.Keyword: "keyword",
+    edge.PayloadSchemaType.Integer: "integer",
+    edge.PayloadSchemaType.Float: "float",
+    edge.PayloadSchemaType.Bool: "bool",
+}
+
+
+class Collection:
+    """The operations on one collection's points. `unflushed_bytes` counts bodies since a flush."""
+
+    def __init__(self, directory: Path, spaces: Sequence[operations.VectorSpace]) -> None:
+        self._directory = directory
+        self._spaces = {space.name: space for space in spaces}
+        self._shard = edge.EdgeShard.load(str(directory / _SHARD_DIRECTORY))
+        self._operations = 0
+        self.unflushed_bytes = 0
+        self.unflushed_since: float | None = None
+
+    @classmethod
+    def create(cls, directory: Path, spaces: Sequence[operations.VectorSpace]) -> Self:
+        """Create and open. The shape file comes last: a directory without it never existed."""
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+        vectors = {space.name: space.engine_params() for space in spaces}
+        shard = edge.EdgeShard.create(
+            str(directory / _SHARD_DIRECTORY), edge.EdgeConfig(vectors=vectors)
+        )
+        shard.flush()
+        shard.close()
+        unfinished = directory / f"{_SHAPE_FILE}.new"
+        unfinished.write_text(json.dumps({"vectors": [asdict(space) for space in spaces]}))
+        unfinished.replace(directory / _SHAPE_FILE)
+        return cls(directory, spaces)
+
+    @classmethod
+    def open(cls, directory: Path) -> Self | None:
+        """Open what `create` finished; None where a crash left a creation or a deletion undone."""
+        shape_file = directory / _SHAPE_FILE
+        if not shape_file.exists():
+            return None
+        shape = json.loads(shape_file.read_text())
+        return cls(directory, [operations.VectorSpace(**space) for space in shape["vectors"]])
+
+    def delete(self) -> None:
+        (self._directory / _SHAPE_FILE).unlink()
+        self._shard.close()
+        shutil.rmtree(self._directory)
+
+    def flush(self) -> None:
+        """Write everything to the segments, so that a start has nothing to replay."""
+        self._shard.flush()
+        self.unflushed_bytes = 0
+        self.unflushed_since = None
+
+    def close(self) -> None:
+        self.flush()
+        self._shard.close()
+
+    def info(self) -> dict[str, Any]:
+        """Qdrant's collection info; what this engine lacks has Qdrant's default values."""
+        facts = self._shard.info()
+        params = {
+            space.name: {"size": space.size, "distance": space.distance}
+            for space in self._spaces.values()
+        }
+        return {
+            "status": "green",
+            "optimizer_status": "ok",
+            "indexed_vectors_count": facts.indexed_vectors_count,
+            "points_count": facts.points_count,
+            "segments_count": facts.segments_count,
+            "config": {
+                "params": {
+                    "vectors": params.get("", params),
+                    "shard_number": 1,
+                    "replication_factor": 1,
+                    "write_consistency_factor": 1,
+                    "on_disk_payload": True,
+                },
+                "hnsw_config": {
+                    "m": 16,
+                    "ef_construct": 100,
+                    "full_scan_threshold": 10_000,
+                    "max_indexing_threads": 0,
+                    "on_disk": False,
+                },
+                "optimizer_config": {
+                    "deleted_threshold": 0.2,
+                    "vacuum_min_vector_number": 1000,
+                    "default_segment_number": 0,
+                    "flush_interval_sec": 5,
+                },
+                "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
+                "quantization_config": None,
+            },
+            "payload_schema": {
+                path: {"data_type": _INDEX_TYPES[index.data_type], "points": index.points}
+                for path, index in facts.payload_schema.items()
+            },
+        }
+
+    def create_index(self, path: str, schema: Any, wait: bool) -> dict[str, Any]:
+        return self._update(edge.UpdateOperation.create_field_index(path, schema), 0, wait)
+
+    def upsert(self, request: operations.Upsert, body_bytes: int, wait: bool) -> dict[str, Any]:
+        """Insert or update all points in one operation, or none where a vector doesn't fit."""
+        for sizes in request.sizes:
+            self._check_sizes(sizes)
+        operation = edge.UpdateOperation.upsert_points(
+            list(request.points), condition=request.condition, update_mode=request.mode
+        )
+        return self._update(operation, body_bytes, wait)
+
+    def delete_points(
+        self, selection: operations.PointSelection, body_bytes: int, wait: bool
+    ) -> dict[str, Any]:
+        if selection.ids is not None:
+            operation = edge.UpdateOperation.delete_points(list(selection.ids))
+        else:
+            operation = edge.UpdateOperation.delete_points_by_filter(selection.condition)
+        return self._update(operation, body_bytes, wait)
+
+    def set_payload(
+        self, request: operations.SetPayload, body_bytes: int, wait: bool
+    ) -> dict[str, Any]:
+        selection = request.selection
+        if selection.ids is not None:
+            operation = edge.UpdateOperation.set_payload(
+                list(selection.ids), request.payload, request.key
+            )
+        else:
+            operation = edge.UpdateOperation.set_payload_by_filter(
+                selection.condition, request.payload, request.key
+            )
+        return self._update(operation, body_bytes, wait)
+
+    def retrieve(self, request: operations.Retrieve) -> list[dict[str, Any]]:
+        records = self._shard.retrieve(list(request.ids), request.with_payload, request.with_vector)
+        return [_record(record) for record in records]
+
+    def scroll(self, request: edge.ScrollRequest) -> dict[str, Any]:
+        records, next_offset = self._shard.scroll(request)
+        return {"points": [_record(record) for record in records], "next_page_offset": next_offset}
+
+    def count(self, request: edge.CountRequest) -> dict[str, int]:
+        return {"count": self._shard.count(request)}
+
+    def query(self, request: operations.Query) -> dict[str, Any]:
+        vector, condition = request.vector, filter_of(request.filter_json)
+        if request.point is not None:
+            vector = self._vector_of(request.point, request.using)
+            itself = edge.HasIdCondition({request.point})
+            condition = edge.Filter(must=[condition] if condition else None, must_not=[itself])
+        target = None if vector is None else edge.Query.Nearest(vector, using=request.using)
+        found = self._shard.query(
+            edge.QueryRequest(
+                limit=request.limit,
+                offset=request.offset,
+                query=target,
+                filter=condition,
+                score_threshold=request.score_threshold,
+                with_payload=request.with_payload,
+                with_vector=request.with_vector,
+            )
+        )
+        return {"points": [_scored(point) for point in found]}
+
+    def _vector_of(self, point: int | str, using: str) -> list[float]:
+        records = self._shard.retrieve([point], False, [using])
+        if not records:
+            raise Refusal(404, f"Not found: No point with id {point} found")
+        vector: Any = records[0].vector
+        if isinstance(vector, dict):
+            vector = vector.get(using)
+        if not vector:
+            raise wrong_input(f"point {point} has no vector `{using}`")
+        return list(vector)
+
+    def _check_sizes(self, sizes: Mapping[str, int]) -> None:
+        # The engine would log the operation before it finds the fault, and apply a part of it.
+        for name, size in sizes.items():
+            space = self._spaces.get(name)
+            if space is None:
+                raise wrong_input(f"Not existing vector name error: {name}")
+            if size != space.size:
+                raise wrong_input(f"Vector dimension error: expected dim: {space.size}, got {size}")
+
+    def _update(
+        self, operation: edge.UpdateOperation, body_bytes: int, wait: bool
+    ) -> dict[str, Any]:
+        self._shard.update(operation)  # returns once the operation is in the log and applied
+        self._operations += 1
+        self.unflushed_bytes += body_bytes
+        if self.unflushed_since is None:
+            self.unflushed_since = time.monotonic()
+        return {
+            "operation_id": self._operations,
+            "status": "completed" if wait else "acknowledged",
+        }
+
+
+def _record(record: edge.Record | edge.ScoredPoint) -> dict[str, Any]:
+    answer: dict[str, Any] = {"id": record.id}
+    if (payload := record.payload) is not None:
+        answer["payload"] = payload
+    if (vector := record.vector) is not None:
+        answer["vector"] = _single_precision(vector)
+    return answer
+
+
+def _scored(point: edge.ScoredPoint) -> dict[str, Any]:
+    return {**_record(point), "version": point.version, "score": np.float32(point.score)}
+
+
+def _single_precision(vector: Any) -> Any:
+    # The engine's numbers are single precision; written so, they take half the digits.
+    if isinstance(vector, Mapping):
+        return {name: np.asarray(values, np.float32) for name, values in vector.items()}
+    return np.asarray(vector, np.float32)

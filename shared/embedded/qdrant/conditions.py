@@ -1,0 +1,121 @@
+"""Filters: from Qdrant's REST form to the engine's. Pure.
+
+The engine's own constructors refuse values of a wrong type with TypeError, ValueError or
+OverflowError; the HTTP layer answers those with 400.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+import qdrant_edge as edge
+
+from shared.embedded.qdrant.refusals import malformed, not_served
+
+_CLAUSES: Final = frozenset({"must", "should", "must_not", "min_should"})
+_FIELD_MEMBERS: Final = frozenset({"key", "match", "range", "values_count", "is_empty", "is_null"})
+
+
+def members(value: object, served: frozenset[str], what: str) -> dict[str, Any]:
+    """The object's members that are set; 501 for any that isn't served, 400 for a non-object."""
+    if not isinstance(value, dict):
+        raise malformed(f"{what} must be an object")
+    present = {name: member for name, member in value.items() if member is not None}
+    if unserved := present.keys() - served:
+        raise not_served(f"{', '.join(f'`{name}`' for name in sorted(unserved))} in {what}")
+    return present
+
+
+def filter_of(value: object) -> edge.Filter | None:
+    """The engine's filter; None stands for "every point"."""
+    if value is None:
+        return None
+    clauses = members(value, _CLAUSES, "filter")
+    min_should = None
+    if "min_should" in clauses:
+        least = members(clauses["min_should"], frozenset({"conditions", "min_count"}), "min_should")
+        min_should = edge.MinShould(_conditions(least["conditions"]) or [], least["min_count"])
+    return edge.Filter(
+        must=_conditions(clauses.get("must")),
+        should=_conditions(clauses.get("should")),
+        must_not=_conditions(clauses.get("must_not")),
+        min_should=min_should,
+    )
+
+
+def _conditions(value: object) -> list[Any] | None:
+    if value is None:
+        return None
+    if isinstance(value, dict):  # Qdrant takes a lone condition without its list
+        value = [value]
+    if not isinstance(value, list):
+        raise malformed("a filter's clause must be a list of conditions")
+    return [_condition(one) for one in value]
+
+
+def _condition(value: object) -> Any:
+    if not isinstance(value, dict):
+        raise malformed("a condition must be an object")
+    if "key" in value:
+        return _field(members(value, _FIELD_MEMBERS, "field condition"))
+    if "has_id" in value:
+        return edge.HasIdCondition(set(_list(value["has_id"], "has_id")))
+    if "is_empty" in value:
+        return edge.IsEmptyCondition(_key(value["is_empty"], "is_empty"))
+    if "is_null" in value:
+        return edge.IsNullCondition(_key(value["is_null"], "is_null"))
+    if "has_vector" in value:
+        return edge.HasVectorCondition(value["has_vector"])
+    if value.keys() & _CLAUSES:
+        return filter_of(value)
+    raise not_served(
+        f"condition with {', '.join(f'`{name}`' for name in sorted(value)) or 'nothing'}"
+    )
+
+
+def _field(condition: Mapping[str, Any]) -> edge.FieldCondition:
+    if len(condition) == 1:
+        raise malformed("a field condition needs more than its key")
+    return edge.FieldCondition(
+        condition["key"],
+        match=_match(condition["match"]) if "match" in condition else None,
+        range=_range(condition["range"]) if "range" in condition else None,
+        values_count=edge.ValuesCount(**members(condition["values_count"], _BOUNDS, "values_count"))
+        if "values_count" in condition
+        else None,
+        is_empty=condition.get("is_empty"),
+        is_null=condition.get("is_null"),
+    )
+
+
+_BOUNDS: Final = frozenset({"lt", "lte", "gt", "gte"})
+
+
+def _match(value: object) -> Any:
+    match = members(value, frozenset({"value", "any", "except"}), "match")
+    if "value" in match:
+        return edge.MatchValue(match["value"])
+    if "any" in match:
+        return edge.MatchAny(_list(match["any"], "any"))
+    if "except" in match:
+        return edge.MatchExcept(_list(match["except"], "except"))
+    raise malformed("match needs a value")
+
+
+def _range(value: object) -> Any:
+    bounds = members(value, _BOUNDS, "range")
+    if any(isinstance(bound, str) for bound in bounds.values()):
+        return edge.RangeDateTime(**bounds)
+    return edge.RangeFloat(**bounds)
+
+
+def _key(value: object, what: str) -> str:
+    key = members(value, frozenset({"key"}), what).get("key")
+    if not isinstance(key, str):
+        raise malformed(f"{what} needs a key")
+    return key
+
+
+def _list(value: object, what: str) -> list[Any]:
+    if not isinstance(value, list):
+        raise malformed(f"{what} must be a list")
+    return value

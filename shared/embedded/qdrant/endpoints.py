@@ -1,0 +1,111 @@
+"""The operations that are served: method, path, and what each does on the engine's thread.
+
+An endpoint reads its request on the event loop, so that a malformed one never takes a place in
+the queue, and returns the work to be done.
+"""
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from shared.embedded.qdrant import operations
+from shared.embedded.qdrant.engine import Work
+
+
+@dataclass(frozen=True, slots=True)
+class Call:
+    """A request as an endpoint sees it. `body` is parsed JSON, None where there is none."""
+
+    collection: str
+    parameters: Mapping[str, str]
+    body: Any
+    body_bytes: int
+
+    @property
+    def wait(self) -> bool:
+        """Only the answer's wording depends on it: every write is applied before the answer."""
+        return self.parameters.get("wait") == "true"
+
+
+Endpoint = Callable[[Call], Work]
+
+
+def list_collections(_call: Call) -> Work:
+    return lambda store: store.listing()
+
+
+def create_collection(call: Call) -> Work:
+    spaces = operations.vector_spaces(call.body)
+    return lambda store: store.create(call.collection, spaces)
+
+
+def collection_info(call: Call) -> Work:
+    return lambda store: store.get(call.collection).info()
+
+
+def collection_exists(call: Call) -> Work:
+    return lambda store: {"exists": call.collection in store.names()}
+
+
+def delete_collection(call: Call) -> Work:
+    return lambda store: store.delete(call.collection)
+
+
+def create_index(call: Call) -> Work:
+    path, schema = operations.field_index(call.body)
+    return lambda store: store.get(call.collection).create_index(path, schema, call.wait)
+
+
+def upsert_points(call: Call) -> Work:
+    request = operations.upsert(call.body)
+    return lambda store: store.get(call.collection).upsert(request, call.body_bytes, call.wait)
+
+
+def retrieve_points(call: Call) -> Work:
+    request = operations.retrieve(call.body)
+    return lambda store: store.get(call.collection).retrieve(request)
+
+
+def delete_points(call: Call) -> Work:
+    selection = operations.point_selection(call.body)
+    return lambda store: store.get(call.collection).delete_points(
+        selection, call.body_bytes, call.wait
+    )
+
+
+def set_payload(call: Call) -> Work:
+    request = operations.set_payload(call.body)
+    return lambda store: store.get(call.collection).set_payload(request, call.body_bytes, call.wait)
+
+
+def query_points(call: Call) -> Work:
+    request = operations.query(call.body)
+    return lambda store: store.get(call.collection).query(request)
+
+
+def scroll_points(call: Call) -> Work:
+    request = operations.scroll(call.body)
+    return lambda store: store.get(call.collection).scroll(request)
+
+
+def count_points(call: Call) -> Work:
+    request = operations.count(call.body)
+    return lambda store: store.get(call.collection).count(request)
+
+
+# The busiest first: routes are tried in this order.
+ENDPOINTS: Final[tuple[tuple[str, str, Endpoint], ...]] = (
+    ("POST", "/collections/{collection}/points/query", query_points),
+    ("PUT", "/collections/{collection}/points", upsert_points),
+    ("POST", "/collections/{collection}/points", retrieve_points),
+    ("POST", "/collections/{collection}/points/payload", set_payload),
+    ("POST", "/collections/{collection}/points/scroll", scroll_points),
+    ("POST", "/collections/{collection}/points/delete", delete_points),
+    ("POST", "/collections/{collection}/points/count", count_points),
+    ("GET", "/collections/{collection}/exists", collection_exists),
+    ("GET", "/collections/{collection}", collection_info),
+    ("GET", "/collections", list_collections),
+    ("PUT", "/collections/{collection}/index", create_index),
+    ("PUT", "/collections/{collection}", create_collection),
+    ("DELETE", "/collections/{collection}", delete_collection),
+)

@@ -1,0 +1,88 @@
+"""The one thread that calls the engine, and the bounded queue before it.
+
+The engine holds Python's interpreter lock through every call, so a second thread would add
+waiting but no speed. A queue without bound would turn overload into time-outs; this one refuses.
+"""
+
+import logging
+import os
+import queue
+import threading
+from collections.abc import Callable
+from concurrent.futures import Future
+from typing import Any
+
+from shared.embedded.qdrant.refusals import busy
+from shared.embedded.qdrant.store import Store
+
+log = logging.getLogger(__name__)
+
+Work = Callable[[Store], Any]
+
+_PANICKED = 70
+"""Exit status after a panic of the engine (EX_SOFTWARE)."""
+
+
+class Engine:
+    """Carries out work on the store, one after the other.
+
+    It flushes after `idle_seconds` without work, when nobody has to wait for it, or when due.
+    """
+
+    def __init__(self, store: Store, queue_size: int, idle_seconds: float) -> None:
+        self._store = store
+        self._idle_seconds = idle_seconds
+        self._queue: queue.Queue[tuple[Work, Future[Any]] | None] = queue.Queue(queue_size)
+        self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
+        self._thread.start()
+
+    def submit(self, work: Work) -> Future[Any]:
+        """Queue the work. Raises Refusal 503 at once where the queue is full."""
+        future: Future[Any] = Future()
+        try:
+            self._queue.put_nowait((work, future))
+        except queue.Full:
+            raise busy() from None
+        return future
+
+    def close(self) -> None:
+        """Finish what is queued, flush and give up the directory."""
+        self._queue.put(None)
+        self._thread.join()
+
+    def _run(self) -> None:
+        while True:
+            timeout = self._idle_seconds if self._store.has_unflushed() else None
+            try:
+                item = self._queue.get(timeout=timeout)
+            except queue.Empty:
+                self._flush()
+                continue
+            if item is None:
+                self._store.close()
+                return
+            self._carry_out(*item)
+            if self._store.flush_is_due():  # work that never pauses must not put it off for ever
+                self._flush()
+
+    def _carry_out(self, work: Work, future: Future[Any]) -> None:
+        if not future.set_running_or_notify_cancel():
+            return
+        try:
+            future.set_result(work(self._store))
+        except Exception as error:  # for the caller, who answers with it
+            future.set_exception(error)
+        except BaseException:
+            # A panic in the engine leaves its locks poisoned. Only a fresh process that replays
+            # the log can be trusted; the supervisor starts it.
+            log.critical(
+                "the engine panicked; leaving so that a restart can recover", exc_info=True
+            )
+            os._exit(_PANICKED)
+
+    def _flush(self) -> None:
+        try:
+            self._store.flush()
+        except Exception:
+            # Nothing acknowledged is lost, it is in the log; the next write tries again.
+            log.exception("flush failed")

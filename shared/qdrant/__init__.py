@@ -1,0 +1,1 @@
+"""The vector database, in this project's words. Only this package knows `qdrant_client`."""

@@ -1,0 +1,64 @@
+"""Qdrant's failures in our words."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from http import HTTPStatus
+from typing import Final
+
+import httpx
+from pydantic import ValidationError
+from qdrant_client.common.client_exceptions import QdrantException, ResourceExhaustedResponse
+from qdrant_client.http.exceptions import (
+    ApiException,
+    ResponseHandlingException,
+    UnexpectedResponse,
+)
+
+from shared.errors import QdrantRejected, QdrantUnavailable
+
+# A timeout inside Qdrant and its rate limit pass with time, unlike every other 4xx.
+_PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+
+
+@contextmanager
+def translated(operation: str) -> Iterator[None]:
+    """Raise QdrantUnavailable or QdrantRejected for what the client raises.
+
+    `operation` is named in the message, as in "Qdrant failed to search: …".
+    """
+    try:
+        yield
+    except UnexpectedResponse as err:
+        raise _of_response(operation, err) from err
+    except ResourceExhaustedResponse as err:
+        message = f"Qdrant is overloaded and refused to {operation}: {err}"
+        raise QdrantUnavailable(message, retry_after=float(err.retry_after_s)) from err
+    except ResponseHandlingException as err:
+        raise QdrantUnavailable(f"Qdrant failed to {operation}: {_reason(err.source)}") from err
+    except (QdrantException, ApiException, httpx.HTTPError, ValueError) as err:
+        # QdrantException: a 429 whose Retry-After isn't a number, which its client can't read.
+        # ValueError: a body that isn't JSON, as proxies send in Qdrant's stead.
+        raise QdrantUnavailable(f"Qdrant failed to {operation}: {_reason(err)}") from err
+
+
+def _of_response(operation: str, err: UnexpectedResponse) -> QdrantUnavailable | QdrantRejected:
+    status = err.status_code or HTTPStatus.INTERNAL_SERVER_ERROR
+    detail = f"{status} {err.content[:500].decode(errors='replace')}"
+    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
+        return QdrantUnavailable(f"Qdrant failed to {operation}: {detail}", _retry_after(err))
+    if status in _PASSING:
+        return QdrantUnavailable(f"Qdrant failed to {operation}: {detail}", _retry_after(err))
+    return QdrantRejected(f"Qdrant refused to {operation}: {detail}")
+
+
+def _retry_after(err: UnexpectedResponse) -> float | None:
+    value = err.headers.get("Retry-After", "") if err.headers else ""
+    return float(value) if value.isdecimal() else None  # its other form, a date, Qdrant never uses
+
+
+def _reason(error: Exception) -> str:
+    if isinstance(error, httpx.TimeoutException):
+        return "no answer in time"
+    if isinstance(error, ValidationError):
+        return "its answer has an unknown form"
+    return str(error) or type(error).__name__

@@ -1,0 +1,199 @@
+"""Products as points, and back. Pure.
+
+A live point carries its product's fields (those that are set), and beside them:
+
+- `tenant` (every search and listing asks for it), `rev` (guards every write),
+- `group_id` always, the product's own id where the shop named none, so that grouping needs no
+  special case; `ungrouped` then says so, and the product reads back without a group,
+- `image_sha256`, `image_etag`, `image_last_modified`: the picture behind the vector,
+- `indexed_at`, `warnings`.
+
+A tombstone has no vector and no field of the product but `id` and `version`. It carries
+`tombstone_of` instead of `tenant`, so the tenant filter alone hides it everywhere, without a
+second condition that would cost each search its speed.
+"""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.models.product import ImageFacts, Product, StoredProduct, point_id
+
+VECTOR_NAME: Final = "image"
+VECTOR_SIZE: Final = 512
+
+ProductKey = tuple[str, str]
+"""Tenant and product id."""
+
+Payload = dict[str, Any]
+
+PUBLIC_FIELDS: Final = ("id", "name", "description", "price", "category", "image_url", "attributes")
+"""What a search shows of a product; nothing else is read for it."""
+
+_PRODUCT_FIELDS: Final = tuple(Product.model_fields)
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class LivePoint:
+    """A product to be searchable. `embedding`: 512 finite float32, L2-normalised.
+
+    `rev` is in microseconds since 1970, `indexed_at` in ISO 8601. A wrong embedding raises
+    ValueError here, where it concerns one product, rather than for the whole batch in Qdrant.
+    """
+
+    tenant: str
+    product: Product
+    rev: int
+    embedding: NDArray[np.float32]
+    image: ImageFacts
+    indexed_at: str
+    warnings: Sequence[str] = ()
+
+    def __post_init__(self) -> None:
+        # Contiguous single precision is written to JSON without a Python float in between.
+        embedding = np.ascontiguousarray(self.embedding, dtype=np.float32)
+        if embedding.shape != (VECTOR_SIZE,):
+            raise ValueError(f"an embedding has shape ({VECTOR_SIZE},), not {embedding.shape}")
+        if not np.isfinite(embedding).all():
+            raise ValueError("an embedding holds finite numbers only")
+        object.__setattr__(self, "embedding", embedding)
+
+    @property
+    def key(self) -> ProductKey:
+        return self.tenant, self.product.id
+
+
+@dataclass(frozen=True, slots=True)
+class Tombstone:
+    """A deleted product: it stays so that a late write still loses to its `rev`.
+
+    `version` is the shop's own at the deletion, if it sends versions.
+    """
+
+    tenant: str
+    product_id: str
+    rev: int
+    version: int | None = None
+
+    @property
+    def key(self) -> ProductKey:
+        return self.tenant, self.product_id
+
+
+PointWrite = LivePoint | Tombstone
+
+
+@dataclass(frozen=True, slots=True)
+class StoredPoint:
+    """What the index holds of a product: the live product, or None for a tombstone."""
+
+    rev: int
+    version: int | None
+    product: StoredProduct | None
+
+    @property
+    def is_tombstone(self) -> bool:
+        return self.product is None
+
+
+def highest_revs(writes: Sequence[PointWrite]) -> dict[ProductKey, PointWrite]:
+    """One write per product, the one with the highest rev; of equal ones the last.
+
+    Of two entries for one point in one operation Qdrant applies the last, whatever their revs.
+    """
+    chosen: dict[ProductKey, PointWrite] = {}
+    for write in writes:
+        rival = chosen.get(write.key)
+        if rival is None or write.rev >= rival.rev:
+            chosen[write.key] = write
+    return chosen
+
+
+def point_of(write: PointWrite) -> dict[str, Any]:
+    """The point as Qdrant's REST API takes it; its vector still is a numpy array."""
+    if isinstance(write, Tombstone):
+        return {"id": point_id(*write.key), "vector": {}, "payload": tombstone_payload(write)}
+    vector = {VECTOR_NAME: write.embedding}
+    return {"id": point_id(*write.key), "vector": vector, "payload": live_payload(write)}
+
+
+def tombstone_payload(tombstone: Tombstone) -> Payload:
+    payload: Payload = {
+        "id": tombstone.product_id,
+        "tombstone_of": tombstone.tenant,
+        "rev": tombstone.rev,
+    }
+    if tombstone.version is not None:
+        payload["version"] = tombstone.version
+    return payload
+
+
+def live_payload(point: LivePoint) -> Payload:
+    product = point.product
+    payload: Payload = product.model_dump(exclude_none=True)
+    payload["created_at"] = product.created_at.isoformat()
+    if product.group_id is None:
+        payload |= {"group_id": product.id, "ungrouped": True}
+    payload |= {
+        "tenant": point.tenant,
+        "rev": point.rev,
+        "image_sha256": point.image.sha256,
+        "indexed_at": point.indexed_at,
+        "warnings": list(point.warnings),
+    }
+    if point.image.etag is not None:
+        payload["image_etag"] = point.image.etag
+    if point.image.last_modified is not None:
+        payload["image_last_modified"] = point.image.last_modified
+    return payload
+
+
+def stored_point(
+    payload: Mapping[str, Any], embedding: Sequence[float] | None = None
+) -> StoredPoint:
+    """What a retrieved point says. `embedding` is None where it wasn't asked for."""
+    product = stored_product(payload, embedding) if "tenant" in payload else None
+    return StoredPoint(payload["rev"], payload.get("version"), product)
+
+
+def stored_product(
+    payload: Mapping[str, Any], embedding: Sequence[float] | None = None
+) -> StoredProduct:
+    """The product behind a live point's payload.
+
+    It was validated when it was accepted, and rules may have become stricter since; so it is
+    built as it stands.
+    """
+    fields = {name: payload[name] for name in _PRODUCT_FIELDS if name in payload}
+    fields["created_at"] = datetime.fromisoformat(fields["created_at"])
+    if payload.get("ungrouped"):
+        del fields["group_id"]
+    return StoredProduct(
+        product=Product.model_construct(**fields),
+        rev=payload["rev"],
+        indexed_at=payload["indexed_at"],
+        image=ImageFacts(
+            payload["image_sha256"],
+            payload.get("image_etag"),
+            payload.get("image_last_modified"),
+        ),
+        warnings=tuple(payload.get("warnings", ())),
+        embedding=embedding,
+    )
+
+
+def public_fields(payload: Mapping[str, Any]) -> Payload:
+    """A hit's fields as the contract names them; absent ones are None."""
+    return {
+        "product_id": payload["id"],
+        "name": payload["name"],
+        "description": payload.get("description"),
+        "price": payload.get("price"),
+        "category": payload.get("category"),
+        "image_url": payload["image_url"],
+        "attributes": payload.get("attributes", {}),
+    }

@@ -1,0 +1,110 @@
+"""The embedded server's engine thread: its bounded queue and when it flushes."""
+
+import threading
+from collections.abc import Iterator
+
+import pytest
+
+from shared.embedded.qdrant.engine import Engine
+from shared.embedded.qdrant.refusals import Refusal
+from shared.embedded.qdrant.store import Store
+
+
+class RecordingStore(Store):
+    """A store without a directory that only counts its flushes."""
+
+    def __init__(self) -> None:
+        self.dirty = False
+        self.due = False
+        self.closed = False
+        self.flushed = threading.Semaphore(0)
+
+    def has_unflushed(self) -> bool:
+        return self.dirty
+
+    def flush_is_due(self) -> bool:
+        return self.due
+
+    def flush(self) -> None:
+        self.dirty = self.due = False
+        self.flushed.release()
+
+    def close(self) -> None:
+        self.closed = True
+
+
+@pytest.fixture
+def store() -> RecordingStore:
+    return RecordingStore()
+
+
+@pytest.fixture
+def engine(store: RecordingStore) -> Iterator[Engine]:
+    engine = Engine(store, queue_size=2, idle_seconds=0.01)
+    yield engine
+    engine.close()
+    assert store.closed
+
+
+def test_beyond_the_bound_work_is_refused_and_what_waits_is_done(engine: Engine) -> None:
+    begun, go_on = threading.Event(), threading.Event()
+
+    def hold(_: Store) -> bool:
+        begun.set()
+        return go_on.wait(10)
+
+    under_way = engine.submit(hold)
+    assert begun.wait(10)
+    waiting = [engine.submit(lambda _: 1), engine.submit(lambda _: 2)]
+    with pytest.raises(Refusal) as refused:
+        engine.submit(lambda _: 3)
+    assert (refused.value.status, refused.value.retry_after) == (503, 1)
+    go_on.set()
+    assert under_way.result(10)
+    assert [future.result(10) for future in waiting] == [1, 2]
+
+
+def test_work_that_fails_tells_its_caller_and_the_next_is_done(engine: Engine) -> None:
+    def fail(_: Store) -> None:
+        raise ValueError("no")
+
+    with pytest.raises(ValueError, match="no"):
+        engine.submit(fail).result(10)
+    assert engine.submit(lambda _: "fine").result(10) == "fine"
+
+
+def test_a_pause_flushes_what_was_written(engine: Engine, store: RecordingStore) -> None:
+    def write(_: Store) -> None:
+        store.dirty = True
+
+    engine.submit(write).result(10)
+    assert store.flushed.acquire(timeout=10)
+
+
+def test_what_is_due_is_flushed_without_a_pause(store: RecordingStore) -> None:
+    engine = Engine(store, queue_size=2, idle_seconds=3600)
+
+    def write(_: Store) -> None:
+        store.dirty = store.due = True
+
+    engine.submit(write).result(10)
+    assert store.flushed.acquire(timeout=10)
+    engine.close()
+
+
+def test_a_flush_that_fails_does_not_end_the_engine() -> None:
+    class Full(RecordingStore):
+        def flush(self) -> None:
+            super().flush()
+            raise OSError("no space left on device")
+
+    full = Full()
+    engine = Engine(full, queue_size=2, idle_seconds=0.01)
+
+    def write(_: Store) -> None:
+        full.dirty = True
+
+    engine.submit(write).result(10)
+    assert full.flushed.acquire(timeout=10)
+    assert engine.submit(lambda _: "fine").result(10) == "fine"
+    engine.close()
