@@ -1,0 +1,196 @@
+"""Fills batches from many threads' items and runs them in one thread that owns the model."""
+
+import logging
+import threading
+import time
+from collections import deque
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future
+from concurrent.futures import TimeoutError as FutureTimeout
+from typing import Generic, TypeVar
+
+from shared.errors import EncoderBusy, ItemCode, ItemPermanent
+
+log = logging.getLogger(__name__)
+
+Item = TypeVar("Item")
+Result = TypeVar("Result")
+
+
+class Batcher(Generic[Item, Result]):
+    """One thread, one bounded queue, one function that turns n items into n results.
+
+    The thread takes what waits, up to `max_batch`, at most `max_wait` seconds after the first item
+    came. While a batch runs, the next one gathers by itself. A batch that raises is split in
+    halves until the culprit stands alone; that one fails, the others succeed.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        run: Callable[[Sequence[Item]], Sequence[Result | Exception]],
+        *,
+        max_batch: int,
+        max_wait: float,
+        capacity: int,
+        probe: Callable[[], object] | None = None,
+    ) -> None:
+        """`run` gives each item's result, or the exception that this item alone ends with.
+
+        `probe` runs something known to be good. It is called when an item fails alone; if it
+        raises too, the fault is the model's and not the item's.
+        """
+        self._name = name
+        self._run = run
+        self._max_batch = max_batch
+        self._max_wait = max_wait
+        self._capacity = capacity
+        self._probe = probe
+        self._waiting: deque[tuple[Item, Future[Result]]] = deque()
+        self._changed = threading.Condition()
+        self._stopping = False
+        self._thread: threading.Thread | None = None
+
+    def submit(self, item: Item, timeout: float) -> "Future[Result]":
+        """Queue an item, waiting up to `timeout` seconds for a free place (0: not at all).
+
+        Raises EncoderBusy where the queue stays full or the batcher has been stopped.
+        """
+        deadline = time.monotonic() + timeout
+        with self._changed:
+            while len(self._waiting) >= self._capacity and not self._stopping:
+                self._ensure_thread()
+                left = deadline - time.monotonic()
+                if left <= 0:
+                    raise EncoderBusy(
+                        f"The {self._name} encoder has {self._capacity} waiting already.", 1.0
+                    )
+                self._changed.wait(left)
+            if self._stopping:
+                raise EncoderBusy(f"The {self._name} encoder is shutting down.")
+            future: Future[Result] = Future()
+            self._waiting.append((item, future))
+            self._ensure_thread()
+            self._changed.notify_all()
+        return future
+
+    def result(self, future: "Future[Result]", timeout: float) -> Result:
+        """A submitted item's result, waited for up to `timeout` seconds.
+
+        Raises EncoderBusy when the time is up (an item that still waits is then never run), and
+        whatever the item ended with.
+        """
+        try:
+            return future.result(max(timeout, 0.0))
+        except FutureTimeout as err:
+            future.cancel()
+            raise EncoderBusy(f"The {self._name} encoder took too long to answer.", 1.0) from err
+
+    def stop(self, timeout: float) -> None:
+        """Take no more items, finish those that wait, end the thread within `timeout` seconds.
+
+        What isn't finished by then fails with EncoderBusy.
+        """
+        with self._changed:
+            self._stopping = True
+            self._changed.notify_all()
+            thread = self._thread
+        if thread is not None:
+            thread.join(timeout)
+        self._fail_waiting(f"The {self._name} encoder is shutting down.")
+
+    def _ensure_thread(self) -> None:
+        """Start the thread, anew if it has died. The lock is held."""
+        if self._thread is None or not self._thread.is_alive():
+            self._thread = threading.Thread(
+                target=self._work, name=f"{self._name}-batcher", daemon=True
+            )
+            self._thread.start()
+
+    def _work(self) -> None:
+        batch: list[tuple[Item, Future[Result]]] = []
+        try:
+            while batch := self._take():
+                self._complete(batch)
+        except BaseException:
+            # Nothing may leave callers waiting for a thread that is gone. The next submit starts
+            # another one.
+            log.exception("the %s batcher's thread died", self._name)
+            for _, future in batch:
+                _settle(future, EncoderBusy(f"The {self._name} encoder broke down."))
+            self._fail_waiting(f"The {self._name} encoder broke down.")
+
+    def _take(self) -> "list[tuple[Item, Future[Result]]]":
+        """The next batch; empty when stopped and drained."""
+        with self._changed:
+            while True:
+                while not self._waiting and not self._stopping:
+                    self._changed.wait()
+                self._gather()
+                batch: list[tuple[Item, Future[Result]]] = []
+                while self._waiting and len(batch) < self._max_batch:
+                    item, future = self._waiting.popleft()
+                    # False where the caller has given up: nobody waits for that result any more.
+                    if future.set_running_or_notify_cancel():
+                        batch.append((item, future))
+                self._changed.notify_all()
+                if batch or (self._stopping and not self._waiting):
+                    return batch
+
+    def _gather(self) -> None:
+        """Wait a little for a fuller batch. The lock is held, but given away while waiting."""
+        deadline = time.monotonic() + self._max_wait
+        while len(self._waiting) < self._max_batch and not self._stopping:
+            left = deadline - time.monotonic()
+            if left <= 0:
+                break
+            self._changed.wait(left)
+
+    def _complete(self, batch: "list[tuple[Item, Future[Result]]]") -> None:
+        """Run a batch and settle its futures; on an error, halve it."""
+        try:
+            results = self._run([item for item, _ in batch])
+            pairs = list(zip(batch, results, strict=True))
+        except Exception as err:
+            if len(batch) == 1:
+                _settle(batch[0][1], self._verdict(err))
+                return
+            log.warning("a batch of %d failed in the %s encoder: %s", len(batch), self._name, err)
+            middle = len(batch) // 2
+            self._complete(batch[:middle])
+            self._complete(batch[middle:])
+            return
+        for (_, future), result in pairs:
+            _settle(future, result)
+
+    def _verdict(self, err: Exception) -> Exception:
+        """The fault of an item that failed alone: its own, or the model's."""
+        if self._probe is not None:
+            try:
+                self._probe()
+            except Exception as probe_err:
+                log.exception("the %s encoder fails on known good input", self._name)
+                fault: Exception = EncoderBusy(f"The {self._name} encoder fails on everything.")
+                fault.__cause__ = probe_err
+                return fault
+        log.warning("one item failed in the %s encoder: %s", self._name, err)
+        fault = ItemPermanent(ItemCode.EMBEDDING_FAILED, "The model could not embed it.")
+        fault.__cause__ = err
+        return fault
+
+    def _fail_waiting(self, message: str) -> None:
+        with self._changed:
+            while self._waiting:
+                _, future = self._waiting.popleft()
+                if future.set_running_or_notify_cancel():
+                    _settle(future, EncoderBusy(message))
+            self._changed.notify_all()
+
+
+def _settle(future: "Future[Result]", outcome: Result | Exception) -> None:
+    if future.done():
+        return
+    if isinstance(outcome, Exception):
+        future.set_exception(outcome)
+    else:
+        future.set_result(outcome)

@@ -1,0 +1,104 @@
+"""Names the collection of a model without loading it, torch or open_clip.
+
+Vectors of two models must never meet, so each combination of model, weights and preprocessing has
+a collection of its own. Processes without a model (patches, deletes) must find the same name as
+those with one; hence everything here is worked out from settings and files.
+"""
+
+import hashlib
+import json
+import re
+from collections.abc import Iterable
+from functools import lru_cache
+from pathlib import Path
+from typing import Final
+
+from shared.errors import ModelUnavailable
+from shared.settings import Settings
+
+DEMO_MODEL: Final = "demo"
+RANDOM_WEIGHTS: Final = "random"
+RANDOM_SEED: Final = 0
+DEMO_DIR: Final = Path(__file__).parent / "demo"
+
+PREPROCESSING_VERSION: Final = 1
+"""Raise this where decoding or preprocessing changes what vectors come out."""
+
+_LOCAL_DIR: Final = "local-dir:"
+_MODEL_FILES: Final = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth"})
+_HASH_DIGITS: Final = 12
+_SLUG_CHARACTERS: Final = 48
+_READ_BYTES: Final = 1 << 20
+
+
+def collection_name(settings: Settings) -> str:
+    """`products-<model>-<hash>`, of `[a-z0-9-]` only.
+
+    The hash covers model, weights (a checkpoint's content, else the tag's name), resize mode and
+    the version of our preprocessing. A checkpoint is read once in full: a second per gigabyte.
+    Raises ModelUnavailable where weights named by a path can't be read.
+    """
+    try:
+        weights = _weights(settings.clip_model, settings.clip_pretrained)
+    except OSError as err:
+        raise ModelUnavailable(
+            f"The weights of CLIP_MODEL={settings.clip_model} with "
+            f"CLIP_PRETRAINED={settings.clip_pretrained} can't be read: {err}. "
+            "Set them to a model that is there and readable."
+        ) from err
+    identity = json.dumps(
+        {
+            "model": settings.clip_model.replace("/", "-"),
+            "weights": weights,
+            "resize_mode": settings.clip_resize_mode,
+            "preprocessing": PREPROCESSING_VERSION,
+        },
+        sort_keys=True,
+    )
+    digest = hashlib.sha256(identity.encode()).hexdigest()[:_HASH_DIGITS]
+    return f"products-{_slug(settings.clip_model)}-{digest}"
+
+
+def _weights(model: str, pretrained: str) -> str:
+    if model == DEMO_MODEL:
+        return _model_files_digest(DEMO_DIR)
+    if model.startswith(_LOCAL_DIR):
+        return _model_files_digest(Path(model.removeprefix(_LOCAL_DIR)))
+    if pretrained == RANDOM_WEIGHTS:
+        return f"{RANDOM_WEIGHTS}:{RANDOM_SEED}"
+    path = Path(pretrained)
+    if path.is_file():
+        return f"sha256:{_files_digest((path,))}"
+    return f"tag:{pretrained}"
+
+
+def _model_files_digest(directory: Path) -> str:
+    """Digest of a model directory's weights and configuration, whatever else lies there."""
+    files = sorted(path for path in directory.iterdir() if path.suffix in _MODEL_FILES)
+    return f"sha256:{_files_digest(files)}"
+
+
+def _files_digest(paths: Iterable[Path]) -> str:
+    combined = hashlib.sha256()
+    for path in paths:
+        status = path.stat()
+        combined.update(_file_digest(path, status.st_mtime_ns, status.st_size))
+    return combined.hexdigest()
+
+
+@lru_cache(maxsize=32)
+def _file_digest(path: Path, _modified_ns: int, _size: int) -> bytes:
+    """SHA-256 of one file, streamed; remembered until the file changes."""
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(_READ_BYTES):
+            digest.update(chunk)
+    return digest.digest()
+
+
+def _slug(model: str) -> str:
+    """The model's name in `[a-z0-9-]`, short; without the path of a local directory."""
+    if model.startswith(_LOCAL_DIR):
+        model = Path(model.removeprefix(_LOCAL_DIR)).name
+    slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:_SLUG_CHARACTERS]
+    return slug.rstrip("-") or "model"

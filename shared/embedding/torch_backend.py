@@ -1,0 +1,145 @@
+"""The torch backend: open_clip's model on CPU or CUDA, float32."""
+
+import ctypes
+import gc
+import logging
+import threading
+from collections.abc import Sequence
+from typing import Literal
+
+import numpy as np
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+from torch import nn
+
+from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower
+from shared.embedding.model_loading import LoadedModel, load_model
+from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
+from shared.embedding.text import TextTower
+from shared.errors import ModelUnavailable
+
+log = logging.getLogger(__name__)
+
+Device = Literal["auto", "cpu", "cuda"]
+
+
+class TorchEncoder(Encoder):
+    """Keeps only the towers asked for; the other half of the model is freed after loading."""
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: str,
+        towers: frozenset[Tower],
+        *,
+        device: Device = "auto",
+        resize_mode: ResizeMode | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Load a model; see `load_model` for the names. Raises ModelUnavailable within seconds.
+
+        `resize_mode` overrides the model's own. `threads` bounds the threads of one forward pass
+        in the whole process; None leaves torch's choice, the number of physical cores.
+        """
+        self._names = (model, pretrained)
+        self._device = _device(device)
+        self._lock = threading.Lock()
+        self._visual: nn.Module | None = None
+        self._text: TextTower | None = None
+        if threads is not None:
+            torch.set_num_threads(threads)
+        loaded = load_model(model, pretrained)
+        self._preprocess = ImagePreprocessor(loaded.preprocess_config, resize_mode)
+        self._dimensions = _dimensions(loaded.model, self._preprocess.input_size)
+        for tower in sorted(towers):
+            self._keep(tower, loaded)
+        del loaded
+        _return_memory()
+        log.info(
+            "loaded model %s on %s, towers: %s", model, self._device, ", ".join(sorted(towers))
+        )
+
+    @property
+    def dimensions(self) -> int:
+        """Length of every vector; 512 for ViT-B-32 and the demo model."""
+        return self._dimensions
+
+    @property
+    def image_edge(self) -> int:
+        """Longer edge of the image tower's input in pixels; 224 for ViT-B-32."""
+        return max(self._preprocess.input_size[1:])
+
+    @property
+    def towers(self) -> frozenset[Tower]:
+        """The towers in memory now."""
+        kept: dict[Tower, object] = {"image": self._visual, "text": self._text}
+        return frozenset(tower for tower, part in kept.items() if part is not None)
+
+    def open_tower(self, tower: Tower) -> None:
+        """Load a tower that was left out: the API does so when the first picture query comes."""
+        with self._lock:
+            if tower not in self.towers:
+                self._keep(tower, load_model(*self._names))
+                _return_memory()
+
+    def pre_image(self, picture: Image.Image) -> PreparedImage:
+        """open_clip's preprocessing: float32 of shape (3, height, width)."""
+        return self._preprocess(picture)
+
+    def pre_text(self, text: str) -> PreparedText:
+        """Token ids of shape (length,)."""
+        return self._text_tower().tokens(text)
+
+    @torch.inference_mode()
+    def core_images(self, batch: Sequence[PreparedImage]) -> NDArray[np.float32]:
+        """Raw vectors of shape (len(batch), dimensions), as open_clip's encode_image gives them."""
+        if self._visual is None:
+            raise RuntimeError("the image tower is not open")
+        pixels = torch.from_numpy(np.stack(batch)).to(self._device)
+        raw: torch.Tensor = self._visual(pixels)
+        return raw.float().cpu().numpy()
+
+    def core_texts(self, batch: Sequence[PreparedText]) -> NDArray[np.float32]:
+        """Raw vectors of shape (len(batch), dimensions)."""
+        return self._text_tower().encode(batch)
+
+    def _text_tower(self) -> TextTower:
+        if self._text is None:
+            raise RuntimeError("the text tower is not open")
+        return self._text
+
+    def _keep(self, tower: Tower, loaded: LoadedModel) -> None:
+        """Move one tower to the device. The rest of `loaded` goes when its last name goes."""
+        if tower == "image":
+            self._visual = loaded.model.get_submodule("visual").to(self._device)
+        else:
+            self._text = TextTower(loaded.model, loaded.tokenizer, self._device)
+
+
+def _device(wanted: Device) -> torch.device:
+    if wanted == "cuda" and not torch.cuda.is_available():
+        raise ModelUnavailable(
+            "CLIP_DEVICE=cuda, but torch finds no CUDA device here. "
+            "Set CLIP_DEVICE=cpu or auto, or check the driver and the torch build."
+        )
+    if wanted == "auto":
+        return torch.device("cuda" if torch.cuda.is_available() else "cpu")
+    return torch.device(wanted)
+
+
+def _return_memory() -> None:
+    """Give the freed half of a model back to the system.
+
+    glibc keeps up to 150 MB of it otherwise; other C libraries have no such call and no such need.
+    """
+    gc.collect()
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
+
+
+def _dimensions(model: nn.Module, input_size: tuple[int, int, int]) -> int:
+    """Length of the model's vectors, found by asking for one: not every tower states it."""
+    with torch.inference_mode():
+        return int(model.get_submodule("visual")(torch.zeros(1, *input_size)).shape[-1])

@@ -1,0 +1,98 @@
+"""Vectors equal those of plain open_clip, measured where a mistake shows.
+
+With random weights any two photos have a cosine around 0.74, and even a wrong normalisation passes
+0.9999. So the trained demo model judges: the error must be small against the distance to the
+nearest other picture.
+"""
+
+import io
+from functools import cache
+
+import numpy as np
+import pytest
+import torch
+from numpy.typing import NDArray
+from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image, ImageOps
+
+from demo.combinations import ALL_COMBINATIONS
+from demo.drawing import draw
+from shared.embedding.bootstrap import load_embedding_service
+from shared.embedding.model_loading import LoadedModel
+from shared.embedding.pictures import decode_picture
+from shared.embedding.preprocess import ImagePreprocessor
+from shared.embedding.service import EmbeddingService
+from shared.settings import Settings
+from tests.unit.embedding.drawn import saved
+
+ALLOWED_SHARE = 0.05
+
+
+@cache
+def files() -> list[bytes]:
+    """Drawn garments as large JPEGs (so that draft applies), small ones, PNG and WebP."""
+    chosen = ALL_COMBINATIONS[:: len(ALL_COMBINATIONS) // 16][:16]
+    made = []
+    for number, shown in enumerate(chosen):
+        size = (1000, 400, 200, 96)[number % 4]
+        picture = draw(shown.garment, shown.colour, shown.pattern, seed=number, size=size)
+        kind = ("JPEG", "JPEG", "JPEG", "PNG", "WEBP")[number % 5]
+        made.append(saved(picture, kind, quality=90) if kind != "PNG" else saved(picture, kind))
+    return made
+
+
+def open_clips_vectors(demo: LoadedModel) -> NDArray[np.float32]:
+    transform = image_transform_v2(PreprocessCfg(**demo.preprocess_config), is_train=False)
+    tensors = []
+    for data in files():
+        with Image.open(io.BytesIO(data)) as picture:
+            tensors.append(transform(ImageOps.exif_transpose(picture).convert("RGB")))
+    with torch.inference_mode():
+        vectors: NDArray[np.float32] = demo.model.encode_image(  # type: ignore[operator]
+            torch.stack(tensors), normalize=True
+        ).numpy()
+    return vectors
+
+
+@pytest.fixture(scope="module")
+def service() -> EmbeddingService:
+    return load_embedding_service(
+        Settings(_env_file=None, clip_model="demo"), frozenset({"image", "text"})
+    )
+
+
+def shares(ours: NDArray[np.float32], expected: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Each vector's error as a share of the distance to the nearest other picture."""
+    errors = np.linalg.norm(ours - expected, axis=1)
+    between = np.linalg.norm(expected[:, None] - expected[None], axis=2)
+    np.fill_diagonal(between, np.inf)
+    result: NDArray[np.float32] = errors / between.min(axis=1)
+    return result
+
+
+def test_drawn_pictures_have_open_clips_vectors(
+    service: EmbeddingService, demo: LoadedModel
+) -> None:
+    ours = np.stack(service.embed_images([service.prepare(data) for data in files()]))
+    found = shares(ours, open_clips_vectors(demo))
+    assert found.max() <= ALLOWED_SHARE, found.round(3)
+
+
+def test_the_measure_would_catch_another_models_normalisation(
+    service: EmbeddingService, demo: LoadedModel
+) -> None:
+    """Keeps the test above honest: SigLIP's mean and deviation of 0.5 must fail it by far."""
+    config = {**demo.preprocess_config, "mean": (0.5,) * 3, "std": (0.5,) * 3}
+    preprocess = ImagePreprocessor(config)
+    wrong = [preprocess(decode_picture(data, max_pixels=10**6)) for data in files()]
+    found = shares(np.stack(service.embed_images(wrong)), open_clips_vectors(demo))
+    assert found.max() > 5 * ALLOWED_SHARE, found.round(3)
+
+
+def test_texts_have_open_clips_vectors(service: EmbeddingService, demo: LoadedModel) -> None:
+    texts = ["red shirt", "t-shirt rouge", "a blue dress with white dots", "black trousers"]
+    with torch.inference_mode():
+        tokens = demo.tokenizer(texts)
+        expected = demo.model.encode_text(tokens, normalize=True).numpy()  # type: ignore[operator]
+    assert np.abs(service.embed_texts(texts) - expected).max() <= 5e-7
+    assert np.abs(service.embed_text(texts[0]) - expected[0]).max() <= 5e-7
