@@ -19,6 +19,9 @@ def answer_key(tenant: str, collection: str, generation: str, request: SearchReq
     """
     normalised = request.model_dump(exclude_none=True)
     normalised["text_query"] = request.normalised_text()
+    for bound in ("price_min", "price_max"):
+        if bound in normalised:
+            normalised[bound] = float(normalised[bound])  # 20 and 20.0 ask for the same
     parts = to_json([tenant, collection, generation, sorted(normalised.items())])
     return f"search:{hashlib.sha256(parts).hexdigest()}"
 

@@ -1,12 +1,17 @@
 """Each tenant's generation: a number that is another one whenever its index has changed."""
 
 import time
+from typing import Final
 
 import redis
 
 from shared.breaker import Breaker
 from shared.errors import LedgerUnavailable
 from shared.ledger.connection import PREFIX, translated
+
+
+GENERATION_TIMEOUT_SECONDS: Final = 0.5
+"""For the client's sockets: searches go on uncached rather than wait for a frozen ledger."""
 
 
 class Generations:

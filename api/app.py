@@ -1,0 +1,55 @@
+"""The app factory."""
+
+from typing import Final
+
+from flask import Flask
+
+from api.answers import PREFIX
+from api.auth import key_ring, protect
+from api.documentation import Documentation
+from api.edge import register_edge
+from api.health import Health, readiness_of
+from api.indexing import Indexing
+from api.intake import Intake
+from api.jobs import JobReading
+from api.metrics import Metrics
+from api.problems import register_problems
+from api.products import ProductIdConverter, Products
+from api.search import Searching
+from api.services import Services
+from api.waiting import WaitingRoom
+
+WAITING_SHARE: Final = 0.5
+"""Of the threads that may wait for jobs; the others are always there for searches."""
+
+
+def create_app(services: Services) -> Flask:
+    """The API on these services. Raises where it would be open to the network without keys."""
+    keys = key_ring(services.settings)
+    # Flask would serve a folder of static files at /static.
+    app = Flask("api", static_folder=None)
+    # Ids may hold slashes anywhere, and a redirect would lose the body.
+    app.url_map.merge_slashes = False
+    app.url_map.converters["product_id"] = ProductIdConverter
+    register_edge(app)
+    register_problems(app)
+
+    intake = Intake(services.ledger, services.doorbell)
+    waiting = WaitingRoom(max(1, int(services.settings.api_threads * WAITING_SHARE)))
+    for resource in (
+        Indexing(intake, services.jobs, waiting),
+        Products(services.ledger, services.qdrant, intake),
+        JobReading(services.jobs, waiting),
+        Searching(services.search),
+    ):
+        app.register_blueprint(protect(resource.blueprint(), keys), url_prefix=PREFIX)
+
+    for open_resource in (
+        Health(readiness_of(services), Metrics(services.ledger)),
+        Documentation(keys_needed=keys is not None),
+    ):
+        blueprint = open_resource.blueprint()
+        app.register_blueprint(blueprint, url_prefix=PREFIX, name=f"{blueprint.name}_v1")
+        # Probes and scrapers find them at the root, whatever version the API will have.
+        app.register_blueprint(blueprint)
+    return app

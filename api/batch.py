@@ -1,0 +1,148 @@
+"""A batch of products: which items are good, and what is wrong with the others."""
+
+import io
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from pydantic_core import from_json
+from typing_extensions import TypedDict
+
+from api.bodies import NDJSON, check_cost, parse_json
+from api.problems import Problem, invalid
+from api.validation import Fault, Invalid, validated
+from shared.models.change import Change
+from shared.models.product import Product
+
+MAX_ITEMS: Final = 10_000
+
+_MAX_ID_LENGTH: Final = 128
+"""A longer id is not echoed: it is no product's."""
+
+_MAX_KEYS: Final = 64
+"""Keys in a product or its attributes. More are refused unseen: each would be a fault by itself."""
+
+_MAX_ERRORS: Final = 100_000
+"""Validation errors in one batch, some 0.7 seconds' work. Ten for each of 10,000 items."""
+
+
+class Rejected(TypedDict):
+    """An item left out. `product_id` is null where it can't be read."""
+
+    position: int
+    product_id: str | None
+    errors: list[Fault]
+
+
+@dataclass
+class Batch:
+    """The changes to accept and the items left out, both by their position in the request."""
+
+    changes: list[Change] = field(default_factory=list)
+    rejected: list[Rejected] = field(default_factory=list)
+
+
+class _Unreadable:
+    """A line that is no JSON."""
+
+    def __init__(self, message: str) -> None:
+        self.message = message
+
+
+def read_product(data: object) -> Product:
+    """The product. Raises `Invalid`."""
+    if not isinstance(data, dict):
+        return validated(Product, data)
+    if len(data) > _MAX_KEYS:
+        message = f"must have at most {_MAX_KEYS} fields"
+        raise Invalid([Fault(field="", code="too_many_fields", message=message)], 1)
+    attributes = data.get("attributes")
+    if isinstance(attributes, dict) and len(attributes) > _MAX_KEYS:
+        message = f"must have at most {_MAX_KEYS} keys"
+        crowded = Fault(field="attributes", code="too_long", message=message)
+        try:
+            validated(Product, {**data, "attributes": {}})
+        except Invalid as err:
+            raise Invalid([crowded, *err.faults], 1 + err.raised) from None
+        raise Invalid([crowded], 1)
+    return validated(Product, data)
+
+
+def read_batch(body: bytes, media_type: str) -> Batch:
+    """Sorts the body's items into good and bad.
+
+    Raises problems: 400 for a document that is no JSON, 422 where it is no list of products or
+    holds none, 413 beyond 10,000 items.
+    """
+    items = _lines(body) if media_type == NDJSON else _listed(parse_json(body))
+    batch, errors = Batch(), 0
+    for position, item in enumerate(items):
+        if position == MAX_ITEMS:
+            raise _too_many()
+        try:
+            if isinstance(item, _Unreadable):
+                fault = Fault(field="", code="malformed_json", message=item.message)
+                raise Invalid([fault], 1)  # noqa: TRY301 - one way of rejecting an item
+            batch.changes.append(Change.put(read_product(item), position))
+        except Invalid as err:
+            batch.rejected.append(
+                Rejected(position=position, product_id=_product_id(item), errors=list(err.faults))
+            )
+            errors += err.raised
+            if errors > _MAX_ERRORS:
+                raise Problem(
+                    413,
+                    "too_many_faults",
+                    f"more than {_MAX_ERRORS:,} faults by position {position}; nothing was taken",
+                    {"rejected": batch.rejected[:10]},
+                ) from None
+    if not batch.changes and not batch.rejected:
+        raise _empty()
+    return batch
+
+
+def _listed(document: object) -> Iterable[object]:
+    if not isinstance(document, dict):
+        raise _bad_document("", "model_type", 'must be a JSON object: {"products": [...]}')
+    unknown = [name for name in document if name != "products"]
+    if unknown:
+        raise _bad_document(str(unknown[0])[:200], "extra_forbidden", "is not a known field")
+    if "products" not in document:
+        raise _bad_document("products", "missing", "is required")
+    products = document["products"]
+    if not isinstance(products, list):
+        raise _bad_document("products", "list_type", "must be a list")
+    if len(products) > MAX_ITEMS:
+        raise _too_many()
+    return products
+
+
+def _lines(body: bytes) -> Iterator[object]:
+    """Each line's value; blank lines are no items."""
+    check_cost(body)
+    if body.count(b"\n") > 2 * MAX_ITEMS:
+        raise _too_many()
+    for line in io.BytesIO(body):
+        if line.isspace():
+            continue
+        try:
+            yield from_json(line, allow_inf_nan=False)
+        except ValueError as err:
+            yield _Unreadable(f"the line is not JSON: {err}")
+
+
+def _product_id(item: object) -> str | None:
+    identity = item.get("id") if isinstance(item, dict) else None
+    return identity if isinstance(identity, str) and len(identity) <= _MAX_ID_LENGTH else None
+
+
+def _bad_document(field_name: str, code: str, message: str) -> Problem:
+    return invalid([Fault(field=field_name, code=code, message=message)])
+
+
+def _empty() -> Problem:
+    return _bad_document("products", "too_short", "must hold at least one product")
+
+
+def _too_many() -> Problem:
+    return Problem(413, "too_many_items", f"at most {MAX_ITEMS:,} products in one call")

@@ -1,0 +1,142 @@
+"""Reading request bodies: bounded in bytes whatever the transfer, and in what JSON may cost."""
+
+import time
+import zlib
+from collections.abc import Iterator
+from typing import IO, Any, Final
+
+from flask import Request
+from gunicorn.http.errors import ParseException
+from pydantic_core import from_json
+
+from api.problems import Problem
+
+JSON: Final = "application/json"
+NDJSON: Final = "application/x-ndjson"
+
+MAX_BATCH_BYTES: Final = 32 * 2**20
+MAX_PRODUCT_BYTES: Final = 2**20
+MAX_SEARCH_BYTES: Final = 256 * 2**10
+
+_CHUNK: Final = 64 * 2**10
+
+_MAX_CONTAINERS: Final = 1_000_000
+"""Brackets in a body. An empty JSON list takes 2 bytes to send and some 100 to hold, so bytes alone
+do not bound memory; 10,000 products with 64 lists each stay below this."""
+
+_MAX_MEMBERS: Final = 1000
+"""Gzip streams one after the other in one body. Each costs a decompressor however short it is."""
+
+# A client that still sends would not read an answer to a closed connection, so what it sends is
+# thrown away first, within these bounds.
+_DISCARD_BYTES: Final = 64 * 2**20
+_DISCARD_SECONDS: Final = 5.0
+
+
+def content_type(request: Request, *accepted: str) -> str:
+    """The body's media type, one of `accepted`. Raises a 415 problem."""
+    charset = request.mimetype_params.get("charset", "utf-8").lower()
+    if request.mimetype not in accepted or charset not in ("utf-8", "utf8"):
+        raise Problem(
+            415,
+            "unsupported_media_type",
+            f"Content-Type must be {' or '.join(accepted)} in UTF-8",
+            headers={"Accept": ", ".join(accepted)},
+        )
+    return request.mimetype
+
+
+def read_body(request: Request, limit: int) -> bytes:
+    """The body, unpacked. Raises problems: 413 beyond `limit` bytes, 415, 400."""
+    coding = request.headers.get("Content-Encoding", "identity").strip().lower()
+    if coding not in ("identity", "gzip", "x-gzip"):
+        raise Problem(
+            415,
+            "unsupported_content_encoding",
+            "Content-Encoding must be gzip or absent",
+            headers={"Accept-Encoding": "gzip, identity"},
+        )
+    # Packed data may be a little longer than what it holds, never twice as long.
+    if (request.content_length or 0) > limit * (1 if coding == "identity" else 2):
+        _discard(request.stream)
+        raise _too_large(limit)
+    chunks = _chunks(request.stream)
+    if coding != "identity":
+        chunks = _unpacked(chunks, limit)
+    parts, size = [], 0
+    for chunk in chunks:
+        size += len(chunk)
+        if size > limit:
+            _discard(request.stream)
+            raise _too_large(limit)
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def parse_json(body: bytes) -> Any:
+    """The JSON document. Raises a 400 problem; NaN, infinities and 200 levels are no JSON here."""
+    check_cost(body)
+    try:
+        return from_json(body, allow_inf_nan=False)
+    except ValueError as err:
+        raise Problem(400, "malformed", f"the body is not JSON: {err}") from err
+
+
+def check_cost(body: bytes) -> None:
+    """Raises a 413 problem for a body that would take far more memory than its bytes."""
+    if body.count(b"{") + body.count(b"[") > _MAX_CONTAINERS:
+        raise Problem(
+            413, "too_many_items", f"the body holds more than {_MAX_CONTAINERS:,} brackets"
+        )
+
+
+def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
+    try:
+        while chunk := stream.read(_CHUNK):
+            yield chunk
+    except (OSError, ParseException) as err:
+        # The connection broke, or the chunks of the transfer are none.
+        raise Problem(400, "malformed", "the body could not be read to its end") from err
+
+
+def _unpacked(packed: Iterator[bytes], limit: int) -> Iterator[bytes]:
+    """Unpacks gzip in pieces of bounded size, so that a bomb is noticed before it goes off."""
+    unpacker, members, taken, started = _unpacker(), 1, 0, False
+    try:
+        for chunk in packed:
+            taken += len(chunk)
+            if taken > 2 * limit:
+                raise _too_large(limit)
+            data = chunk
+            while data:
+                if unpacker.eof:
+                    members += 1
+                    if members > _MAX_MEMBERS:
+                        raise Problem(400, "malformed", "the body has too many gzip members")
+                    unpacker = _unpacker()
+                started = True
+                yield unpacker.decompress(data, _CHUNK)
+                data = unpacker.unused_data or unpacker.unconsumed_tail
+        while started and not unpacker.eof:
+            rest = unpacker.decompress(unpacker.unconsumed_tail, _CHUNK)
+            if not rest:
+                raise Problem(400, "malformed", "the gzip body is cut short")
+            yield rest
+    except zlib.error as err:
+        raise Problem(400, "malformed", "the body is not gzip, whatever its header says") from err
+
+
+def _unpacker() -> "zlib._Decompress":
+    return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
+
+
+def _discard(stream: IO[bytes]) -> None:
+    deadline, size = time.monotonic() + _DISCARD_SECONDS, 0
+    for chunk in _chunks(stream):
+        size += len(chunk)
+        if size > _DISCARD_BYTES or time.monotonic() > deadline:
+            return
+
+
+def _too_large(limit: int) -> Problem:
+    return Problem(413, "body_too_large", f"the body must have at most {limit:,} bytes, unpacked")

@@ -1,0 +1,60 @@
+"""Builds the API's collaborators from the settings, in one place."""
+
+import structlog
+
+from api.services import Services
+from shared.caches.answers import AnswerCache
+from shared.caches.connection import CacheConnection
+from shared.caches.query_vectors import QueryVectorCache
+from shared.doorbell import Doorbell, celery_app
+from shared.embedding.bootstrap import load_embedding_service
+from shared.embedding.identity import collection_name
+from shared.errors import VitrineError
+from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, Ledger, connect
+from shared.qdrant.service import QdrantService
+from shared.search.service import SearchService
+from shared.settings import Settings
+
+
+def build_services(settings: Settings) -> Services:
+    """Loads the text tower and prepares all clients. Raises `ModelUnavailable`.
+
+    Redis and Qdrant may be down: the API starts and says in `/readyz` what is missing.
+    """
+    # The cheap part that can be wrong comes first: the model takes seconds.
+    collection = collection_name(settings)
+    embedding = load_embedding_service(settings, frozenset({"text"}))
+    redis = connect(settings.redis_url)
+    ledger = Ledger(
+        redis,
+        lease_seconds=settings.lease_seconds,
+        job_retention_seconds=settings.job_retention_seconds,
+        max_pending=settings.ledger_max_pending,
+    )
+    qdrant = QdrantService(settings.qdrant_url, collection, api_key=settings.qdrant_api_key)
+    try:
+        qdrant.ensure_collection(settings.attribute_indexes)
+    except VitrineError as err:
+        # Workers make the collection too, before they write to it.
+        structlog.get_logger("api").warning("collection_not_ensured", error=err.message)
+    cache = CacheConnection(settings.redis_cache_url)
+    search = SearchService(
+        encoder=embedding,
+        qdrant=qdrant,
+        generations=Generations(
+            connect(settings.redis_url, timeout=GENERATION_TIMEOUT_SECONDS),
+            max_staleness=settings.search_cache_max_staleness,
+        ),
+        answers=AnswerCache(cache, settings.search_cache_ttl),
+        vectors=QueryVectorCache(cache, collection, embedding.dimensions),
+        timeout_seconds=settings.search_timeout_seconds,
+    )
+    return Services(
+        settings=settings,
+        ledger=ledger,
+        jobs=Jobs(redis),
+        doorbell=Doorbell(celery_app(settings.celery_broker_url)),
+        qdrant=qdrant,
+        search=search,
+        embedding=embedding,
+    )

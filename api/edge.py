@@ -1,0 +1,67 @@
+"""What happens around every request: its id, its line in the log, its metrics, safe headers."""
+
+import re
+import secrets
+import time
+from typing import Final
+
+import structlog
+from flask import Flask, Response, g, request
+from structlog.contextvars import bind_contextvars, clear_contextvars
+
+from shared.metrics import HTTP_REQUESTS, HTTP_SECONDS
+
+_REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
+
+# Anything else could be made up by a client, and each would be a new time series.
+_METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_HEADERS: Final = {
+    "X-Content-Type-Options": "nosniff",
+    "X-Frame-Options": "DENY",
+    "Referrer-Policy": "no-referrer",
+    "Cross-Origin-Resource-Policy": "same-origin",
+    # Answers are data; the page of the documentation sets its own policy.
+    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
+    "Cache-Control": "no-store",
+}
+
+
+def register_edge(app: Flask) -> None:
+    """Hooks into the app. To be called before anything else that hooks in."""
+
+    @app.before_request
+    def begin() -> None:
+        g.started = time.perf_counter()
+        inbound = request.headers.get("X-Request-ID", "")
+        g.request_id = inbound if _REQUEST_ID.fullmatch(inbound) else secrets.token_hex(8)
+        # Threads serve one request after the other, and keep what was bound.
+        clear_contextvars()
+        bind_contextvars(request_id=g.request_id)
+
+    @app.after_request
+    def end(response: Response) -> Response:
+        if request.method == "OPTIONS" and not response.get_data():
+            response.status_code = 204
+            del response.headers["Content-Type"]
+        response.headers["X-Request-ID"] = g.request_id
+        for name, value in _HEADERS.items():
+            response.headers.setdefault(name, value)
+        _note(response)
+        return response
+
+
+def _note(response: Response) -> None:
+    seconds = time.perf_counter() - g.started
+    # The template, not the path: ids would be a time series each, and paths may hold anything.
+    route = request.url_rule.rule if request.url_rule else "unmatched"
+    method = request.method if request.method in _METHODS else "other"
+    HTTP_REQUESTS.labels(route, method, str(response.status_code)).inc()
+    HTTP_SECONDS.labels(route, method).observe(seconds)
+    structlog.get_logger("api.access").info(
+        "request",
+        method=method,
+        route=route,
+        status=response.status_code,
+        ms=round(seconds * 1000, 2),
+    )

@@ -1,0 +1,66 @@
+"""How gunicorn serves the API: one process, many threads. Its names are gunicorn's settings."""
+
+import os
+import sys
+from typing import Any
+
+from prometheus_client.multiprocess import mark_process_dead
+
+from api.auth import OpenToTheNetwork, key_ring
+from api.keys import KeysFileError
+from shared.settings import get_settings
+
+_settings = get_settings()
+
+bind = (
+    f"[{_settings.api_host}]:{_settings.api_port}"
+    if ":" in _settings.api_host
+    else f"{_settings.api_host}:{_settings.api_port}"
+)
+proc_name = "vitrine-api"
+
+# One process holds one model; requests wait for Redis, Qdrant and torch, none of which holds the
+# GIL for long. More processes stand behind a load balancer.
+workers = 1
+worker_class = "api.gunicorn_worker.ProblemWorker"
+threads = _settings.api_threads
+worker_connections = 1000
+
+# Above the idle time of common load balancers' connections, which then close them first.
+keepalive = 75
+
+# A process is started anew after these seconds without a sign of life; fetching and loading a
+# model counts as none.
+timeout = 600
+
+# As long as the longest `?wait`, and a little.
+graceful_timeout = 35
+
+# A product id of 128 characters takes 1.5 kB percent-encoded; searches by GET have 1,000.
+limit_request_line = 8190
+limit_request_fields = 64
+limit_request_field_size = 8190
+
+# Nothing here depends on the client's scheme or address, so no proxy's word is needed for them;
+# by default a header could name another path.
+forwarded_allow_ips = ""
+forwarder_headers = ""
+
+# Access lines are ours (api/edge.py). The control socket would be one per user, not per process.
+accesslog = None
+control_socket_disable = True
+
+
+def on_starting(server: object) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Refuses to start where the API would be open to the network, before a model is loaded."""
+    try:
+        key_ring(_settings)
+    except (OpenToTheNetwork, KeysFileError) as err:
+        sys.exit(f"will not start: {err}")
+
+
+def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Forgets an ended process' live gauges where processes share a metrics directory."""
+    # The variable is prometheus-client's own switch, not a setting of ours.
+    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

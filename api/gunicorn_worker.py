@@ -1,0 +1,56 @@
+"""gunicorn's threaded worker, with its own error pages as problem documents."""
+
+from http import HTTPStatus
+from typing import Any, Final
+
+from gunicorn import util
+from gunicorn.http import errors
+from gunicorn.workers.gthread import ThreadWorker
+from pydantic_core import to_json
+
+from api.problems import MEDIA_TYPE, problem_document
+
+# What gunicorn refuses before the app sees it; the most telling class first.
+_REFUSALS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
+    (errors.LimitRequestLine, 414, "uri_too_long"),
+    (errors.LimitRequestHeaders, 431, "headers_too_large"),
+    (errors.ExpectationFailed, 417, "expectation_failed"),
+    (errors.UnsupportedTransferCoding, 501, "not_implemented"),
+    (errors.ParseException, 400, "malformed"),
+)
+
+
+class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types
+    """Answers in `application/problem+json` what is no HTTP request at all."""
+
+    def handle_error(self, _req: Any, client: Any, _addr: Any, exc: Exception) -> None:
+        """As in `gunicorn.workers.base.Worker`, but without HTML and the client's own words."""
+        status, code = _refusal(exc)
+        if status == HTTPStatus.INTERNAL_SERVER_ERROR:
+            self.log.exception("Error handling request")
+        else:
+            self.log.warning("Invalid request: %s", exc)
+        try:
+            util.write_nonblock(client, _answer(status, code))
+        except OSError:
+            self.log.debug("Failed to send error message.")
+
+
+def _refusal(exc: Exception) -> tuple[int, str]:
+    for error, status, code in _REFUSALS:
+        if isinstance(exc, error):
+            return status, code
+    return 500, "internal_error"
+
+
+def _answer(status: int, code: str) -> bytes:
+    document = problem_document(status, code, "this is no request that can be served")
+    body = to_json(document)
+    head = (
+        f"HTTP/1.1 {status} {document['title']}\r\n"
+        "Connection: close\r\n"
+        f"Content-Type: {MEDIA_TYPE}\r\n"
+        "X-Content-Type-Options: nosniff\r\n"
+        f"Content-Length: {len(body)}\r\n\r\n"
+    )
+    return head.encode("ascii") + body

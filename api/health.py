@@ -1,0 +1,78 @@
+"""`/healthz`, `/readyz` and `/metrics`: for probes, open to all, without anything of a tenant."""
+
+from typing import Final
+
+from flask import Blueprint, Response
+
+from api.answers import json_response
+from api.metrics import CONTENT_TYPE, Metrics
+from api.problems import Problem
+from api.readiness import OK, Check, Readiness
+from api.services import Services
+from shared.errors import QdrantUnavailable
+
+# A part that answers at all does so in milliseconds; probes commonly give up after some seconds.
+_CHECK_SECONDS: Final = 2.0
+
+# The encoder may have a queue of searches in front of the check, which is not being broken.
+_EMBEDDING_CHECK_SECONDS: Final = 5.0
+_EMBEDDING_KEEP_SECONDS: Final = 5.0
+
+
+class Health:
+    """What probes and Prometheus ask."""
+
+    def __init__(self, readiness: Readiness, metrics: Metrics) -> None:
+        self._readiness = readiness
+        self._metrics = metrics
+
+    def blueprint(self) -> Blueprint:
+        """The routes."""
+        blueprint = Blueprint("health", __name__)
+        blueprint.get("/healthz")(self.healthz)
+        blueprint.get("/readyz")(self.readyz)
+        blueprint.get("/metrics")(self.metrics)
+        return blueprint
+
+    def healthz(self) -> Response:
+        """The process answers. Touches nothing else."""
+        return json_response({"status": "ok"})
+
+    def readyz(self) -> Response:
+        """All parts that this process needs answer, and a real embedding comes out right."""
+        results = self._readiness.results()
+        failing = [name for name, result in results.items() if result != OK]
+        if failing:
+            raise Problem(
+                503,
+                "not_ready",
+                f"not ready: {', '.join(failing)}",
+                {"failing": failing, "checks": results},
+                {"Retry-After": "1"},
+            )
+        return json_response({"status": "ready", "checks": results})
+
+    def metrics(self) -> Response:
+        """Prometheus' text format."""
+        return Response(self._metrics.text(), content_type=CONTENT_TYPE)
+
+
+def readiness_of(services: Services) -> Readiness:
+    """The checks of the parts that the API can't work without."""
+
+    def qdrant() -> None:
+        if not services.qdrant.ready():
+            raise QdrantUnavailable("the collection can't be read")
+
+    return Readiness(
+        [
+            Check("redis", services.ledger.ping, timeout_seconds=_CHECK_SECONDS),
+            Check("qdrant", qdrant, timeout_seconds=_CHECK_SECONDS + 0.5),
+            Check(
+                "embedding",
+                services.embedding.check,
+                timeout_seconds=_EMBEDDING_CHECK_SECONDS,
+                keep_seconds=_EMBEDDING_KEEP_SECONDS,
+            ),
+        ]
+    )

@@ -1,0 +1,28 @@
+"""The Idempotency-Key header."""
+
+from typing import Final
+from urllib.parse import urlencode
+
+from flask import Request
+
+from api.problems import invalid
+from api.validation import Fault
+from shared.ledger.ledger import Idempotency
+
+_MAX_LENGTH: Final = 255
+
+
+def idempotency(request: Request, body: bytes) -> Idempotency | None:
+    """What the request's key stands for; None without one. Raises a 422 problem.
+
+    The digest covers the unpacked body, since gzip writes the time into its header. How long the
+    caller is willing to wait is no part of what is asked for.
+    """
+    key = request.headers.get("Idempotency-Key")
+    if key is None:
+        return None
+    if not 1 <= len(key) <= _MAX_LENGTH or not key.isascii() or not key.isprintable():
+        message = f"must have 1 to {_MAX_LENGTH} printable ASCII characters"
+        raise invalid([Fault(field="Idempotency-Key", code="invalid_key", message=message)])
+    query = sorted((name, value) for name, value in request.args.items() if name != "wait")
+    return Idempotency.of(key, f"{request.method} {request.path}?{urlencode(query)}", body)

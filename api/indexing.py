@@ -1,0 +1,119 @@
+"""`POST /index-product` and `POST /index-products`."""
+
+from typing import Any
+
+from flask import Blueprint, Response, g, request
+
+from api.answers import (
+    BatchQueuedAnswer,
+    LandedAnswer,
+    accepted_response,
+    json_response,
+    queued,
+    status_url,
+)
+from api.batch import read_batch, read_product
+from api.bodies import (
+    JSON,
+    MAX_BATCH_BYTES,
+    MAX_PRODUCT_BYTES,
+    NDJSON,
+    content_type,
+    parse_json,
+    read_body,
+)
+from api.intake import Intake
+from api.parameters import NoParameters, WaitParameters, read_parameters
+from api.problems import Problem, invalid
+from api.validation import Invalid
+from api.waiting import WaitingRoom
+from shared.errors import TransientError
+from shared.ledger import Jobs
+from shared.models.change import Change, Lane, Outcome
+from shared.models.job import Job, JobItem
+from shared.models.product import Product
+
+
+class Indexing:
+    """Products coming in."""
+
+    def __init__(self, intake: Intake, jobs: Jobs, waiting: WaitingRoom) -> None:
+        self._intake = intake
+        self._jobs = jobs
+        self._waiting = waiting
+
+    def blueprint(self) -> Blueprint:
+        """The routes."""
+        blueprint = Blueprint("indexing", __name__)
+        blueprint.post("/index-product")(self.index_product)
+        blueprint.post("/index-products")(self.index_products)
+        return blueprint
+
+    def index_product(self) -> Response:
+        """One product, in the lane that is served first."""
+        wait = read_parameters(WaitParameters, request).wait
+        content_type(request, JSON)
+        body = read_body(request, MAX_PRODUCT_BYTES)
+        product = _product(parse_json(body))
+        job_id = self._intake.accept(request, Lane.SINGLE, [Change.put(product)], body)
+        landed = self._landed(job_id, wait) if wait is not None else None
+        return landed or queued(product.id, job_id)
+
+    def index_products(self) -> Response:
+        """Up to 10,000 products; the good ones go in whatever the others are."""
+        read_parameters(NoParameters, request)
+        media_type = content_type(request, JSON, NDJSON)
+        body = read_body(request, MAX_BATCH_BYTES)
+        batch = read_batch(body, media_type)
+        if not batch.changes:
+            raise Problem(
+                422,
+                "nothing_accepted",
+                "none of the products can be taken; see what is wrong with each",
+                {"accepted": 0, "rejected": batch.rejected},
+            )
+        job_id = self._intake.accept(request, Lane.BULK, batch.changes, body)
+        answer = BatchQueuedAnswer(
+            status="queued",
+            job_id=job_id,
+            status_url=status_url(job_id),
+            accepted=len(batch.changes),
+            rejected=batch.rejected,
+        )
+        return accepted_response(answer)
+
+    def _landed(self, job_id: str, seconds: float) -> Response | None:
+        """The end of a job of one; None where it can't be told within the time."""
+        with self._waiting.place() as allowed:
+            if not allowed:
+                return None
+            try:
+                job = self._jobs.wait(g.tenant, job_id, seconds)
+                if job is None or not job.finished:
+                    return None
+                item = self._jobs.item(g.tenant, job)
+            except TransientError:
+                # The product is accepted; that the ledger can't be asked now takes nothing back.
+                return None
+        return _ended(job, item)
+
+
+def _ended(job: Job, item: JobItem) -> Response:
+    if item.outcome is Outcome.FAILED:
+        extensions: dict[str, Any] = {
+            "product_id": item.product_id,
+            "job_id": job.job_id,
+            "retryable": item.retryable,
+        }
+        raise Problem(422, item.code or "internal_error", item.message or "failed", extensions)
+    answer = LandedAnswer(
+        status="success", product_id=item.product_id, job_id=job.job_id, outcome=item.outcome
+    )
+    return json_response(answer)
+
+
+def _product(data: object) -> Product:
+    try:
+        return read_product(data)
+    except Invalid as err:
+        raise invalid(err.faults) from err

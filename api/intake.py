@@ -1,0 +1,54 @@
+"""Taking changes in: into the ledger first, then the bell."""
+
+from collections.abc import Sequence
+from typing import Final
+
+import structlog
+from flask import Request, g
+
+from api.idempotency import idempotency
+from shared.breaker import Breaker
+from shared.doorbell import Doorbell, DoorbellFailed
+from shared.ledger import Ledger
+from shared.metrics import DOORBELL_FAILURES
+from shared.models.change import Change, Lane
+
+_BELL_PAUSE_SECONDS: Final = 5.0
+"""While the broker is gone, one write in this time pays for finding out; the sweeper rings for the
+others."""
+
+
+class Intake:
+    """Accepts the changes of one request as one job."""
+
+    def __init__(self, ledger: Ledger, doorbell: Doorbell) -> None:
+        self._ledger = ledger
+        self._doorbell = doorbell
+        self._breaker = Breaker(_BELL_PAUSE_SECONDS)
+
+    def accept(self, request: Request, lane: Lane, changes: Sequence[Change], body: bytes) -> str:
+        """The job's id, once the ledger holds all changes.
+
+        Raises the ledger's errors, and a 422 problem for an unusable Idempotency-Key.
+        """
+        job_id = self._ledger.accept(
+            g.tenant,
+            lane,
+            changes,
+            request_id=g.request_id,
+            idempotency=idempotency(request, body),
+        )
+        self._ring(lane)
+        return job_id
+
+    def _ring(self, lane: Lane) -> None:
+        """Rings if the broker takes it. The promise stands in the ledger either way."""
+        if self._breaker.is_open:
+            DOORBELL_FAILURES.inc()
+            return
+        try:
+            self._doorbell.ring(lane)
+        except DoorbellFailed as err:
+            self._breaker.trip()
+            DOORBELL_FAILURES.inc()
+            structlog.get_logger("api").warning("doorbell_failed", lane=lane, error=err.message)

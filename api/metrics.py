@@ -1,0 +1,72 @@
+"""What `/metrics` shows: this process or, with a multiprocess directory, all that share it."""
+
+import time
+from collections.abc import Iterator
+from typing import Final
+
+from prometheus_client import (
+    CONTENT_TYPE_PLAIN_0_0_4,
+    REGISTRY,
+    CollectorRegistry,
+    generate_latest,
+)
+from prometheus_client.core import GaugeMetricFamily, Metric
+from prometheus_client.multiprocess import MultiProcessCollector
+from prometheus_client.registry import Collector
+
+from shared.errors import LedgerUnavailable
+from shared.ledger import Ledger
+
+CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
+
+
+class BacklogCollector(Collector):
+    """The ledger's backlog, read at each scrape. Without the ledger: `ledger_up 0` and no more."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._ledger = ledger
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the gauges."""
+        try:
+            lanes = self._ledger.backlog()
+        except LedgerUnavailable:
+            yield GaugeMetricFamily("ledger_up", "Whether the ledger answers.", 0)
+            return
+        yield GaugeMetricFamily("ledger_up", "Whether the ledger answers.", 1)
+        pending = GaugeMetricFamily(
+            "ledger_pending", "Products with a change that has not landed.", labels=["lane"]
+        )
+        for lane in lanes:
+            pending.add_metric([lane.lane.value], lane.pending)
+        yield pending
+        # What is leased to a worker counts as due when the lease ends, so it lies ahead of now.
+        oldest = [lane.oldest_due for lane in lanes if lane.oldest_due is not None]
+        waited = max(0.0, time.time() - min(oldest)) if oldest else 0.0
+        yield GaugeMetricFamily(
+            "ledger_oldest_due_seconds",
+            "How long the change that is due longest has waited for a worker.",
+            waited,
+        )
+
+
+class Metrics:
+    """The text that Prometheus reads."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self._backlog = CollectorRegistry()
+        self._backlog.register(BacklogCollector(ledger))
+
+    def text(self) -> bytes:
+        """All values now."""
+        return generate_latest(_values()) + generate_latest(self._backlog)
+
+
+def _values() -> CollectorRegistry:
+    registry = CollectorRegistry()
+    try:
+        MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
+    except ValueError:
+        # prometheus-client says so where no multiprocess directory is set: one process's values.
+        return REGISTRY
+    return registry

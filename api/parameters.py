@@ -1,0 +1,98 @@
+"""Query parameters: typed, bounded, and refused by name where unknown."""
+
+from typing import Annotated, Final, Literal, TypeVar
+
+from flask import Request
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+
+from api.problems import invalid
+from api.validation import Fault, Invalid, validated
+from shared.models.change import Outcome
+from shared.models.product import MAX_VERSION, Category
+
+MAX_WAIT_SECONDS: Final = 30
+"""Longer waits belong to polling; proxies cut connections at about twice this."""
+
+M = TypeVar("M", bound=BaseModel)
+
+Wait = Annotated[
+    float,
+    Field(
+        gt=0,
+        le=MAX_WAIT_SECONDS,
+        allow_inf_nan=False,
+        description="Seconds to wait for the end, at most 30.",
+    ),
+]
+Cursor = Annotated[
+    str,
+    StringConstraints(min_length=1, max_length=256),
+    Field(description="`next_cursor` of the page before."),
+]
+
+
+class Parameters(BaseModel):
+    """Base of all sets of parameters."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+
+class NoParameters(Parameters):
+    """For calls that take none."""
+
+
+class WaitParameters(Parameters):
+    """Of calls that can wait for a job."""
+
+    wait: Wait | None = None
+
+
+class DeleteParameters(Parameters):
+    """Of a delete."""
+
+    version: (
+        Annotated[
+            int,
+            Field(ge=0, le=MAX_VERSION, description="The shop's own version of this change."),
+        ]
+        | None
+    ) = None
+
+
+class ProductParameters(Parameters):
+    """Of reading one product."""
+
+    include: (
+        Annotated[Literal["embedding"], Field(description="Adds the vector's 512 numbers.")] | None
+    ) = None
+
+
+class ListParameters(Parameters):
+    """Of listing products."""
+
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    cursor: Cursor | None = None
+    category: Category | None = None
+
+
+class ItemsParameters(Parameters):
+    """Of listing a job's items."""
+
+    status: Annotated[Outcome, Field(description="Only items with this outcome.")] | None = None
+    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    cursor: Cursor | None = None
+
+
+def read_parameters(model: type[M], request: Request) -> M:
+    """The request's parameters. Raises a 422 problem."""
+    repeated = [
+        Fault(field=name, code="repeated", message="must be given once")
+        for name, values in request.args.lists()
+        if len(values) > 1
+    ]
+    if repeated:
+        raise invalid(repeated)
+    try:
+        return validated(model, request.args.to_dict())
+    except Invalid as err:
+        raise invalid(err.faults) from err

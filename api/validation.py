@@ -1,0 +1,112 @@
+"""Faults of a request in plain words: pydantic's errors, one per field."""
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Final, TypeVar
+
+from pydantic import BaseModel, ValidationError
+from typing_extensions import TypedDict
+
+M = TypeVar("M", bound=BaseModel)
+
+MAX_FAULTS: Final = 32
+"""Faults named per item; a product has ten fields, so only garbage has more."""
+
+_FIELD_LENGTH: Final = 200
+"""Names of unknown fields are echoed up to this length."""
+
+# Errors that pydantic raises for the whole object though one field is meant.
+_FIELD_OF_CODE: Final = {"embedding_not_accepted": "embedding", "price_range": "price_min"}
+
+_MESSAGES: Final = {
+    "missing": "is required",
+    "extra_forbidden": "is not a known field",
+    "model_type": "must be a JSON object",
+}
+
+# Fields that take one of several types: pydantic reports each type's refusal, people want one.
+_CODE_OF_UNION: Final = {"attributes": "attribute_type"}
+_MESSAGE_OF_UNION: Final = {
+    "attribute_type": "must be a string, a number, a boolean or a list of strings",
+    "number_type": "must be a number",
+}
+
+_PHRASES: Final = (
+    ("Input should be", "must be"),
+    ("String should have", "must have"),
+    ("Dictionary should have", "must have"),
+    ("List should have", "must have"),
+)
+
+
+class Fault(TypedDict):
+    """One thing wrong with a request. `field` is dotted, empty for the document as a whole."""
+
+    field: str
+    code: str
+    message: str
+
+
+class Invalid(Exception):
+    """Data that is not what the model asks for."""
+
+    def __init__(self, faults: Sequence[Fault], raised: int) -> None:
+        super().__init__(f"{len(faults)} faults")
+        self.faults = faults
+        self.raised = raised
+        """Errors that pydantic raised for them: what the refusal cost."""
+
+
+def validated(model: type[M], data: object) -> M:
+    """The data as a model. Raises `Invalid` with every fault."""
+    try:
+        return model.model_validate(data)
+    except ValidationError as err:
+        raised, found = err.error_count(), faults(err)
+    if isinstance(data, Mapping) and any(f["code"] == "embedding_not_accepted" for f in found):
+        # That rule speaks before the fields are looked at; the rest may have faults as well.
+        rest = {name: value for name, value in data.items() if name != "embedding"}
+        try:
+            model.model_validate(rest)
+        except ValidationError as err:
+            raised, found = raised + err.error_count(), [*found, *faults(err)]
+    raise Invalid(found[:MAX_FAULTS], raised)
+
+
+def faults(error: ValidationError) -> list[Fault]:
+    """One fault per field, in the order of the model's fields."""
+    details = error.errors(include_url=False, include_input=False, include_context=False)
+    by_field: dict[str, list[tuple[str, str]]] = {}
+    unions: set[str] = set()
+    for detail in details:
+        location, code = detail["loc"], str(detail["type"])
+        field = _FIELD_OF_CODE.get(code) or _field(location)
+        if len(location) > field.count(".") + 1:
+            unions.add(field)
+        by_field.setdefault(field, []).append((code, detail["msg"]))
+    return [
+        _fault(field, found, union=field in unions)
+        for field, found in list(by_field.items())[:MAX_FAULTS]
+    ]
+
+
+def _field(location: Sequence[str | int]) -> str:
+    """The field without the names pydantic gives to a union's members."""
+    depth = 2 if location[:1] == ("attributes",) else 1
+    # A key's own dots would read as another level.
+    return ".".join(str(part).replace(".", "·") for part in location[:depth])[:_FIELD_LENGTH]
+
+
+def _fault(field: str, found: Iterable[tuple[str, str]], *, union: bool) -> Fault:
+    found = list(found)
+    telling = [(code, message) for code, message in found if not code.endswith("_type")]
+    if union and not telling:
+        code = _CODE_OF_UNION.get(field.split(".", maxsplit=1)[0], "number_type")
+        return Fault(field=field, code=code, message=_MESSAGE_OF_UNION[code])
+    code, message = (telling or found)[0]
+    return Fault(field=field, code=code, message=_MESSAGES.get(code) or _plain(message))
+
+
+def _plain(message: str) -> str:
+    for pydantics, ours in _PHRASES:
+        message = message.replace(pydantics, ours)
+    return message

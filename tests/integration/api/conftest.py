@@ -1,0 +1,290 @@
+"""The API on a real ledger and a real index; only the encoder is a small stand-in."""
+
+import hashlib
+import re
+import uuid
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import redis
+from flask import Flask
+from flask.testing import FlaskClient
+from jsonschema import Draft202012Validator
+from werkzeug.exceptions import HTTPException
+from werkzeug.test import TestResponse
+
+from api.app import create_app
+from api.keys import add_key
+from api.services import Services
+from shared.caches.answers import AnswerCache
+from shared.caches.connection import CacheConnection
+from shared.caches.query_vectors import QueryVectorCache, Vector
+from shared.doorbell import Doorbell, celery_app
+from shared.ledger import Generations, Jobs, Ledger, connect
+from shared.models.change import Claim, Kind, Lane, Outcome, Report
+from shared.models.product import ImageFacts, Product
+from shared.qdrant.points import LivePoint, Tombstone
+from shared.qdrant.service import QdrantService
+from shared.search.service import SearchService
+from shared.settings import Settings
+from tests.servers import EmbeddedQdrantProcess, RedisServer
+
+
+class WordEncoder:
+    """Stands in for the model, for its slowness: texts that share words lie close."""
+
+    dimensions = 512
+
+    def __init__(self) -> None:
+        self.fault: Exception | None = None
+        """Raised by every call, if set."""
+
+    def embed_text(self, text: str) -> Vector:
+        if self.fault is not None:
+            raise self.fault
+        vector = np.full(self.dimensions, 0.01, np.float32)
+        for word in text.lower().split():
+            seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
+            vector += np.random.default_rng(seed).normal(size=self.dimensions).astype(np.float32)
+        return vector / np.float32(np.linalg.norm(vector))
+
+    def check(self) -> None:
+        self.embed_text("ready")
+
+
+class CheckingClient(FlaskClient):
+    """Holds every answer of every test against the API's own description of it."""
+
+    description: dict[str, Any] | None = None
+
+    def open(self, *args: Any, **kwargs: Any) -> TestResponse:
+        response = super().open(*args, **kwargs)
+        if self.description is None:
+            self.description = super().open("/openapi.json").get_json()
+        _check(self.application, self.description, response)
+        return response
+
+
+def _check(app: Flask, description: dict[str, Any], response: TestResponse) -> None:
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    asked = response.request
+    if asked.method in ("HEAD", "OPTIONS"):
+        return
+    problem = response.status_code >= 400
+    if problem:
+        assert response.content_type == "application/problem+json"
+        assert response.json["status"] == response.status_code
+        assert response.json["code"]
+        assert ("Retry-After" in response.headers) == (response.status_code in (429, 503))
+    try:
+        rule, _ = app.url_map.bind("localhost").match(
+            asked.path, method=asked.method, return_rule=True
+        )
+    except HTTPException:
+        return
+    template = re.sub(r"<(?:\w+:)?(\w+)>", r"{\1}", rule.rule)
+    described = description["paths"].get(template) or description["paths"].get(
+        template.removeprefix("/api/v1")
+    )
+    if described is None:
+        assert "/docs/" in template
+        return
+    answers = described[asked.method.lower()]["responses"]
+    assert str(response.status_code) in answers, f"{template} is not said to answer so"
+    answer = answers[str(response.status_code)]
+    media_type = response.mimetype
+    assert media_type in answer["content"]
+    if response.is_json and not problem:
+        for name in answer.get("headers", {}):
+            assert name in response.headers
+    if response.is_json:
+        schema = answer["content"][media_type]["schema"]
+        Draft202012Validator({**schema, "components": description["components"]}).validate(
+            response.json
+        )
+
+
+@dataclass
+class Shop:
+    """The API as one shop's client sees it, and a worker to play in its place."""
+
+    http: FlaskClient
+    services: Services
+    encoder: WordEncoder
+    tenant: str
+
+    def work(self, fail: dict[str, str] | None = None) -> Claim:
+        """Does at once what workers would do: all that is due lands, or fails with a code."""
+        claim = self.services.ledger.claim(list(Lane), 10_000)
+        reports = []
+        for wanted in claim.wanted:
+            code = (fail or {}).get(wanted.product_id)
+            if code:
+                report = Report(
+                    wanted.tenant, wanted.product_id, wanted.rev, Outcome.FAILED, code, "told so"
+                )
+            elif wanted.kind is Kind.PUT:
+                product = Product.model_validate_json(wanted.body)
+                self.services.qdrant.upsert_product(
+                    LivePoint(
+                        tenant=wanted.tenant,
+                        product=product,
+                        rev=wanted.rev,
+                        embedding=self.encoder.embed_text(product.name),
+                        image=ImageFacts(sha256="0" * 64),
+                        indexed_at="2026-01-01T00:00:00Z",
+                    )
+                )
+                report = Report(wanted.tenant, wanted.product_id, wanted.rev, Outcome.INDEXED)
+            else:
+                self.services.qdrant.upsert_product(
+                    Tombstone(tenant=wanted.tenant, product_id=wanted.product_id, rev=wanted.rev)
+                )
+                report = Report(wanted.tenant, wanted.product_id, wanted.rev, Outcome.DELETED)
+            reports.append(report)
+        self.services.ledger.report(claim, reports)
+        return claim
+
+
+def services_on(settings: Settings, collection: str) -> tuple[Services, Callable[[], None]]:
+    """The API's collaborators on the settings' servers, and what closes them."""
+    client = connect(settings.redis_url, timeout=1.0)
+    qdrant = QdrantService(settings.qdrant_url, collection)
+    cache = CacheConnection(settings.redis_cache_url)
+    encoder = WordEncoder()
+    services = Services(
+        settings=settings,
+        ledger=Ledger(
+            client,
+            lease_seconds=30,
+            job_retention_seconds=600,
+            max_pending=settings.ledger_max_pending,
+        ),
+        jobs=Jobs(client),
+        doorbell=Doorbell(celery_app(settings.celery_broker_url)),
+        qdrant=qdrant,
+        search=SearchService(
+            encoder=encoder,
+            qdrant=qdrant,
+            generations=Generations(client),
+            answers=AnswerCache(cache, 60),
+            vectors=QueryVectorCache(cache, collection, encoder.dimensions),
+            timeout_seconds=5,
+        ),
+        embedding=encoder,
+    )
+
+    def close() -> None:
+        client.close()
+        qdrant.close()
+        cache.close()
+
+    return services, close
+
+
+def product(product_id: str = "prod_001", **fields: Any) -> dict[str, Any]:
+    """A product as a shop sends it."""
+    return {
+        "id": product_id,
+        "name": "Red Shirt",
+        "image_url": "https://shop.example/shirt.jpg",
+        **fields,
+    }
+
+
+@pytest.fixture(scope="session")
+def ledger_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("ledger"))
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def cache_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
+    server = RedisServer(tmp_path_factory.mktemp("cache"), "cache")
+    server.start()
+    yield server
+    server.stop()
+
+
+@pytest.fixture(scope="session")
+def qdrant_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedQdrantProcess]:
+    server = EmbeddedQdrantProcess(tmp_path_factory.mktemp("qdrant"))
+    server.start()
+    yield server
+    server.stop()
+
+
+MakeShop = Callable[..., Shop]
+
+
+@pytest.fixture(scope="session")
+def collection(qdrant_server: EmbeddedQdrantProcess) -> str:
+    """One for all tests, which stay apart by their tenants: making one takes a second."""
+    name = f"products-api-{uuid.uuid4().hex}"
+    service = QdrantService(qdrant_server.url, name)
+    service.ensure_collection(["color"])
+    service.close()
+    return name
+
+
+@pytest.fixture
+def make_shop(
+    ledger_server: RedisServer,
+    cache_server: RedisServer,
+    qdrant_server: EmbeddedQdrantProcess,
+    collection: str,
+    tmp_path: Path,
+) -> Iterator[MakeShop]:
+    """Shops on an empty ledger, each a tenant with a key of its own. Arguments are settings."""
+    opened: list[Callable[[], None]] = []
+    keys_file = tmp_path / "api-keys"
+
+    def make(
+        *,
+        with_keys: bool = True,
+        ledger_url: str = ledger_server.url,
+        broker_url: str = ledger_server.url,
+        qdrant_url: str = qdrant_server.url,
+        **values: Any,
+    ) -> Shop:
+        tenant, key = "default", ""
+        if with_keys:
+            tenant = uuid.uuid4().hex
+            key = add_key(keys_file, tenant)
+            values["api_keys_file"] = keys_file
+        settings = Settings(
+            _env_file=None,
+            redis_url=ledger_url,
+            broker_url=broker_url,
+            redis_cache_url=cache_server.url,
+            qdrant_url=qdrant_url,
+            **values,
+        )
+        services, close = services_on(settings, collection)
+        opened.append(close)
+        app = create_app(services)
+        app.test_client_class = CheckingClient
+        http = app.test_client()
+        if key:
+            http.environ_base["HTTP_AUTHORIZATION"] = f"Bearer {key}"
+        assert isinstance(services.embedding, WordEncoder)
+        return Shop(http, services, services.embedding, tenant)
+
+    admin = redis.Redis.from_url(ledger_server.url)
+    admin.flushall()
+    admin.close()
+    yield make
+    for close in opened:
+        close()
+
+
+@pytest.fixture
+def shop(make_shop: MakeShop) -> Shop:
+    """One shop."""
+    return make_shop()

@@ -1,0 +1,95 @@
+"""Jobs: counts that add up, waiting, and items page by page."""
+
+import json
+import threading
+import time
+
+import pytest
+
+from tests.integration.api.conftest import Shop, product
+
+
+def _push(shop: Shop, count: int = 3) -> str:
+    items = [product(f"p{n}") for n in range(count)]
+    url: str = shop.http.post("/api/v1/index-products", json={"products": items}).json["status_url"]
+    return url
+
+
+def test_a_job_goes_from_queued_to_partially_failed_and_its_counts_add_up(shop: Shop) -> None:
+    url = _push(shop)
+    job = shop.http.get(url).json
+    assert (job["state"], job["progress"], job["started_at"]) == ("queued", 0, None)
+    shop.work(fail={"p1": "image_timeout"})
+    job = shop.http.get(url).json
+    assert (job["state"], job["progress"]) == ("partially_failed", 1)
+    assert job["counts"] == {
+        "received": 3,
+        "indexed": 2,
+        "unchanged": 0,
+        "deleted": 0,
+        "stale": 0,
+        "superseded": 0,
+        "failed": 1,
+        "pending": 0,
+    }
+    assert job["created_at"] <= job["started_at"] <= job["finished_at"]
+    assert job["created_at"].endswith("Z")
+
+
+def test_a_long_poll_answers_when_the_job_ends(shop: Shop) -> None:
+    url = _push(shop)
+    timer = threading.Timer(0.2, shop.work)
+    timer.start()
+    started = time.perf_counter()
+    assert shop.http.get(url + "?wait=10").json["state"] == "succeeded"
+    assert time.perf_counter() - started < 2
+    timer.join()
+
+
+def test_a_long_poll_ends_with_its_time(shop: Shop) -> None:
+    assert shop.http.get(_push(shop) + "?wait=0.1").json["state"] == "queued"
+
+
+def test_failed_items_are_listed_page_by_page(shop: Shop) -> None:
+    url = _push(shop, 5) + "/items"
+    shop.work(fail={f"p{n}": "not_an_image" for n in (0, 2, 4)})
+    first = shop.http.get(url + "?status=failed&limit=2").json
+    assert [item["position"] for item in first["items"]] == [0, 2]
+    assert first["items"][0] == {
+        "position": 0,
+        "product_id": "p0",
+        "outcome": "failed",
+        "code": "not_an_image",
+        "message": "told so",
+        "retryable": False,
+        "attempts": 1,
+    }
+    rest = shop.http.get(f"{url}?status=failed&limit=2&cursor={first['next_cursor']}").json
+    assert [item["position"] for item in rest["items"]] == [4]
+    assert rest["next_cursor"] is None
+    assert len(shop.http.get(url).json["items"]) == 5
+
+
+def test_items_come_as_lines_for_who_accepts_lines(shop: Shop) -> None:
+    url = _push(shop) + "/items"
+    answer = shop.http.get(url + "?limit=2", headers={"Accept": "application/x-ndjson"})
+    assert answer.mimetype == "application/x-ndjson"
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["product_id"] for line in lines] == ["p0", "p1"]
+    following = answer.headers["Link"].split(">")[0].removeprefix("<")
+    rest = shop.http.get(following, headers={"Accept": "application/x-ndjson"})
+    assert [json.loads(line)["product_id"] for line in rest.text.splitlines()] == ["p2"]
+    assert "Link" not in rest.headers
+
+
+@pytest.mark.parametrize("query", ["status=gone", "limit=0", "limit=1001", "cursor=x", "cursor=-1"])
+def test_an_impossible_page_is_refused(shop: Shop, query: str) -> None:
+    answer = shop.http.get(_push(shop) + f"/items?{query}")
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["field"] == query.split("=", maxsplit=1)[0]
+
+
+@pytest.mark.parametrize("path", ["nosuchjob", "nosuchjob?wait=1", "nosuchjob/items", "%00", "a:b"])
+def test_a_job_nobody_has_is_not_found(shop: Shop, path: str) -> None:
+    answer = shop.http.get(f"/api/v1/jobs/{path}")
+    assert (answer.status_code, answer.json["code"]) == (404, "job_not_found")

@@ -1,0 +1,97 @@
+"""Faults in plain words."""
+
+import pytest
+
+from api.batch import read_product
+from api.validation import MAX_FAULTS, Invalid, validated
+from shared.models.product import Product
+from shared.models.search import SearchRequest
+
+GOOD = {"id": "a", "name": "A", "image_url": "http://shop.example/a.jpg"}
+
+
+def _faults(data: object) -> list[tuple[str, str, str]]:
+    with pytest.raises(Invalid) as caught:
+        read_product(data)
+    return [(f["field"], f["code"], f["message"]) for f in caught.value.faults]
+
+
+@pytest.mark.parametrize(
+    ("change", "expected"),
+    [
+        ({"name": None}, ("name", "string_type", "must be a valid string")),
+        ({"name": ""}, ("name", "string_too_short", "must have at least 1 character")),
+        ({"price": "1"}, ("price", "number_type", "must be a number")),
+        (
+            {"price": -1},
+            ("price", "greater_than_equal", "must be greater than or equal to 0"),
+        ),
+        ({"colour": "red"}, ("colour", "extra_forbidden", "is not a known field")),
+        (
+            {"attributes": {"a": [1]}},
+            (
+                "attributes.a",
+                "attribute_type",
+                "must be a string, a number, a boolean or a list of strings",
+            ),
+        ),
+        (
+            {"attributes": {"a": "x" * 1025}},
+            ("attributes.a", "string_too_long", "must have at most 1024 characters"),
+        ),
+        ({"attributes": {"a.b": {}}}, ("attributes.a·b", "attribute_type", "")),
+        ({"attributes": {"": 1}}, ("attributes.", "string_too_short", "")),
+        (
+            {"embedding": []},
+            (
+                "embedding",
+                "embedding_not_accepted",
+                "embedding: leave it out, the service computes it from image_url",
+            ),
+        ),
+        ({"x" * 10_000: 1}, ("x" * 200, "extra_forbidden", "is not a known field")),
+    ],
+)
+def test_each_fault_is_named_once_by_its_field(
+    change: dict[str, object], expected: tuple[str, str, str]
+) -> None:
+    [(field, code, message)] = _faults({**GOOD, **change})
+    assert (field, code) == expected[:2]
+    assert message.startswith(expected[2])
+
+
+@pytest.mark.parametrize("data", [None, [], "a", 7, True])
+def test_what_is_no_object_is_called_so(data: object) -> None:
+    assert _faults(data) == [("", "model_type", "must be a JSON object")]
+
+
+def test_an_embedding_does_not_hide_other_faults() -> None:
+    codes = {field: code for field, code, _ in _faults({**GOOD, "embedding": [], "price": -1})}
+    assert codes == {"embedding": "embedding_not_accepted", "price": "greater_than_equal"}
+
+
+def test_garbage_is_not_answered_with_a_longer_list() -> None:
+    assert len(_faults({**GOOD, **{f"x{n}": 1 for n in range(50)}})) == MAX_FAULTS
+    [fault] = _faults({f"x{n}": 1 for n in range(100_000)})
+    assert fault[:2] == ("", "too_many_fields")
+
+
+def test_crowded_attributes_do_not_hide_other_faults() -> None:
+    data = {**GOOD, "price": -1, "attributes": {str(n): None for n in range(65)}}
+    assert [fault[:2] for fault in _faults(data)] == [
+        ("attributes", "too_long"),
+        ("price", "greater_than_equal"),
+    ]
+    full = {**GOOD, "attributes": {str(n): n for n in range(64)}}
+    assert len(read_product(full).attributes) == 64
+
+
+def test_a_rule_over_two_fields_names_one_of_them() -> None:
+    with pytest.raises(Invalid) as caught:
+        validated(SearchRequest, {"text_query": "a", "price_min": 2, "price_max": 1})
+    [fault] = caught.value.faults
+    assert (fault["field"], fault["code"]) == ("price_min", "price_range")
+
+
+def test_what_is_good_comes_back_as_a_model() -> None:
+    assert validated(Product, GOOD).id == "a"

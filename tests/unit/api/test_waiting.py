@@ -1,0 +1,80 @@
+"""Waiting: bounded places, and checks that a frozen part can't pile up."""
+
+import threading
+import time
+
+import pytest
+
+from api.readiness import Check, Readiness
+from api.waiting import WaitingRoom
+from shared.errors import QdrantUnavailable
+
+
+def test_a_place_is_free_again_once_left() -> None:
+    room = WaitingRoom(2)
+    with room.place() as first, room.place() as second, room.place() as third:
+        assert (first, second, third) == (True, True, False)
+    with room.place() as again:
+        assert again
+
+
+def test_a_place_is_left_by_an_error_too() -> None:
+    room = WaitingRoom(1)
+    with pytest.raises(ZeroDivisionError), room.place():
+        raise ZeroDivisionError
+    with room.place() as again:
+        assert again
+
+
+def _fail() -> None:
+    raise QdrantUnavailable("gone")
+
+
+def _break() -> None:
+    raise ZeroDivisionError
+
+
+def test_each_part_says_what_is_wrong_with_it() -> None:
+    checks = [
+        Check("good", lambda: None, timeout_seconds=1),
+        Check("gone", _fail, timeout_seconds=1),
+        Check("broken", _break, timeout_seconds=1),
+    ]
+    assert Readiness(checks).results() == {
+        "good": "ok",
+        "gone": "qdrant_unavailable",
+        "broken": "internal_error",
+    }
+
+
+def test_a_frozen_part_costs_its_time_once_and_one_thread() -> None:
+    thaw, calls = threading.Event(), []
+
+    def freeze() -> None:
+        calls.append(1)
+        thaw.wait(5)
+
+    readiness = Readiness(
+        [Check(name, freeze, timeout_seconds=0.1) for name in ("one", "other", "third")]
+    )
+    started = time.perf_counter()
+    for _ in range(3):
+        assert set(readiness.results().values()) == {"timeout"}
+    assert time.perf_counter() - started < 1
+    assert len(calls) == 3
+    thaw.set()
+    time.sleep(0.05)
+    assert set(readiness.results().values()) == {"ok"}
+
+
+def test_a_success_is_kept_a_failure_is_not() -> None:
+    calls = []
+
+    def second_time_lucky() -> None:
+        calls.append(1)
+        if len(calls) == 1:
+            raise QdrantUnavailable("gone")
+
+    readiness = Readiness([Check("part", second_time_lucky, timeout_seconds=1, keep_seconds=60)])
+    assert [readiness.results()["part"] for _ in range(4)] == ["qdrant_unavailable"] + ["ok"] * 3
+    assert len(calls) == 2
