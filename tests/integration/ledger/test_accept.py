@@ -8,7 +8,6 @@ import redis
 from shared.errors import IdempotencyConflict, LedgerFull, LedgerUnavailable
 from shared.ledger import Idempotency, Jobs, Ledger, connect
 from shared.models.change import Change, Claim, Kind, Lane, Outcome, Report
-from tests.servers import RedisServer
 
 TENANT = "shop"
 
@@ -163,9 +162,7 @@ def test_simultaneous_posts_with_one_key_make_one_job(ledger: Ledger, jobs: Jobs
     found: list[str] = []
     threads = [
         threading.Thread(
-            target=lambda: found.append(
-                ledger.accept(TENANT, Lane.BULK, changes, idempotency=key)
-            )
+            target=lambda: found.append(ledger.accept(TENANT, Lane.BULK, changes, idempotency=key))
         )
         for _ in range(8)
     ]
@@ -225,7 +222,7 @@ def test_short_memory_refuses_changes_but_takes_reports(
     assert counts(jobs, job_id) == {Outcome.INDEXED: 1}
 
 
-def test_a_server_that_is_gone_is_named_as_such(redis_server: RedisServer) -> None:
+def test_a_server_that_is_gone_is_named_as_such() -> None:
     nobody = connect("redis://127.0.0.1:1/0", timeout=0.2)
     gone = Ledger(nobody, lease_seconds=1, job_retention_seconds=600, max_pending=10)
     with pytest.raises(LedgerUnavailable):

@@ -54,9 +54,7 @@ def test_spaces_make_no_other_query(searching: Searching) -> None:
     "other",
     [{"top_k": 3}, {"price_max": 30}, {"category_filter": "x"}, {"text_query": "blue shirt"}],
 )
-def test_another_request_has_another_answer(
-    searching: Searching, other: dict[str, object]
-) -> None:
+def test_another_request_has_another_answer(searching: Searching, other: dict[str, object]) -> None:
     searching.put("Red Shirt", 30.0)
     searching.service.search(TENANT, REQUEST)
     changed = SearchRequest(**{"text_query": "red shirt", **other})

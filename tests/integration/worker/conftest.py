@@ -128,9 +128,7 @@ def pictures() -> Iterator[PictureServer]:
 
 
 @pytest.fixture
-def worker(
-    client: redis.Redis, qdrant: QdrantService, pictures: PictureServer
-) -> Iterator[Worker]:
+def worker(client: redis.Redis, qdrant: QdrantService, pictures: PictureServer) -> Iterator[Worker]:
     ledger = Ledger(
         client, lease_seconds=LEASE_SECONDS, job_retention_seconds=600, max_pending=100_000
     )
