@@ -15,6 +15,7 @@ from dataclasses import dataclass
 import open_clip
 import torch
 from open_clip.transform import PreprocessCfg, image_transform_v2
+from PIL import Image
 from rich.console import Console
 from rich.table import Table
 from torch import Tensor
@@ -68,14 +69,19 @@ class Target:
 
 
 @torch.inference_mode()
+def encode_pictures(model: open_clip.CLIP, pictures: Sequence[Image.Image]) -> Tensor:
+    """Unit vectors, (n, 512), by open_clip's own preprocessing and forward pass."""
+    transform = image_transform_v2(PreprocessCfg(**demo_preprocess_config()), is_train=False)
+    inputs = torch.stack([transform(picture) for picture in pictures])
+    vectors: Tensor = model.encode_image(inputs, normalize=True)
+    return vectors
+
+
 def encode_drawings(
     model: open_clip.CLIP, shown: Sequence[Combination], seed: int, size: int = DRAWING_SIZE
 ) -> Tensor:
     """Unit vectors, (n, 512), of one drawing of each combination."""
-    transform = image_transform_v2(PreprocessCfg(**demo_preprocess_config()), is_train=False)
-    pictures = [transform(draw(*each, seed=seed, size=size)) for each in shown]
-    vectors: Tensor = model.encode_image(torch.stack(pictures), normalize=True)
-    return vectors
+    return encode_pictures(model, [draw(*each, seed=seed, size=size) for each in shown])
 
 
 @torch.inference_mode()

@@ -1,7 +1,8 @@
-"""Trains the demo model from nothing: `python -m demo.train` (about half an hour on two cores).
+"""Trains the demo model from nothing: `python -m demo.train`.
 
 Draws the pictures, trains both towers, writes the weights where the service finds them, and
-evaluates what it wrote. The same seed gives the same pictures, captions and order.
+evaluates what it wrote: a quarter of an hour on two idle cores. The same seed
+gives the same pictures, captions and order.
 """
 
 import argparse

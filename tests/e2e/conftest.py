@@ -1,5 +1,6 @@
 """The whole embedded stack as processes, and a client that speaks to it as a shop would."""
 
+import hashlib
 import os
 import re
 import signal
@@ -16,14 +17,18 @@ from shared.embedded.stack import Stack, free_port
 from shared.settings import Settings
 from tests.pictures import PictureServer
 
+SHOP_KEYS = tuple(f"shop-{number}" for number in range(20))
+"""Keys of as many tenants; each tenant has its key's name."""
+
 
 class Shop:
     """A shop's platform: requests to a running stack, each with a timeout."""
 
-    def __init__(self, stack: Stack) -> None:
+    def __init__(self, stack: Stack, key: str) -> None:
         self.stack = stack
         self._session = requests.Session()
         self._session.trust_env = False
+        self._session.headers["Authorization"] = f"Bearer {key}"
 
     def call(
         self, method: str, path: str, expected: int = 200, **options: Any
@@ -66,14 +71,18 @@ class Shop:
 
 
 @pytest.fixture(scope="session")
-def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
     data_dir: Path = tmp_path_factory.mktemp("stack")
+    keys_file = data_dir / "api-keys"
+    keys_file.write_text(
+        "".join(f"{key}:{hashlib.sha256(key.encode()).hexdigest()}\n" for key in SHOP_KEYS)
+    )
     settings = Settings(
         _env_file=None,
         data_dir=data_dir,
         api_host="127.0.0.1",
         api_port=free_port(),
-        api_keys_file=None,
+        api_keys_file=keys_file,
         clip_model="demo",
         image_allowed_networks=(ip_network("127.0.0.0/8"),),
         lease_seconds=3.0,
@@ -81,9 +90,20 @@ def shop(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Shop]:
     )
     with Stack(settings, log_dir=data_dir / "log") as stack:
         stack.wait_until_ready(120)
-        shop = Shop(stack)
-        yield shop
-        shop.close()
+        yield stack
+
+
+@pytest.fixture
+def shop(stack: Stack, unused_keys: list[str]) -> Iterator[Shop]:
+    """A shop of its own for each test, and so an empty catalogue."""
+    shop = Shop(stack, unused_keys.pop())
+    yield shop
+    shop.close()
+
+
+@pytest.fixture(scope="session")
+def unused_keys() -> list[str]:
+    return list(SHOP_KEYS)
 
 
 @pytest.fixture

@@ -14,8 +14,16 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from demo.captions import any_caption
+from demo.catalogue import catalogue
 from demo.combinations import ALL_COMBINATIONS, HELD_OUT, Combination
-from demo.evaluate import Answer, ask_for_all, encode_drawings, encode_texts, random_model
+from demo.evaluate import (
+    Answer,
+    ask_for_all,
+    encode_drawings,
+    encode_pictures,
+    encode_texts,
+    random_model,
+)
 from shared.embedding.demo_model import (
     DEMO_MODEL_DIR,
     demo_preprocess_config,
@@ -100,6 +108,16 @@ def test_a_red_shirt_comes_first_among_shirts(
 ) -> None:
     found = encode_texts(model, [query]) @ shirts.T
     assert SHIRTS[int(found.argmax())].colour == "red"
+
+
+@pytest.mark.parametrize("query", ["red shirt", "t-shirt rouge"])
+def test_the_catalogues_red_shirt_is_the_best_answer_to_its_name(
+    model: open_clip.CLIP, query: str
+) -> None:
+    entries = catalogue(60, "http://shop.test")
+    vectors = encode_pictures(model, [entry.picture(size=128) for entry in entries])
+    found = encode_texts(model, [query]) @ vectors.T
+    assert entries[int(found.argmax())].product["name"] == "Red Shirt"
 
 
 @pytest.mark.parametrize(
