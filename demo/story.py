@@ -148,12 +148,15 @@ class Story:
         url = self._stack.api_url
         self._report.step("Your turn: the service runs until Ctrl-C")
         for text in (
-            f"   {url}",
-            f"   {url}/docs",
+            f"   API documentation, to try every request: {url}/docs",
             "",
-            f"   curl '{url}/api/v1/search?q=sac+vert&top_k=3'",
+            "   For the tour of the README, in another terminal:",
             "",
-            f"   curl {url}/api/v1/search -H 'Content-Type: application/json' \\",
+            f"   export VITRINE={url}/api/v1 PICTURES={self._pictures.base_url}",
+            "",
+            "   curl \"$VITRINE/search?q=sac+vert&top_k=3\"",
+            "",
+            "   curl $VITRINE/search -H 'Content-Type: application/json' \\",
             """     -d '{"text_query": "checked trousers", "price_max": 60, "top_k": 3}'""",
         ):
             self._report.line(text)
