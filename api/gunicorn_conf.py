@@ -1,6 +1,5 @@
 """How gunicorn serves the API: one process, many threads. Its names are gunicorn's settings."""
 
-import os
 import sys
 from typing import Any
 
@@ -61,6 +60,5 @@ def on_starting(server: object) -> None:  # noqa: ARG001 - gunicorn's signature
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
     """Forgets an ended process' live gauges where processes share a metrics directory."""
-    # The variable is prometheus-client's own switch, not a setting of ours.
-    if os.environ.get("PROMETHEUS_MULTIPROC_DIR"):
+    if _settings.prometheus_multiproc_dir:
         mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]

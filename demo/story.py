@@ -154,7 +154,7 @@ class Story:
             "",
             f"   export VITRINE={url}/api/v1 PICTURES={self._pictures.base_url}",
             "",
-            "   curl \"$VITRINE/search?q=sac+vert&top_k=3\"",
+            '   curl "$VITRINE/search?q=sac+vert&top_k=3"',
             "",
             "   curl $VITRINE/search -H 'Content-Type: application/json' \\",
             """     -d '{"text_query": "checked trousers", "price_max": 60, "top_k": 3}'""",

@@ -69,6 +69,7 @@ class Settings(BaseSettings):
     search_timeout_seconds: float = Field(5.0, gt=0)
 
     # Operation
+    prometheus_multiproc_dir: Path | None = None  # read by prometheus-client itself, too
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = None
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
@@ -87,7 +88,13 @@ class Settings(BaseSettings):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("api_keys_file", "qdrant_api_key", "metrics_port", mode="before")
+    @field_validator(
+        "api_keys_file",
+        "qdrant_api_key",
+        "metrics_port",
+        "prometheus_multiproc_dir",
+        mode="before",
+    )
     @classmethod
     def _empty_is_unset(cls, value: object) -> object:
         return None if value == "" else value

@@ -1,6 +1,5 @@
 """The Celery application of the workers: `celery -A worker.app worker --pool threads -Q …`."""
 
-import os
 import sys
 
 import structlog
@@ -40,7 +39,7 @@ def create_app(settings: Settings) -> Celery:
         register(app, runtime.reconciler)
         runtime.start()
         running.append(runtime)
-        if settings.metrics_port and "PROMETHEUS_MULTIPROC_DIR" not in os.environ:
+        if settings.metrics_port and settings.prometheus_multiproc_dir is None:
             start_http_server(settings.metrics_port, settings.metrics_host)
         log.info("worker_ready", lanes=lanes)
 

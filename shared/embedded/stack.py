@@ -70,7 +70,8 @@ class Stack:
         self._parent = os.getppid() if parent is None else parent
         given = settings.model_fields_set
         self._embedded = [name for name, (field, _) in _EMBEDDED.items() if field not in given]
-        environ = {**os.environ, **settings.as_environ()}
+        inherited = os.environ  # noqa: TID251 - handed on as a whole, not read
+        environ = {**inherited, **settings.as_environ()}
         self.environ = {
             **environ,
             reaper.MARK: self.mark,
