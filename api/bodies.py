@@ -13,6 +13,7 @@ from api.problems import Problem
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
+MERGE_PATCH: Final = "application/merge-patch+json"
 
 MAX_BATCH_BYTES: Final = 32 * 2**20
 MAX_PRODUCT_BYTES: Final = 2**20

@@ -21,7 +21,7 @@ from api.answers import (
     SearchResultsAnswer,
 )
 from api.batch import Rejected
-from api.bodies import JSON, NDJSON
+from api.bodies import JSON, MERGE_PATCH, NDJSON
 from api.parameters import (
     DeleteParameters,
     ItemsParameters,
@@ -31,6 +31,7 @@ from api.parameters import (
 )
 from api.problems import MEDIA_TYPE
 from api.validation import Fault
+from shared.models.patch import Patch
 from shared.models.product import Product
 from shared.models.search import SearchRequest
 
@@ -78,7 +79,7 @@ class Alive(TypedDict):
     status: str
 
 
-_BODIES: Final[Sequence[type]] = (Product, ProductsBody, SearchRequest)
+_BODIES: Final[Sequence[type]] = (Product, ProductsBody, Patch, SearchRequest)
 _ANSWERS: Final[Sequence[type]] = (
     ProblemAnswer,
     QueuedAnswer,
@@ -239,6 +240,18 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (401, 404, 422, 503),
         ProductParameters,
         (_PRODUCT_ID,),
+    ),
+    Operation(
+        "patch",
+        f"{PREFIX}/products/{{product_id}}",
+        "patchProduct",
+        "Change some fields of a product; null removes one",
+        "Products",
+        {202: _accepted(QueuedAnswer)},
+        (*_BODY_PROBLEMS, *_WRITE_PROBLEMS, 404),
+        None,
+        (_PRODUCT_ID, _IDEMPOTENCY_KEY, _CONTENT_ENCODING),
+        {JSON: {"schema": _reference(Patch)}, MERGE_PATCH: {"schema": _reference(Patch)}},
     ),
     Operation(
         "delete",

@@ -18,6 +18,7 @@ from shared.errors import (
     InvalidCursor,
     LedgerFull,
     LedgerUnavailable,
+    ProductNotFound,
     QdrantUnavailable,
     SearchTimeout,
     TransientError,
@@ -40,6 +41,7 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     IdempotencyConflict: HTTPStatus.CONFLICT,
     InvalidCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
+    ProductNotFound: HTTPStatus.NOT_FOUND,
 }
 
 # What a client may be told of a part that is down: that it is, not where it stands.

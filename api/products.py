@@ -1,4 +1,4 @@
-"""`/products`: reading what the index holds, and deleting."""
+"""`/products`: reading what the index holds, changing fields, and deleting."""
 
 from typing import Any, Final
 
@@ -7,15 +7,30 @@ from pydantic import TypeAdapter, ValidationError
 from werkzeug.routing import BaseConverter
 
 from api.answers import json_response, listed_product, product_answer, queued
+from api.bodies import (
+    JSON,
+    MAX_PRODUCT_BYTES,
+    MERGE_PATCH,
+    content_type,
+    parse_json,
+    read_body,
+)
 from api.intake import Intake
-from api.parameters import DeleteParameters, ListParameters, ProductParameters, read_parameters
+from api.parameters import (
+    DeleteParameters,
+    ListParameters,
+    NoParameters,
+    ProductParameters,
+    read_parameters,
+)
 from api.problems import Problem, invalid
-from api.validation import faults
+from api.validation import Invalid, faults, validated
 from shared.breaker import Breaker
 from shared.errors import LedgerUnavailable
 from shared.ledger import Ledger
 from shared.models.change import Change, Lane
 from shared.models.job import ProductStatus
+from shared.models.patch import Patch
 from shared.models.product import ProductId
 from shared.qdrant.service import QdrantService
 
@@ -47,6 +62,7 @@ class Products:
         blueprint = Blueprint("products", __name__)
         blueprint.get("/products")(self.list_products)
         blueprint.get("/products/<product_id:product_id>")(self.get_product)
+        blueprint.patch("/products/<product_id:product_id>")(self.patch_product)
         blueprint.delete("/products/<product_id:product_id>")(self.delete_product)
         return blueprint
 
@@ -72,6 +88,20 @@ class Products:
         if stored is None:
             raise _not_found(status)
         return json_response(product_answer(stored, status, ledger_known=known))
+
+    def patch_product(self, product_id: str) -> Response:
+        """Asks for a change of some fields; null removes one."""
+        read_parameters(NoParameters, request)
+        _check(product_id)
+        content_type(request, JSON, MERGE_PATCH)
+        body = read_body(request, MAX_PRODUCT_BYTES)
+        try:
+            patch = validated(Patch, parse_json(body))
+        except Invalid as err:
+            raise invalid(err.faults) from err
+        change = Change.patch(product_id, patch.fields())
+        job_id = self._intake.accept(request, Lane.FAST, [change], body)
+        return queued(product_id, job_id)
 
     def delete_product(self, product_id: str) -> Response:
         """Asks for the product's removal; also of one that isn't there."""

@@ -96,6 +96,12 @@ class IdempotencyConflict(PermanentError):
     code = "idempotency_conflict"
 
 
+class ProductNotFound(PermanentError):
+    """A patch of a product that is not there, or a search by one."""
+
+    code = "product_not_found"
+
+
 class InvalidCursor(PermanentError):
     """A listing's cursor that this service never gave out."""
 

@@ -1,6 +1,7 @@
 """Pictures for tests, and a real server that hands them out."""
 
 import contextlib
+import hashlib
 import io
 import threading
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
@@ -24,7 +25,10 @@ class PictureServer:
         self.statuses: dict[str, int] = {}
         self.delays: dict[str, threading.Event] = {}
         """Paths that answer only once their event is set."""
+        self.serves_etags = False
         self.requests: list[str] = []
+        self.sent: list[str] = []
+        """Paths whose bytes were sent: not those answered with 304."""
         self._server = ThreadingHTTPServer(("127.0.0.1", 0), self._handler())
         self._server.daemon_threads = True
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
@@ -63,10 +67,17 @@ class PictureServer:
                     event.wait(60)
                 body = served.files.get(self.path, b"")
                 status = served.statuses.get(self.path, 200 if self.path in served.files else 404)
+                etag = f'"{hashlib.sha256(body).hexdigest()[:16]}"'
+                if served.serves_etags and self.headers.get("If-None-Match") == etag:
+                    status, body = 304, b""
+                if status == 200:
+                    served.sent.append(self.path)
                 with contextlib.suppress(ConnectionError):  # who asked has given up
                     self.send_response(status)
                     self.send_header("Content-Type", "image/jpeg")
                     self.send_header("Content-Length", str(len(body)))
+                    if served.serves_etags and body:
+                        self.send_header("ETag", etag)
                     self.end_headers()
                     self.wfile.write(body)
 

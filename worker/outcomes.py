@@ -43,9 +43,22 @@ class RetryPolicy:
         return wanted.attempts >= self.max_attempts
 
 
-def landed(wanted: Wanted) -> Report:
-    """The index holds what was wanted."""
-    return _report(wanted, Outcome.DELETED if wanted.kind is Kind.DELETE else Outcome.INDEXED)
+def landed(wanted: Wanted, outcome: Outcome, warning: ItemFault | None = None) -> Report:
+    """The index holds what was wanted, or as much of it as the warning lets."""
+    if warning is None:
+        return _report(wanted, outcome)
+    return _report(
+        wanted,
+        outcome,
+        code=warning.code,
+        message=warning.message,
+        retryable=isinstance(warning, ItemTransient),
+    )
+
+
+def found_done(wanted: Wanted) -> Report:
+    """The write stands already; what it changed is not known any more."""
+    return landed(wanted, Outcome.DELETED if wanted.kind is Kind.DELETE else Outcome.INDEXED)
 
 
 def released(wanted: Wanted, delay_seconds: float) -> Report:

@@ -4,7 +4,7 @@ import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
-from typing import Final, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import structlog
@@ -12,7 +12,7 @@ import structlog
 from shared.embedding.encoder import PreparedImage, Vector
 from shared.embedding.service import EmbeddingService
 from shared.errors import ItemFault, ItemPermanent, ItemTransient
-from shared.fetch.fetcher import Fetcher
+from shared.fetch.fetcher import Fetcher, Validators
 from shared.models.product import ImageFacts
 from worker.outcomes import unexpected
 
@@ -33,6 +33,28 @@ class Pictured:
 
 
 @dataclass(frozen=True, slots=True)
+class SamePicture:
+    """The picture is the one whose vector is stored; its facts as they are now."""
+
+    image: ImageFacts
+
+
+@dataclass(frozen=True, slots=True)
+class PictureRequest(Generic[Key]):
+    """A picture to read. `known`: the picture behind the stored vector, if there is one;
+    `revalidate`: whether it came from this very URL, so that the server may say "still that one".
+    """
+
+    key: Key
+    url: str
+    known: ImageFacts | None = None
+    revalidate: bool = False
+
+
+PictureResult = Pictured | SamePicture | ItemFault
+
+
+@dataclass(frozen=True, slots=True)
 class _Ready:
     prepared: PreparedImage
     image: ImageFacts
@@ -47,13 +69,13 @@ class PictureReader:
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
 
     def read(
-        self, urls: Sequence[tuple[Key, str]]
-    ) -> Iterator[Sequence[tuple[Key, Pictured | ItemFault]]]:
+        self, requests: Sequence[PictureRequest[Key]]
+    ) -> Iterator[Sequence[tuple[Key, PictureResult]]]:
         """Groups of results as they become ready, so that a slow server holds up only its own.
 
         Within a group the pictures share the encoder's batches, also with those of other tasks.
         """
-        waiting = {self._pool.submit(self._prepare, url): key for key, url in urls}
+        waiting = {self._pool.submit(self._prepare, asked): asked.key for asked in requests}
         while waiting:
             done, _ = wait(waiting, timeout=STRAGGLER_SECONDS)
             if done:
@@ -63,27 +85,36 @@ class PictureReader:
         """Ends the threads; what is being fetched is finished."""
         self._pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, url: str) -> _Ready | ItemFault:
+    def _prepare(self, asked: PictureRequest[Key]) -> _Ready | SamePicture | ItemFault:
+        known = asked.known
         try:
-            fetched = self._fetcher.fetch(url)
+            validators = (
+                Validators(known.etag, known.last_modified) if known and asked.revalidate else None
+            )
+            fetched = self._fetcher.fetch(asked.url, validators)
+            if fetched is None:
+                assert known is not None  # noqa: S101 - only who knows one is told "still that one"
+                return SamePicture(known)
             facts = ImageFacts(
                 hashlib.sha256(fetched.data).hexdigest(), fetched.etag, fetched.last_modified
             )
+            if known and facts.sha256 == known.sha256:
+                return SamePicture(facts)
             return _Ready(self._encoder.prepare(fetched.data), facts)
         except (ItemTransient, ItemPermanent) as fault:
             return fault
         except Exception as err:
             # A fault of ours in one picture must not sink the others of its batch.
-            log.exception("picture_failed", url=url)
+            log.exception("picture_failed", url=asked.url)
             return unexpected(err)
 
     def _embed(
-        self, group: Sequence[tuple[Key, Future[_Ready | ItemFault]]]
-    ) -> Sequence[tuple[Key, Pictured | ItemFault]]:
+        self, group: Sequence[tuple[Key, Future[_Ready | SamePicture | ItemFault]]]
+    ) -> Sequence[tuple[Key, PictureResult]]:
         read = [(key, future.result()) for key, future in group]
         ready = [result for _, result in read if isinstance(result, _Ready)]
         vectors = iter(self._encoder.embed_images([one.prepared for one in ready]))
-        results: list[tuple[Key, Pictured | ItemFault]] = []
+        results: list[tuple[Key, PictureResult]] = []
         for key, result in read:
             if isinstance(result, _Ready):
                 vector = next(vectors)

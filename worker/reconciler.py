@@ -2,16 +2,17 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from datetime import UTC, datetime
+from dataclasses import dataclass
 from typing import Final
 
 import structlog
-from pydantic import ValidationError
 
 from shared.breaker import Breaker
 from shared.doorbell import Doorbell
 from shared.errors import (
     EncoderBusy,
+    ItemFault,
+    ItemPermanent,
     LedgerUnavailable,
     QdrantRejected,
     QdrantUnavailable,
@@ -19,13 +20,22 @@ from shared.errors import (
 )
 from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
-from shared.models.change import Claim, Kind, Lane, Report, Wanted
-from shared.models.product import Product
-from shared.qdrant.points import LivePoint, PointWrite, Tombstone
+from shared.models.change import Claim, Kind, Lane, Outcome, Report, Wanted
+from shared.models.product import Product, StoredProduct
 from shared.qdrant.service import QdrantService
 from worker.leases import LeaseKeeper
-from worker.outcomes import RetryPolicy, crashed, landed, released, unexpected
-from worker.pictures import Pictured, PictureReader
+from worker.outcomes import RetryPolicy, crashed, found_done, released, unexpected
+from worker.pictures import Pictured, PictureReader, PictureRequest, PictureResult, SamePicture
+from worker.plan import (
+    Step,
+    deletion,
+    despite_bad_picture,
+    is_done,
+    patched,
+    wanted_product,
+    with_new_vector,
+    with_same_picture,
+)
 
 log = structlog.get_logger(__name__)
 
@@ -37,6 +47,21 @@ PAUSE_SECONDS: Final = 3.0
 
 _REPORT_TRIES: Final = 3
 """Reports are repeated over a short failure of Redis: without one, the work is done again."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class _Put:
+    """A put on its way through the pictures. `live`: the product as the index holds it."""
+
+    wanted: Wanted
+    product: Product
+    live: StoredProduct | None
+
+    def picture_request(self) -> PictureRequest["_Put"]:
+        if self.live is None:
+            return PictureRequest(self, self.product.image_url)
+        same_url = self.live.product.image_url == self.product.image_url
+        return PictureRequest(self, self.product.image_url, self.live.image, same_url)
 
 
 class Reconciler:
@@ -104,81 +129,89 @@ class Reconciler:
 
     def _reconcile(self, claimed: Sequence[Wanted]) -> Iterable[Sequence[Report]]:
         """Reports in groups, each as soon as its write stands."""
-        spent = [wanted for wanted in claimed if self._retries.is_spent(wanted)]
-        if spent:
-            yield [crashed(wanted) for wanted in spent]
-        stored = self._qdrant.stored_revs(
-            [(wanted.tenant, wanted.product_id) for wanted in claimed]
-        )
-        done, deletes, puts = [], [], []
+        index = self._qdrant.stored([(wanted.tenant, wanted.product_id) for wanted in claimed])
+        settled: list[Report] = []
+        steps: list[Step] = []
+        pictures: list[PictureRequest[_Put]] = []
         for wanted in claimed:
-            if self._retries.is_spent(wanted):
-                continue
-            if stored.get((wanted.tenant, wanted.product_id), -1) >= wanted.rev:
-                # Written by a task that died before its report.
-                done.append(landed(wanted))
+            stored = index.get((wanted.tenant, wanted.product_id))
+            live = stored.product if stored else None
+            if is_done(wanted, stored):
+                settled.append(found_done(wanted))
+            elif self._retries.is_spent(wanted):
+                settled.append(crashed(wanted))
             elif wanted.kind is Kind.DELETE:
-                deletes.append(wanted)
+                steps.append(deletion(wanted))
             else:
-                puts.append(wanted)
-        if done:
-            yield done
-        if deletes:
-            yield self._write([(wanted, _tombstone(wanted)) for wanted in deletes])
-        if puts:
-            yield from self._put(puts)
+                try:
+                    product = wanted_product(wanted, live)
+                except ItemPermanent as fault:
+                    settled.append(self._faulty(wanted, fault))
+                    continue
+                if wanted.kind is Kind.DELTA and live:
+                    steps.append(patched(wanted, product, live))
+                else:
+                    pictures.append(_Put(wanted, product, live).picture_request())
+        if settled:
+            yield settled
+        if steps:
+            yield self._write(steps)
+        if pictures:
+            yield from self._put(pictures)
 
-    def _put(self, puts: Sequence[Wanted]) -> Iterable[Sequence[Report]]:
+    def _put(self, requests: Sequence[PictureRequest[_Put]]) -> Iterable[Sequence[Report]]:
         if self._pictures is None:
             raise RuntimeError("a put came to a worker without a model; check its lanes (-Q)")
-        products = {}
-        unreadable = []
-        for wanted in puts:
-            try:
-                products[wanted] = Product.model_validate_json(wanted.body)
-            except ValidationError as err:
-                log.exception("body_unreadable", product_id=wanted.product_id)
-                unreadable.append(self._retries.after_fault(wanted, unexpected(err)))
-        if unreadable:
-            yield unreadable
-        for group in self._pictures.read([(w, p.image_url) for w, p in products.items()]):
-            writes, faults = [], []
-            for wanted, result in group:
-                if isinstance(result, Pictured):
-                    writes.append((wanted, _live_point(wanted, products[wanted], result)))
+        for group in self._pictures.read(requests):
+            steps: list[Step] = []
+            faults: list[Report] = []
+            for put, result in group:
+                outcome = self._decide(put, result)
+                if isinstance(outcome, Step):
+                    steps.append(outcome)
                 else:
-                    faults.append(self._retries.after_fault(wanted, result))
-                    log.info(
-                        "item_fault",
-                        tenant=wanted.tenant,
-                        product_id=wanted.product_id,
-                        request_id=wanted.request_id,
-                        code=result.code,
-                        result=faults[-1].result,
-                    )
+                    faults.append(outcome)
             if faults:
                 yield faults
-            if writes:
-                yield self._write(writes)
+            if steps:
+                yield self._write(steps)
 
-    def _write(self, writes: Sequence[tuple[Wanted, PointWrite]]) -> Sequence[Report]:
+    def _decide(self, put: _Put, result: PictureResult) -> Step | Report:
+        wanted, product, live = put.wanted, put.product, put.live
+        if isinstance(result, Pictured):
+            return with_new_vector(wanted, product, result)
+        if isinstance(result, SamePicture):
+            assert live is not None  # noqa: S101 - only a stored picture can be the same
+            return with_same_picture(wanted, product, live, result)
+        report = self._faulty(wanted, result)
+        if report.result is Outcome.FAILED and live:
+            return despite_bad_picture(wanted, product, live, result)
+        return report
+
+    def _faulty(self, wanted: Wanted, fault: ItemFault) -> Report:
+        report = self._retries.after_fault(wanted, fault)
+        log.info(
+            "item_fault",
+            tenant=wanted.tenant,
+            product_id=wanted.product_id,
+            request_id=wanted.request_id,
+            code=fault.code,
+            result=report.result,
+        )
+        return report
+
+    def _write(self, steps: Sequence[Step]) -> Sequence[Report]:
         """One conditional write, read back; split where Qdrant refuses it, so one fails alone."""
         try:
-            stored = self._qdrant.upsert_products([point for _, point in writes])
+            stored = self._qdrant.upsert_products([step.point for step in steps])
         except QdrantRejected as err:
-            if len(writes) == 1:
-                log.exception("write_rejected", product_id=writes[0][0].product_id)
-                return [self._retries.after_fault(writes[0][0], unexpected(err))]
-            half = len(writes) // 2
-            return [*self._write(writes[:half]), *self._write(writes[half:])]
-        return [self._written(wanted, stored) for wanted, _ in writes]
-
-    def _written(self, wanted: Wanted, stored: Mapping[tuple[str, str], int]) -> Report:
-        """Landed where this write or a newer one stands; a write that vanished is tried again."""
-        if stored.get((wanted.tenant, wanted.product_id), -1) >= wanted.rev:
-            return landed(wanted)
-        log.error("write_not_found", product_id=wanted.product_id, rev=wanted.rev)
-        return released(wanted, PAUSE_SECONDS)
+            if len(steps) == 1:
+                wanted = steps[0].wanted
+                log.exception("write_rejected", product_id=wanted.product_id)
+                return [self._retries.after_fault(wanted, unexpected(err))]
+            half = len(steps) // 2
+            return [*self._write(steps[:half]), *self._write(steps[half:])]
+        return [_written(step, stored) for step in steps]
 
     def _report(self, claim: Claim, reports: Sequence[Report]) -> None:
         for left in range(_REPORT_TRIES - 1, -1, -1):
@@ -193,20 +226,13 @@ class Reconciler:
             REPORTS.labels(report.result).inc()
 
 
-def _now() -> str:
-    return datetime.now(UTC).isoformat(timespec="milliseconds")
+def _written(step: Step, stored: Mapping[tuple[str, str], int]) -> Report:
+    """Landed where this write or a newer one stands.
 
-
-def _tombstone(wanted: Wanted) -> Tombstone:
-    return Tombstone(tenant=wanted.tenant, product_id=wanted.product_id, rev=wanted.rev)
-
-
-def _live_point(wanted: Wanted, product: Product, pictured: Pictured) -> LivePoint:
-    return LivePoint(
-        tenant=wanted.tenant,
-        product=product,
-        rev=wanted.rev,
-        embedding=pictured.embedding,
-        image=pictured.image,
-        indexed_at=_now(),
-    )
+    Else it was decided about a picture that is another one by now, and is decided again.
+    """
+    wanted = step.wanted
+    if stored.get((wanted.tenant, wanted.product_id), -1) >= wanted.rev:
+        return step.report
+    log.info("decided_again", product_id=wanted.product_id, rev=wanted.rev)
+    return released(wanted, 0.0)

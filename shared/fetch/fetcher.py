@@ -6,6 +6,7 @@ import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
+from http import HTTPStatus
 from typing import Final
 
 import certifi
@@ -48,6 +49,20 @@ class FetchedPicture:
     last_modified: str | None = None
 
 
+@dataclass(frozen=True, slots=True)
+class Validators:
+    """What a picture server said of the picture that is known, to ask whether it still holds."""
+
+    etag: str | None
+    last_modified: str | None
+
+    def headers(self) -> Mapping[str, str]:
+        """A condition for the request; an ETag is exact, so it is preferred (RFC 9110)."""
+        if self.etag:
+            return {"If-None-Match": self.etag}
+        return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
+
+
 class Fetcher:
     """Fetches pictures over kept connections; one object serves all threads.
 
@@ -83,8 +98,10 @@ class Fetcher:
         self._lookups = ThreadPoolExecutor(connections, thread_name_prefix="picture-dns")
         self._adapter = PinnedAdapter(connections, ca_file or certifi.where())
 
-    def fetch(self, url: str) -> FetchedPicture:
+    def fetch(self, url: str, known: Validators | None = None) -> FetchedPicture | None:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
+
+        None where `known` was given and the server says that the picture is still that one.
 
         Whether it is a picture at all is for decoding to find out: the content type is not looked
         at. Raises `ItemTransient` where another try may succeed and `ItemPermanent` where not.
@@ -92,13 +109,19 @@ class Fetcher:
         started = time.monotonic()
         result = "ok"
         try:
-            return self._follow(parse_picture_url(url), started + self._timeout)
+            conditions = known.headers() if known else {}
+            headers = {**_HEADERS, **conditions} if conditions else _HEADERS
+            picture = self._follow(parse_picture_url(url), headers, started + self._timeout)
         except (ItemTransient, ItemPermanent) as fault:
             result = fault.code
             raise
         except Exception:
             result = ItemCode.INTERNAL_ERROR
             raise
+        else:
+            if picture is None:
+                result = "not_modified"
+            return picture
         finally:
             IMAGE_FETCHES.labels(result=result).inc()
             IMAGE_FETCH_SECONDS.observe(time.monotonic() - started)
@@ -108,9 +131,13 @@ class Fetcher:
         self._adapter.close()
         self._lookups.shutdown(wait=False, cancel_futures=True)
 
-    def _follow(self, url: PictureUrl, deadline: float) -> FetchedPicture:
+    def _follow(
+        self, url: PictureUrl, headers: Mapping[str, str], deadline: float
+    ) -> FetchedPicture | None:
         for _ in range(self._max_redirects + 1):
-            with _faults_translated(), self._open(url, _HEADERS, deadline) as response:
+            with _faults_translated(), self._open(url, headers, deadline) as response:
+                if response.status_code == HTTPStatus.NOT_MODIFIED and headers is not _HEADERS:
+                    return None
                 location = redirect_location(response)
                 if location is None:
                     return self._picture(response)

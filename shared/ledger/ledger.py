@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import redis
 
-from shared.errors import IdempotencyConflict, LedgerFull
+from shared.errors import IdempotencyConflict, LedgerFull, ProductNotFound
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, translated
 from shared.models.change import Change, Claim, Kind, Lane, Report, Wanted
 from shared.models.job import ProductStatus
@@ -25,7 +25,7 @@ MEMORY_SHARE: Final = 0.75
 """Beyond this share of Redis' memory nothing new is accepted, so that what waits can drain."""
 
 _MESSAGE_LENGTH: Final = 500
-_WANTED_FIELDS: Final = 7
+_WANTED_FIELDS: Final = 9
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,7 +109,8 @@ class Ledger:
         """Makes the changes their products' wanted states, in their order; returns the job's id.
 
         With an `Idempotency` that was seen before, returns that job; one whose acceptance was cut
-        short is completed. Raises `IdempotencyConflict` and `LedgerFull`.
+        short is completed. Raises `IdempotencyConflict`, `LedgerFull` and, for the patch of a
+        product that isn't there, `ProductNotFound`. A patch comes alone.
         """
         self.check_room()
         job_id, state = self._run(
@@ -130,7 +131,14 @@ class Ledger:
             for start in range(0, len(changes), ACCEPT_AT_ONCE):
                 part = changes[start : start + ACCEPT_AT_ONCE]
                 seal = int(start + ACCEPT_AT_ONCE >= len(changes))
-                self._run("accept", tenant, job_id, lane, seal, *_change_arguments(part))
+                answer = self._run("accept", tenant, job_id, lane, seal, *_change_arguments(part))
+                if answer == "absent":
+                    raise ProductNotFound("there is no such product to change")
+                if answer == "crowded":
+                    raise LedgerFull(
+                        "too many patches of this product wait; send again when they have landed",
+                        RETRY_AFTER_SECONDS,
+                    )
         return str(job_id)
 
     # Working
@@ -221,5 +229,15 @@ def _report_arguments(report: Report) -> tuple[str | int, ...]:
 
 
 def _wanted(fields: Sequence[str]) -> Wanted:
-    tenant, product_id, rev, kind, body, attempts, request_id = fields
-    return Wanted(tenant, product_id, int(rev), Kind(kind), body, int(attempts), request_id)
+    tenant, product_id, rev, version, kind, body, deltas, attempts, request_id = fields
+    return Wanted(
+        tenant=tenant,
+        product_id=product_id,
+        rev=int(rev),
+        kind=Kind(kind),
+        body=body,
+        deltas=deltas.split("\n") if deltas else (),
+        version=int(version) if version else None,
+        attempts=int(attempts),
+        request_id=request_id,
+    )

@@ -1,8 +1,10 @@
 """A change a shop asks for, and what becomes of it."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from enum import StrEnum
+
+from pydantic_core import to_json
 
 from shared.models.product import Product
 
@@ -11,7 +13,7 @@ class Lane(StrEnum):
     """Where a change waits. Each lane is one Celery queue of the same name."""
 
     FAST = "fast"
-    """Needs no model: deletes."""
+    """Needs no model: patches and deletes."""
     SINGLE = "single"
     """Products pushed one by one; taken before bulk ones."""
     BULK = "bulk"
@@ -23,6 +25,8 @@ class Kind(StrEnum):
 
     PUT = "put"
     DELETE = "delete"
+    DELTA = "delta"
+    """Some fields of a product that is live; the rest stays as the index holds it."""
 
 
 class Outcome(StrEnum):
@@ -50,7 +54,7 @@ class Change:
     kind: Kind
     version: int | None = None
     body: str = ""
-    """The product as JSON for a put, empty for a delete."""
+    """The product as JSON for a put, a merge patch for a delta, empty for a delete."""
 
     @classmethod
     def put(cls, product: Product, position: int = 0) -> "Change":
@@ -63,6 +67,11 @@ class Change:
         """The wish that the index hold no such product."""
         return cls(0, product_id, Kind.DELETE, version)
 
+    @classmethod
+    def patch(cls, product_id: str, fields: Mapping[str, object]) -> "Change":
+        """The wish that these fields change; None removes one. For `Ledger.accept_patch`."""
+        return cls(0, product_id, Kind.DELTA, None, to_json(fields).decode())
+
 
 @dataclass(frozen=True, slots=True)
 class Wanted:
@@ -74,6 +83,11 @@ class Wanted:
     """Microseconds since 1970, rising with every accepted change of the product."""
     kind: Kind
     body: str
+    """The product as JSON for a put, else empty."""
+    deltas: Sequence[str]
+    """Merge patches as JSON, to be applied in this order: to the body, or to what is indexed."""
+    version: int | None
+    """The shop's own version of the product, the highest accepted."""
     attempts: int
     """Attempts that have already failed through the item's own fault."""
     request_id: str

@@ -126,9 +126,15 @@ class Product(BaseModel):
     category: Category | None = None
     price: Price | None = None
     attributes: Attributes = Field(default_factory=dict)
-    created_at: Annotated[
-        datetime, BeforeValidator(_created_at, json_schema_input_type=str), AfterValidator(_in_utc)
-    ] = Field(default_factory=lambda: datetime.now(UTC))
+    created_at: (
+        Annotated[
+            datetime,
+            BeforeValidator(_created_at, json_schema_input_type=str),
+            AfterValidator(_in_utc),
+        ]
+        | None
+    ) = None
+    """Where the shop names none: when the product was first accepted, filled in by the worker."""
     version: Version | None = None
     group_id: ProductId | None = None
 

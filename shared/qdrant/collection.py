@@ -30,6 +30,7 @@ def payload_indexes(
         "price": models.PayloadSchemaType.FLOAT,
         "group_id": _KEYWORD,
         "tombstone_of": _KEYWORD,
+        "image_sha256": _KEYWORD,
         **{attribute_path(name): _KEYWORD for name in attribute_names},
     }
 

@@ -9,7 +9,7 @@ from qdrant_client import models
 from shared.errors import QdrantRejected
 from shared.models.product import point_id
 from shared.models.search import Filters
-from shared.qdrant.points import PointWrite
+from shared.qdrant.points import LivePoint, PayloadWrite, Tombstone
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 
@@ -40,24 +40,27 @@ def of_search(tenant: str, filters: Filters) -> models.Filter:
     return models.Filter(must=must)
 
 
-def older_than(writes: Sequence[PointWrite]) -> models.Filter:
+def older_than(writes: Sequence[LivePoint | Tombstone]) -> models.Filter:
     """The stored points that these writes may replace: each only where its own rev is lower.
 
     The condition of a conditional upsert is one for the whole operation, hence an OR that names
     every point with its rev. At most one write per product. Points that aren't stored yet are
     inserted whatever the condition.
     """
-    return models.Filter(
-        should=[
-            models.Filter(
-                must=[
-                    models.HasIdCondition(has_id=[point_id(*write.key)]),
-                    models.FieldCondition(key="rev", range=models.Range(lt=write.rev)),
-                ]
-            )
-            for write in writes
-        ]
-    )
+    return models.Filter(should=[models.Filter(must=_older(write)) for write in writes])
+
+
+def older_with_picture(write: PayloadWrite) -> models.Filter:
+    """The stored point, where its rev is lower and its picture the one that was decided about."""
+    picture = _equals("image_sha256", write.image.sha256)
+    return models.Filter(must=[*_older(write), picture])
+
+
+def _older(write: LivePoint | Tombstone | PayloadWrite) -> list[models.Condition]:
+    return [
+        models.HasIdCondition(has_id=[point_id(*write.key)]),
+        models.FieldCondition(key="rev", range=models.Range(lt=write.rev)),
+    ]
 
 
 def tombstones_before(rev: int) -> models.Filter:

@@ -84,7 +84,27 @@ class Tombstone:
         return self.tenant, self.product_id
 
 
-PointWrite = LivePoint | Tombstone
+@dataclass(frozen=True, slots=True)
+class PayloadWrite:
+    """A live product's fields anew, with the vector that is stored.
+
+    It takes effect only where the stored picture still is `image.sha256`: what was decided about
+    one picture must not be written beside the vector of another.
+    """
+
+    tenant: str
+    product: Product
+    rev: int
+    image: ImageFacts
+    indexed_at: str
+    warnings: Sequence[str] = ()
+
+    @property
+    def key(self) -> ProductKey:
+        return self.tenant, self.product.id
+
+
+PointWrite = LivePoint | Tombstone | PayloadWrite
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +133,7 @@ def highest_revs(writes: Sequence[PointWrite]) -> dict[ProductKey, PointWrite]:
     return chosen
 
 
-def point_of(write: PointWrite) -> dict[str, Any]:
+def point_of(write: LivePoint | Tombstone) -> dict[str, Any]:
     """The point as Qdrant's REST API takes it; its vector still is a numpy array."""
     if isinstance(write, Tombstone):
         return {"id": point_id(*write.key), "vector": {}, "payload": tombstone_payload(write)}
@@ -132,10 +152,11 @@ def tombstone_payload(tombstone: Tombstone) -> Payload:
     return payload
 
 
-def live_payload(point: LivePoint) -> Payload:
+def live_payload(point: LivePoint | PayloadWrite) -> Payload:
     product = point.product
     payload: Payload = product.model_dump(exclude_none=True)
-    payload["created_at"] = product.created_at.isoformat()
+    if product.created_at is not None:
+        payload["created_at"] = product.created_at.isoformat()
     if product.group_id is None:
         payload |= {"group_id": product.id, "ungrouped": True}
     payload |= {
@@ -169,7 +190,8 @@ def stored_product(
     built as it stands.
     """
     fields = {name: payload[name] for name in _PRODUCT_FIELDS if name in payload}
-    fields["created_at"] = datetime.fromisoformat(fields["created_at"])
+    if "created_at" in fields:
+        fields["created_at"] = datetime.fromisoformat(fields["created_at"])
     if payload.get("ungrouped"):
         del fields["group_id"]
     return StoredProduct(

@@ -147,16 +147,25 @@ class Collection:
     def set_payload(
         self, request: operations.SetPayload, body_bytes: int, wait: bool
     ) -> dict[str, Any]:
-        selection = request.selection
+        selection, make = request.selection, edge.UpdateOperation
         if selection.ids is not None:
-            operation = edge.UpdateOperation.set_payload(
-                list(selection.ids), request.payload, request.key
-            )
+            by_ids = make.overwrite_payload if request.overwrite else make.set_payload
+            operation = by_ids(list(selection.ids), request.payload, request.key)
         else:
-            operation = edge.UpdateOperation.set_payload_by_filter(
-                selection.condition, request.payload, request.key
+            by_filter = (
+                make.overwrite_payload_by_filter
+                if request.overwrite
+                else make.set_payload_by_filter
             )
+            operation = by_filter(selection.condition, request.payload, request.key)
         return self._update(operation, body_bytes, wait)
+
+    def set_payloads(
+        self, batch: Sequence[operations.SetPayload], body_bytes: int, wait: bool
+    ) -> list[dict[str, Any]]:
+        """One after the other, as Qdrant does: the batch as a whole is no transaction."""
+        share = body_bytes // max(1, len(batch))
+        return [self.set_payload(request, share, wait) for request in batch]
 
     def retrieve(self, request: operations.Retrieve) -> list[dict[str, Any]]:
         records = self._shard.retrieve(list(request.ids), request.with_payload, request.with_vector)

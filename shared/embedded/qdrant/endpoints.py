@@ -78,6 +78,16 @@ def set_payload(call: Call) -> Work:
     return lambda store: store.get(call.collection).set_payload(request, call.body_bytes, call.wait)
 
 
+def overwrite_payload(call: Call) -> Work:
+    request = operations.set_payload(call.body, overwrite=True)
+    return lambda store: store.get(call.collection).set_payload(request, call.body_bytes, call.wait)
+
+
+def update_batch(call: Call) -> Work:
+    batch = operations.payload_batch(call.body)
+    return lambda store: store.get(call.collection).set_payloads(batch, call.body_bytes, call.wait)
+
+
 def query_points(call: Call) -> Work:
     request = operations.query(call.body)
     return lambda store: store.get(call.collection).query(request)
@@ -98,7 +108,9 @@ ENDPOINTS: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/collections/{collection}/points/query", query_points),
     ("PUT", "/collections/{collection}/points", upsert_points),
     ("POST", "/collections/{collection}/points", retrieve_points),
+    ("POST", "/collections/{collection}/points/batch", update_batch),
     ("POST", "/collections/{collection}/points/payload", set_payload),
+    ("PUT", "/collections/{collection}/points/payload", overwrite_payload),
     ("POST", "/collections/{collection}/points/scroll", scroll_points),
     ("POST", "/collections/{collection}/points/delete", delete_points),
     ("POST", "/collections/{collection}/points/count", count_points),

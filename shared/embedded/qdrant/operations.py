@@ -60,9 +60,12 @@ class PointSelection:
 
 @dataclass(frozen=True, slots=True)
 class SetPayload:
+    """Fields to set beside those that are there, or (`overwrite`) in place of all of them."""
+
     selection: PointSelection
     payload: dict[str, Any]
     key: str | None
+    overwrite: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -156,13 +159,28 @@ def point_selection(body: object) -> PointSelection:
     return _selection(members(body, frozenset({"points", "filter"}), "points selector"))
 
 
-def set_payload(body: object) -> SetPayload:
+def payload_batch(body: object) -> list[SetPayload]:
+    """The operations of a batch; of all kinds the ones that set payloads are served."""
+    rows = members(body, frozenset({"operations"}), "batch update").get("operations")
+    if not isinstance(rows, list):
+        raise malformed("`operations` must be a list")
+    served = frozenset({"set_payload", "overwrite_payload"})
+    batch = []
+    for row in rows:
+        if len(entry := members(row, served, "batch update")) != 1:
+            raise malformed("an operation of a batch has one name")
+        ((name, value),) = entry.items()
+        batch.append(set_payload(value, overwrite=name == "overwrite_payload"))
+    return batch
+
+
+def set_payload(body: object, *, overwrite: bool = False) -> SetPayload:
     served = frozenset({"payload", "points", "filter", "key"})
     request = members(body, served, "set payload")
     payload = request.get("payload")
     if not isinstance(payload, dict):
         raise malformed("`payload` must be an object")
-    return SetPayload(_selection(request), payload, request.get("key"))
+    return SetPayload(_selection(request), payload, request.get("key"), overwrite)
 
 
 def _selection(request: Mapping[str, Any]) -> PointSelection:

@@ -2,6 +2,8 @@
 -- Repeating a call does nothing: positions that the job already has are passed over.
 -- ARGV: prefix, tenant, job, lane, seal (1 for the last call of the job),
 --       then per change: position, product, kind, version or '', body
+-- Returns 'accepted'; or, and then there is no job, 'absent' for the patch of a product that isn't
+-- there and 'crowded' where too many patches wait for the product already.
 local _, tenant, job, lane, seal = unpack(ARGV, 1, 5)
 local items = items_key(tenant, job)
 local request = redis.call('HGET', job_key(tenant, job), 'request')
@@ -15,11 +17,44 @@ local function is_stale(version, stored, failed)
   return new < old or (new == old and not failed)
 end
 
-local function want(product, kind, version, body, reference, last_rev)
-  local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
+local function next_rev(row, last_rev)
   local rev = now
   if last_rev and tonumber(last_rev) >= now then rev = tonumber(last_rev) + 1 end
   redis.call('HSET', row, 'rev', integer(rev))
+end
+
+-- Bytes of patches that may wait for one product; each costs its worker a merge.
+local MAX_DELTAS = 262144
+
+-- Merges the patch into a wanted put or delta, or makes it what is wanted of a live product. The
+-- merging itself is done by the worker; here the patches are only lined up. Returns why it can't.
+local function patch(product, body, reference)
+  local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
+  local held = redis.call('HMGET', wanted, 'kind', 'items', 'deltas', 'lane', 'lease')
+  local state = redis.call('HMGET', row, 'state', 'rev')
+  if held[1] == 'delete' or (not held[1] and state[1] ~= 'live') then return 'absent' end
+  if held[3] and #held[3] > MAX_DELTAS then return 'crowded' end
+  next_rev(row, state[2])
+  if held[1] then
+    local deltas = held[3] and (held[3] .. '\n' .. body) or body
+    redis.call('HSET', wanted, 'items', held[2] .. ' ' .. reference, 'deltas', deltas)
+    if held[5] then
+      -- In work without this patch: due at once, for what is in work is outdated.
+      redis.call('HDEL', wanted, 'lease', 'alone')
+      redis.call('ZADD', due_key(held[4], tenant), integer(now), product)
+    end
+    redis.call('ZADD', turn_key(held[4]), 'NX', 0, tenant)
+  else
+    redis.call('HSET', wanted, 'kind', 'delta', 'body', '', 'deltas', body, 'items', reference,
+      'attempts', 0, 'lane', lane, 'request', request)
+    redis.call('ZADD', due_key(lane, tenant), integer(now), product)
+    wanted_any = true
+  end
+end
+
+local function want(product, kind, version, body, reference, last_rev)
+  local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
+  next_rev(row, last_rev)
   redis.call('HSETNX', row, 'state', 'absent')
   if version ~= '' then redis.call('HSET', row, 'version', version) end
   redis.call('PERSIST', row)
@@ -38,15 +73,24 @@ local function want(product, kind, version, body, reference, last_rev)
   wanted_any = true
 end
 
+local function accept(product, kind, version, body, reference)
+  if kind == 'delta' then return patch(product, body, reference) end
+  local held = redis.call('HMGET', row_key(tenant, product), 'rev', 'version', 'failed')
+  if is_stale(version, held[2], held[3]) then
+    end_item(tenant, reference, 'stale', 0, '')
+  else
+    want(product, kind, version, body, reference, held[1])
+  end
+end
+
 for i = 6, #ARGV, 5 do
   local position, product, kind, version, body = unpack(ARGV, i, i + 4)
   if redis.call('HSETNX', items, position, 'pending\n' .. product) == 1 then
-    local reference = job .. ':' .. position
-    local held = redis.call('HMGET', row_key(tenant, product), 'rev', 'version', 'failed')
-    if is_stale(version, held[2], held[3]) then
-      end_item(tenant, reference, 'stale', 0, '')
-    else
-      want(product, kind, version, body, reference, held[1])
+    local refusal = accept(product, kind, version, body, job .. ':' .. position)
+    if refusal then
+      -- A patch comes alone, so its job has nothing else in it.
+      redis.call('DEL', items, job_key(tenant, job))
+      return refusal
     end
   end
 end
@@ -63,3 +107,4 @@ else
   local retention = redis.call('HGET', job_key(tenant, job), 'retention')
   redis.call('EXPIRE', items, retention)
 end
+return 'accepted'

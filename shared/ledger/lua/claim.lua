@@ -1,6 +1,6 @@
 -- Leases due products to one task: lanes in the order given, tenants in turn, oldest due first.
 -- ARGV: prefix, token, limit, lease in microseconds, lane…
--- Returns {more, tenant, product, rev, kind, body, attempts, request, tenant, …}
+-- Returns {more, tenant, product, rev, version, kind, body, deltas, attempts, request, tenant, …}
 local _, token, limit, lease = unpack(ARGV, 1, 4)
 limit, lease = tonumber(limit), tonumber(lease)
 local now = now_us()
@@ -16,11 +16,12 @@ local function mark_started(tenant, references)
 end
 
 local function take(lane, tenant, product, state, attempts)
-  local rev = redis.call('HGET', row_key(tenant, product), 'rev')
+  local row = redis.call('HMGET', row_key(tenant, product), 'rev', 'version')
   redis.call('HSET', wanted_key(tenant, product), 'lease', token)
   redis.call('ZADD', due_key(lane, tenant), integer(now + lease), product)
   mark_started(tenant, state[3])
-  for _, field in ipairs({tenant, product, rev, state[1], state[2], attempts, state[7]}) do
+  for _, field in ipairs({tenant, product, row[1], row[2] or '', state[1], state[2],
+      state[8] or '', attempts, state[7]}) do
     table.insert(out, field)
   end
   taken = taken + 1
@@ -36,7 +37,7 @@ for l = 5, #ARGV do
         'LIMIT', 0, limit - taken + 1)) do
       local wanted = wanted_key(tenant, product)
       local state = redis.call('HMGET', wanted,
-        'kind', 'body', 'items', 'attempts', 'lease', 'alone', 'request')
+        'kind', 'body', 'items', 'attempts', 'lease', 'alone', 'request', 'deltas')
       if taken == limit then
         out[1] = 1
         break

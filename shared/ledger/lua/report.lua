@@ -24,6 +24,8 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
     -- A product that never was leaves no row behind for ever.
     if redis.call('HGET', row, 'state') == 'absent' then redis.call('EXPIRE', row, retention) end
   else
+    -- Landed with a warning, as where a new picture is bad and the old vector stays.
+    if code ~= '' then detail = code .. '\n' .. retryable .. '\n' .. message end
     redis.call('HSET', row, 'state', LANDED[result])
     redis.call('HDEL', row, 'failed', 'message')
     local grave = tenant .. '/' .. product

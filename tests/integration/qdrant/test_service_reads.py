@@ -150,6 +150,7 @@ def test_processes_that_set_up_the_collection_at_once_all_succeed(
         "price": "float",
         "group_id": "keyword",
         "tombstone_of": "keyword",
+        "image_sha256": "keyword",
         "attributes.color": "keyword",
     }
     for service in services:

@@ -15,7 +15,7 @@ from shared.fetch.fetcher import Fetcher
 from shared.ledger import Jobs, Ledger, connect
 from shared.models.change import Change, Lane, Outcome
 from shared.models.job import Job
-from shared.models.product import Product
+from shared.models.product import Product, StoredProduct
 from shared.qdrant.service import QdrantService
 from tests.integration.fetch.picture_server import LOOPBACK
 from tests.pictures import PictureServer
@@ -74,11 +74,20 @@ class Worker:
         changes = [Change.put(product, at) for at, product in enumerate(products)]
         return self.ledger.accept(TENANT, lane, changes)
 
-    def product(self, name: str, data: bytes | None = None) -> Product:
+    def product(self, name: str, data: bytes | None = None, **fields: object) -> Product:
         path = f"/{name}.jpg"
         if data is not None:
             self.pictures.add(path, data)
-        return Product(id=name, name=name.title(), image_url=self.pictures.url + path)
+        given = {"id": name, "name": name.title(), "image_url": self.pictures.url + path}
+        return Product.model_validate({**given, **fields})
+
+    def patch(self, product_id: str, **fields: object) -> str:
+        return self.ledger.accept(TENANT, Lane.FAST, [Change.patch(product_id, fields)])
+
+    def stored(self, product_id: str) -> StoredProduct:
+        found = self.qdrant.get_product(TENANT, product_id, with_embedding=True)
+        assert found is not None
+        return found
 
     def job(self, job_id: str) -> Job:
         job = self.jobs.get(TENANT, job_id)

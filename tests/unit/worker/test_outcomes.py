@@ -4,13 +4,13 @@ import pytest
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.models.change import Kind, Outcome, Verdict, Wanted
-from worker.outcomes import RetryPolicy, crashed, landed
+from worker.outcomes import RetryPolicy, crashed, found_done
 
 POLICY = RetryPolicy(max_attempts=3, base_seconds=2.0, max_seconds=600.0, chance=lambda: 0.5)
 
 
 def wanted(attempts: int = 0, kind: Kind = Kind.PUT) -> Wanted:
-    return Wanted("shop", "p", 7, kind, "", attempts, "")
+    return Wanted("shop", "p", 7, kind, "", (), None, attempts, "")
 
 
 def test_a_passing_fault_is_tried_again_with_growing_delay() -> None:
@@ -55,5 +55,5 @@ def test_crashes_use_up_attempts() -> None:
 
 
 def test_a_delete_lands_as_deleted() -> None:
-    assert landed(wanted(kind=Kind.DELETE)).result is Outcome.DELETED
-    assert landed(wanted()).result is Outcome.INDEXED
+    assert found_done(wanted(kind=Kind.DELETE)).result is Outcome.DELETED
+    assert found_done(wanted()).result is Outcome.INDEXED

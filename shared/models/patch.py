@@ -1,0 +1,80 @@
+"""A change of some fields of a product: what may be sent, and how it is merged. Pure."""
+
+import json
+from collections.abc import Iterable
+from typing import Annotated, Any, Final
+
+from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
+from pydantic_core import PydanticCustomError
+
+from shared.models.product import (
+    AttributeName,
+    AttributeValue,
+    Category,
+    Price,
+    Product,
+    ProductId,
+)
+
+
+class Patch(BaseModel):
+    """Fields to change, as an RFC 7396 merge patch: null removes, attributes merge key by key.
+
+    The picture is no part of it (a new one is a put), nor is the version: patches count in the
+    order of their arrival. Unknown fields are refused by name.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    name: Annotated[StrictStr, Field(min_length=1, max_length=512)] = ""
+    description: Annotated[StrictStr, Field(max_length=8000)] | None = None
+    category: Category | None = None
+    price: Price | None = None
+    attributes: (
+        Annotated[dict[AttributeName, AttributeValue | None], Field(max_length=64)] | None
+    ) = None
+    group_id: ProductId | None = None
+
+    @model_validator(mode="before")
+    @classmethod
+    def _explain(cls, data: Any) -> Any:
+        if isinstance(data, dict):
+            if not data:
+                raise PydanticCustomError("empty_patch", "must name at least one field to change")
+            for field in _NOT_PATCHABLE.intersection(data):
+                raise PydanticCustomError("not_patchable", _EXPLANATIONS[field])
+        return data
+
+    def fields(self) -> dict[str, Any]:
+        """The fields that were sent, null ones included."""
+        return self.model_dump(exclude_unset=True)
+
+
+_EXPLANATIONS: Final = {
+    "image_url": "image_url: a new picture is a new product to index; send the whole product",
+    "version": "version: a patch has none, patches count in the order of their arrival",
+    "id": "id: it can't change; delete the product and index another",
+}
+_NOT_PATCHABLE: Final = frozenset(_EXPLANATIONS)
+
+
+def merged(product: Product, deltas: Iterable[str]) -> Product:
+    """The product with the patches applied in their order.
+
+    Raises pydantic's ValidationError where together they break a limit, as by a 65th attribute.
+    """
+    fields = json.loads(product.model_dump_json(exclude_none=True))
+    for delta in deltas:
+        for name, value in json.loads(delta).items():
+            if name == "attributes" and value is not None:
+                value = _merged_attributes(fields.get("attributes", {}), value)  # noqa: PLW2901
+            if value is None:
+                fields.pop(name, None)
+            else:
+                fields[name] = value
+    return Product.model_validate(fields)
+
+
+def _merged_attributes(held: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:
+    together = {**held, **changes}
+    return {name: value for name, value in together.items() if value is not None}

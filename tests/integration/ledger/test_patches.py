@@ -1,0 +1,151 @@
+"""Patches in the ledger: merged with what is wanted, refused where there is nothing to change."""
+
+import pytest
+
+from shared.errors import LedgerFull, ProductNotFound
+from shared.ledger import Idempotency, Jobs, Ledger
+from shared.models.change import Change, Claim, Kind, Lane, Outcome, Report
+
+TENANT = "shop"
+
+
+def accept(ledger: Ledger, change: Change, lane: Lane = Lane.BULK) -> str:
+    return ledger.accept(TENANT, lane, [change])
+
+
+def put(version: int | None = None) -> Change:
+    return Change(0, "p", Kind.PUT, version, '{"name":"x"}')
+
+
+def patch(ledger: Ledger, **fields: object) -> str:
+    return accept(ledger, Change.patch("p", fields), Lane.FAST)
+
+
+def claim(ledger: Ledger) -> Claim:
+    return ledger.claim(list(Lane), 64)
+
+
+def settle(ledger: Ledger, outcome: Outcome = Outcome.INDEXED) -> Claim:
+    held = claim(ledger)
+    ledger.report(held, [Report(w.tenant, w.product_id, w.rev, outcome) for w in held.wanted])
+    return held
+
+
+def outcomes(jobs: Jobs, *job_ids: str) -> list[Outcome]:
+    found = []
+    for job_id in job_ids:
+        job = jobs.get(TENANT, job_id)
+        assert job is not None
+        found.append(jobs.item(TENANT, job).outcome)
+    return found
+
+
+def test_a_patch_of_a_live_product_waits_in_the_fast_lane(ledger: Ledger) -> None:
+    accept(ledger, put(version=5))
+    settle(ledger)
+    patch(ledger, price=3)
+    (wanted,) = ledger.claim([Lane.FAST], 64).wanted
+    assert (wanted.kind, wanted.deltas, wanted.version) == (Kind.DELTA, ['{"price":3}'], 5)
+
+
+def test_ten_patches_are_one_piece_of_work_and_end_together(ledger: Ledger, jobs: Jobs) -> None:
+    accept(ledger, put())
+    settle(ledger)
+    ids = [patch(ledger, price=price) for price in range(10)]
+    held = settle(ledger)
+    assert len(held.wanted) == 1
+    assert len(held.wanted[0].deltas) == 10
+    assert outcomes(jobs, *ids) == [Outcome.INDEXED] * 10
+
+
+def test_a_patch_is_merged_into_a_put_that_waits_and_keeps_its_lane(
+    ledger: Ledger, jobs: Jobs
+) -> None:
+    first = accept(ledger, put(), Lane.BULK)
+    second = patch(ledger, price=3)
+    assert not ledger.claim([Lane.FAST], 64).wanted
+    (wanted,) = settle(ledger).wanted
+    assert (wanted.kind, wanted.body, wanted.deltas) == (
+        Kind.PUT,
+        '{"name":"x"}',
+        ['{"price":3}'],
+    )
+    assert outcomes(jobs, first, second) == [Outcome.INDEXED, Outcome.INDEXED]
+
+
+def test_a_patch_during_the_work_has_it_done_again_with_the_patch(
+    ledger: Ledger, jobs: Jobs
+) -> None:
+    first = accept(ledger, put())
+    old = claim(ledger)
+    second = patch(ledger, price=3)
+    ledger.report(old, [Report(TENANT, "p", old.wanted[0].rev, Outcome.INDEXED)])
+    assert outcomes(jobs, first, second) == [Outcome.PENDING, Outcome.PENDING]
+    (wanted,) = settle(ledger).wanted
+    assert wanted.deltas == ['{"price":3}']
+    assert outcomes(jobs, first, second) == [Outcome.INDEXED, Outcome.INDEXED]
+
+
+@pytest.mark.parametrize("newer", [put(), Change.delete("p")])
+def test_a_newer_put_or_delete_supersedes_patches(
+    ledger: Ledger, jobs: Jobs, newer: Change
+) -> None:
+    accept(ledger, put())
+    settle(ledger)
+    job_id = patch(ledger, price=3)
+    accept(ledger, newer)
+    assert outcomes(jobs, job_id) == [Outcome.SUPERSEDED]
+    assert claim(ledger).wanted[0].deltas == ()
+
+
+def test_nothing_to_change_is_not_found_and_leaves_no_job(ledger: Ledger) -> None:
+    for _ in range(2):
+        with pytest.raises(ProductNotFound):
+            ledger.accept(
+                TENANT,
+                Lane.FAST,
+                [Change.patch("p", {"price": 3})],
+                idempotency=Idempotency.of("k", "PATCH /p", b""),
+            )
+    accept(ledger, Change.delete("p"), Lane.FAST)
+    with pytest.raises(ProductNotFound):
+        patch(ledger, price=3)
+    settle(ledger, Outcome.DELETED)
+    with pytest.raises(ProductNotFound):
+        patch(ledger, price=3)
+    assert not claim(ledger).wanted
+
+
+def test_a_product_that_failed_to_appear_can_not_be_patched(ledger: Ledger) -> None:
+    accept(ledger, put())
+    settle(ledger, Outcome.FAILED)
+    with pytest.raises(ProductNotFound):
+        patch(ledger, price=3)
+
+
+def test_patches_of_one_product_do_not_pile_up_without_bound(ledger: Ledger) -> None:
+    accept(ledger, put())
+    settle(ledger)
+    for _ in range(40):
+        try:
+            patch(ledger, description="x" * 7900)
+        except LedgerFull:
+            break
+    else:
+        pytest.fail("no bound")
+
+
+def test_a_warning_stands_beside_the_outcome(ledger: Ledger, jobs: Jobs) -> None:
+    job_id = accept(ledger, put())
+    held = claim(ledger)
+    rev = held.wanted[0].rev
+    ledger.report(
+        held, [Report(TENANT, "p", rev, Outcome.INDEXED, "image_not_found", "gone", True)]
+    )
+    job = jobs.get(TENANT, job_id)
+    assert job is not None
+    item = jobs.item(TENANT, job)
+    assert (item.outcome, item.code, item.message) == (Outcome.INDEXED, "image_not_found", "gone")
+    status = ledger.product_status(TENANT, "p")
+    assert status is not None
+    assert status.last_error is None

@@ -1,0 +1,256 @@
+"""What is not embedded: unchanged pictures, patches, and bad new pictures of indexed products."""
+
+import threading
+from collections.abc import Mapping, Sequence
+
+import pytest
+
+from shared.models.change import Change, Lane, Outcome, Report
+from shared.qdrant.points import PointWrite, ProductKey
+from tests.integration.worker.conftest import TENANT, Worker
+from tests.pictures import picture
+
+
+def test_the_same_catalogue_again_embeds_and_downloads_nothing(worker: Worker) -> None:
+    worker.pictures.serves_etags = True
+    products = [worker.product(f"p{i}", picture((i, 0, 0)), price=i) for i in range(20)]
+    worker.push(*products)
+    worker.reconciler.answer()
+    worker.pictures.sent.clear()
+    before = worker.stored("p3")
+    job_id = worker.push(*products)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.UNCHANGED: 20}
+    assert worker.encoder.embedded == 20
+    assert worker.pictures.sent == []
+    after = worker.stored("p3")
+    assert after.rev > before.rev
+    assert after.product == before.product
+    assert after.embedding == before.embedding
+
+
+def test_without_etags_the_bytes_decide(worker: Worker) -> None:
+    product = worker.product("p", picture())
+    worker.push(product)
+    worker.reconciler.answer()
+    job_id = worker.push(product)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.UNCHANGED: 1}
+    assert worker.encoder.embedded == 1
+    assert len(worker.pictures.sent) == 2
+
+
+def test_other_bytes_behind_one_url_are_embedded_once(worker: Worker) -> None:
+    worker.pictures.serves_etags = True
+    products = [worker.product(f"p{i}", picture((i, 0, 0))) for i in range(5)]
+    worker.push(*products)
+    worker.reconciler.answer()
+    worker.product("p2", picture((0, 200, 0)))
+    job_id = worker.push(*products)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.UNCHANGED: 4, Outcome.INDEXED: 1}
+    assert worker.encoder.embedded == 6
+
+
+def test_another_url_with_the_same_bytes_is_not_embedded(worker: Worker) -> None:
+    worker.pictures.serves_etags = True
+    product = worker.product("p", picture())
+    worker.push(product)
+    worker.reconciler.answer()
+    moved = product.model_copy(update={"image_url": worker.pictures.add("/moved.jpg", picture())})
+    job_id = worker.push(moved)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    assert worker.encoder.embedded == 1
+    assert worker.stored("p").product.image_url == moved.image_url
+
+
+def test_a_new_price_with_the_same_picture_is_written_and_not_embedded(worker: Worker) -> None:
+    product = worker.product("p", picture(), price=10)
+    worker.push(product)
+    worker.reconciler.answer()
+    job_id = worker.push(product.model_copy(update={"price": 12}))
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    assert worker.stored("p").product.price == 12
+    assert worker.encoder.embedded == 1
+
+
+def test_a_date_that_the_shop_does_not_send_is_that_of_the_first_push(worker: Worker) -> None:
+    product = worker.product("p", picture())
+    worker.push(product)
+    worker.reconciler.answer()
+    first = worker.stored("p").product.created_at
+    worker.push(product)
+    worker.reconciler.answer()
+    assert first is not None
+    assert worker.stored("p").product.created_at == first
+
+
+def test_a_bad_new_picture_keeps_the_old_vector_and_says_so(worker: Worker) -> None:
+    product = worker.product("p", picture(), price=10)
+    worker.push(product)
+    worker.reconciler.answer()
+    before = worker.stored("p")
+    bad = product.model_copy(
+        update={"price": 12, "image_url": worker.pictures.add("/bad.jpg", b"<html>")}
+    )
+    job_id = worker.push(bad)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    item = worker.jobs.item(TENANT, worker.job(job_id))
+    assert item.code == "not_an_image"
+    after = worker.stored("p")
+    assert after.product.price == 12
+    assert after.warnings == ("not_an_image",)
+    assert after.embedding == before.embedding
+    assert after.image.etag is None
+
+
+def test_a_mended_picture_takes_the_warning_away(worker: Worker) -> None:
+    worker.pictures.serves_etags = True
+    product = worker.product("p", picture())
+    worker.push(product)
+    worker.reconciler.answer()
+    bad = product.model_copy(update={"image_url": worker.pictures.url + "/missing.jpg"})
+    worker.push(bad)
+    worker.reconciler.answer()
+    worker.pictures.add("/missing.jpg", picture((0, 0, 200)))
+    worker.push(bad)
+    worker.reconciler.answer()
+    assert worker.stored("p").warnings == ()
+    assert worker.encoder.embedded == 2
+
+
+def test_a_passing_fault_is_tried_again_before_the_old_vector_is_kept(worker: Worker) -> None:
+    product = worker.product("p", picture())
+    worker.push(product)
+    worker.reconciler.answer()
+    worker.pictures.statuses["/p.jpg"] = 503
+    job_id = worker.push(product)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.PENDING: 1}
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    assert worker.stored("p").warnings == ("image_http_error",)
+
+
+def test_a_patch_changes_fields_without_a_look_at_the_picture(worker: Worker) -> None:
+    worker.push(worker.product("p", picture(), price=10, attributes={"color": "red", "stock": 3}))
+    worker.reconciler.answer()
+    asked = len(worker.pictures.requests)
+    job_id = worker.patch("p", price=8.5, attributes={"stock": 2}, description="new")
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    product = worker.stored("p").product
+    assert (product.price, product.description) == (8.5, "new")
+    assert product.attributes == {"color": "red", "stock": 2}
+    assert len(worker.pictures.requests) == asked
+    assert worker.encoder.embedded == 1
+
+
+def test_ten_patches_cost_one_write(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    worker.push(worker.product("p", picture()))
+    worker.reconciler.answer()
+    writes = []
+    write = worker.qdrant.upsert_products
+
+    def counted(points: Sequence[PointWrite]) -> Mapping[ProductKey, int]:
+        writes.append(len(points))
+        return write(points)
+
+    monkeypatch.setattr(worker.qdrant, "upsert_products", counted)
+    jobs = [worker.patch("p", price=price) for price in range(10)]
+    worker.reconciler.answer()
+    assert writes == [1]
+    assert [worker.counts(job_id) for job_id in jobs] == [{Outcome.INDEXED: 1}] * 10
+    assert worker.stored("p").product.price == 9
+
+
+def test_a_patch_merged_into_a_put_lands_with_it(worker: Worker) -> None:
+    worker.push(worker.product("p", picture(), price=10, description="old"))
+    worker.patch("p", price=11, description=None)
+    worker.reconciler.answer()
+    product = worker.stored("p").product
+    assert (product.price, product.description) == (11, None)
+
+
+def test_patches_that_break_a_limit_together_fail_with_a_reason(worker: Worker) -> None:
+    worker.push(worker.product("p", picture(), attributes={f"a{i}": i for i in range(60)}))
+    worker.reconciler.answer()
+    job_id = worker.patch("p", attributes={f"b{i}": i for i in range(10)})
+    worker.reconciler.answer()
+    item = worker.jobs.item(TENANT, worker.job(job_id))
+    assert (item.outcome, item.code) == (Outcome.FAILED, "internal_error")
+    assert "64" in (item.message or "")
+
+
+def test_fields_decided_beside_an_outdated_picture_are_decided_again(worker: Worker) -> None:
+    """A put finds its picture unchanged; before it writes, an older put brings another picture.
+
+    The order: the old put (new bytes) is fetched and stops before its write; the newer put is
+    accepted and finds the bytes that are indexed still behind the URL; then the old one writes.
+    """
+    url = "/p.jpg"
+    worker.push(worker.product("p", picture((1, 1, 1)), price=1))
+    worker.reconciler.answer()
+    other = picture((2, 2, 2))
+
+    write = worker.qdrant.upsert_products
+    reached, go_on = threading.Event(), threading.Event()
+
+    def stop_before_writing(points):  # type: ignore[no-untyped-def]
+        if threading.current_thread().name == "old":
+            reached.set()
+            go_on.wait(10)
+        return write(points)
+
+    worker.qdrant.upsert_products = stop_before_writing  # type: ignore[method-assign]
+    worker.pictures.add(url, other)
+    worker.push(worker.product("p", price=2))
+    old = threading.Thread(target=worker.reconciler.answer, name="old")
+    old.start()
+    assert reached.wait(10)
+    # The newer put sees the first picture again: unchanged against what is indexed.
+    worker.pictures.add(url, picture((1, 1, 1)))
+    job_id = worker.push(worker.product("p", price=3))
+
+    decided = worker.qdrant.stored
+
+    def let_the_old_one_write_after_the_look(keys):  # type: ignore[no-untyped-def]
+        found = decided(keys)
+        go_on.set()
+        old.join(10)
+        return found
+
+    worker.qdrant.stored = let_the_old_one_write_after_the_look  # type: ignore[method-assign]
+    worker.reconciler.answer()
+    # The payload was not written beside the other picture's vector.
+    assert worker.counts(job_id) == {Outcome.PENDING: 1}
+    worker.qdrant.stored = decided  # type: ignore[method-assign]
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    stored = worker.stored("p")
+    (vector,) = worker.encoder.embed_images([worker.encoder.prepare(picture((1, 1, 1)))])
+    assert stored.product.price == 3
+    assert stored.embedding == pytest.approx(vector, abs=1e-6)
+
+
+def test_a_patch_of_a_product_that_the_index_lost_fails_with_advice(worker: Worker) -> None:
+    worker.push(worker.product("p", picture()))
+    held = worker.ledger.claim([Lane.BULK], 1)
+    worker.ledger.report(held, [Report(TENANT, "p", held.wanted[0].rev, Outcome.INDEXED)])
+    job_id = worker.patch("p", price=1)
+    worker.reconciler.answer()
+    item = worker.jobs.item(TENANT, worker.job(job_id))
+    assert item.outcome is Outcome.FAILED
+    assert "send it as a whole again" in (item.message or "")
+
+
+def test_a_delete_after_patches_wins(worker: Worker) -> None:
+    worker.push(worker.product("p", picture()))
+    worker.reconciler.answer()
+    worker.patch("p", price=1)
+    worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
+    worker.reconciler.answer()
+    assert worker.qdrant.get_product(TENANT, "p") is None

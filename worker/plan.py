@@ -1,0 +1,125 @@
+"""What to write for a wanted state, given what the index holds. Pure."""
+
+from dataclasses import dataclass
+from datetime import UTC, datetime
+
+from pydantic import ValidationError
+
+from shared.errors import ItemCode, ItemFault, ItemPermanent
+from shared.models.change import Kind, Outcome, Report, Wanted
+from shared.models.patch import merged
+from shared.models.product import ImageFacts, Product, StoredProduct
+from shared.qdrant.points import LivePoint, PayloadWrite, PointWrite, StoredPoint, Tombstone
+from worker.outcomes import landed
+from worker.pictures import Pictured, SamePicture
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """A write, and what to report once it stands."""
+
+    wanted: Wanted
+    point: PointWrite
+    report: Report
+
+
+def is_done(wanted: Wanted, stored: StoredPoint | None) -> bool:
+    """Whether the write stands already: a task died between it and its report."""
+    return stored is not None and stored.rev >= wanted.rev
+
+
+def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> Product:
+    """The product as it shall be. Raises `ItemPermanent` where there can be none.
+
+    Without a date of its own it keeps the one it has, else it is dated by its acceptance.
+    """
+    if wanted.kind is Kind.DELTA and stored is None:
+        raise ItemPermanent(
+            ItemCode.INTERNAL_ERROR,
+            "the index does not hold this product any more; send it as a whole again",
+        )
+    try:
+        if wanted.kind is Kind.DELTA and stored is not None:
+            product = stored.product
+        else:
+            product = Product.model_validate_json(wanted.body)
+        if wanted.deltas:
+            product = merged(product, wanted.deltas)
+    except ValidationError as err:
+        reasons = "; ".join(fault["msg"] for fault in err.errors())
+        raise ItemPermanent(
+            ItemCode.INTERNAL_ERROR, f"this product with its patches is not valid: {reasons}"
+        ) from err
+    created_at = product.created_at or (stored.product.created_at if stored else None)
+    accepted_at = datetime.fromtimestamp(wanted.rev // 1_000_000, UTC)
+    return product.model_copy(
+        update={"created_at": created_at or accepted_at, "version": wanted.version}
+    )
+
+
+def deletion(wanted: Wanted) -> Step:
+    """A tombstone in the product's place."""
+    tombstone = Tombstone(wanted.tenant, wanted.product_id, wanted.rev, wanted.version)
+    return Step(wanted, tombstone, landed(wanted, Outcome.DELETED))
+
+
+def with_new_vector(wanted: Wanted, product: Product, pictured: Pictured) -> Step:
+    """The whole point."""
+    point = LivePoint(
+        tenant=wanted.tenant,
+        product=product,
+        rev=wanted.rev,
+        embedding=pictured.embedding,
+        image=pictured.image,
+        indexed_at=_now(),
+    )
+    return Step(wanted, point, landed(wanted, Outcome.INDEXED))
+
+
+def with_same_picture(
+    wanted: Wanted, product: Product, stored: StoredProduct, same: SamePicture
+) -> Step:
+    """The fields beside the vector that is there. They are written even where none has changed:
+    the new rev must stand, or a write from before could still land.
+    """
+    before = stored.product.model_copy(update={"version": product.version})
+    unchanged = before == product and not stored.warnings
+    outcome = Outcome.UNCHANGED if unchanged else Outcome.INDEXED
+    point = _payload_write(wanted, product, same.image)
+    return Step(wanted, point, landed(wanted, outcome))
+
+
+def patched(wanted: Wanted, product: Product, stored: StoredProduct) -> Step:
+    """The patched fields; what is known of the picture stays."""
+    point = _payload_write(wanted, product, stored.image, *stored.warnings)
+    outcome = Outcome.UNCHANGED if stored.product == product else Outcome.INDEXED
+    return Step(wanted, point, landed(wanted, outcome))
+
+
+def despite_bad_picture(
+    wanted: Wanted, product: Product, stored: StoredProduct, fault: ItemFault
+) -> Step:
+    """The fields beside the old vector, with a warning: better than a product without its price.
+
+    The validators belonged to another URL's picture, so the next put fetches anew.
+    """
+    image = ImageFacts(stored.image.sha256)
+    point = _payload_write(wanted, product, image, fault.code)
+    return Step(wanted, point, landed(wanted, Outcome.INDEXED, fault))
+
+
+def _payload_write(
+    wanted: Wanted, product: Product, image: ImageFacts, *warnings: str
+) -> PayloadWrite:
+    return PayloadWrite(
+        tenant=wanted.tenant,
+        product=product,
+        rev=wanted.rev,
+        image=image,
+        indexed_at=_now(),
+        warnings=warnings,
+    )
+
+
+def _now() -> str:
+    return datetime.now(UTC).isoformat(timespec="milliseconds")
