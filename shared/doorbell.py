@@ -4,6 +4,8 @@ What the work is stands in the ledger, so a message may be lost, doubled, late o
 Tasks are sent by name: the API needs nothing of the worker's code.
 """
 
+from collections.abc import Iterator
+from contextlib import contextmanager
 from typing import Final
 
 from celery import Celery
@@ -63,17 +65,24 @@ class Doorbell:
 
     def ring(self, lane: Lane) -> None:
         """Sends one doorbell. Raises `DoorbellFailed`."""
-        try:
+        with self._translated(f"no doorbell for lane {lane}"):
             self._app.send_task(RECONCILE_TASK, queue=lane.value, ignore_result=True, retry=False)
-        except (OperationalError, OSError) as err:
-            raise DoorbellFailed(f"no doorbell for lane {lane}: {err}") from err
 
     def waiting(self, lane: Lane) -> int:
         """Messages in the lane's queue. Raises `DoorbellFailed`."""
+        with (
+            self._translated(f"can't look into lane {lane}"),
+            self._app.connection_for_read() as connection,
+            connection.channel() as channel,
+        ):
+            return int(channel.queue_declare(lane.value, passive=False).message_count)
+
+    @contextmanager
+    def _translated(self, what: str) -> Iterator[None]:
+        # The transport's own errors differ from broker to broker; kombu knows them.
+        with self._app.connection_for_write() as unopened:
+            passing = (*unopened.connection_errors, *unopened.channel_errors)
         try:
-            with self._app.connection_for_read() as connection:
-                connection.transport_options = self._app.conf.broker_transport_options
-                with connection.channel() as channel:
-                    return int(channel.queue_declare(lane.value, passive=False).message_count)
-        except (OperationalError, OSError) as err:
-            raise DoorbellFailed(f"can't look into lane {lane}: {err}") from err
+            yield
+        except (OperationalError, OSError, *passing) as err:
+            raise DoorbellFailed(f"{what}: {err}") from err

@@ -60,7 +60,7 @@ class Settings(BaseSettings):
     lease_seconds: float = Field(30.0, gt=0)
     item_max_attempts: int = Field(4, ge=1)
     retry_base_seconds: float = Field(2.0, gt=0)
-    job_retention_seconds: int = Field(7 * 86_400, ge=60)
+    job_retention_seconds: int = Field(3 * 86_400, ge=60)
     ledger_max_pending: int = Field(1_000_000, ge=1)
 
     # Search

@@ -30,18 +30,26 @@ def create_app(settings: Settings) -> Celery:
     @signals.worker_init.connect(weak=False)
     def start(sender: WorkController, **_: object) -> None:
         lanes = [lane for lane in Lane if lane in sender.app.amqp.queues.consume_from]
+        # Celery only logs what a signal's receiver raises, and would go on without any task.
         try:
             runtime = build(settings, app, lanes)
+            if settings.metrics_port and settings.prometheus_multiproc_dir is None:
+                start_http_server(settings.metrics_port, settings.metrics_host)
         except PermanentError as err:
-            # Celery only logs what a signal's receiver raises, and would go on without a model.
             print(f"worker: {err.code}: {err.message}", file=sys.stderr, flush=True)  # noqa: T201
             sys.exit(SETTINGS_FAULT)
+        except Exception:
+            log.exception("worker_start_failed")
+            sys.exit(1)
         register(app, runtime.reconciler)
         runtime.start()
         running.append(runtime)
-        if settings.metrics_port and settings.prometheus_multiproc_dir is None:
-            start_http_server(settings.metrics_port, settings.metrics_host)
         log.info("worker_ready", lanes=lanes)
+
+    @signals.worker_shutting_down.connect(weak=False)
+    def take_no_more(**_: object) -> None:
+        for runtime in running:
+            runtime.reconciler.close()
 
     @signals.worker_shutdown.connect(weak=False)
     def stop(**_: object) -> None:

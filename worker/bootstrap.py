@@ -37,6 +37,7 @@ class Runtime:
     sweeper: Sweeper
     leases: LeaseKeeper
     pictures: PictureReader | None
+    fetcher: Fetcher | None
     encoder: EmbeddingService | None
 
     def start(self) -> None:
@@ -50,6 +51,8 @@ class Runtime:
         self.leases.stop()
         if self.pictures:
             self.pictures.close()
+        if self.fetcher:
+            self.fetcher.close()
         if self.encoder:
             self.encoder.close()
 
@@ -75,7 +78,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
     qdrant = QdrantService(
         settings.qdrant_url, collection_name(settings), api_key=settings.qdrant_api_key
     )
-    encoder, pictures = None, None
+    encoder, fetcher, pictures = None, None, None
     if _PICTURE_LANES.intersection(lanes):
         # Here and not above: torch costs a process 400 MB and seconds, and the fast lane's worker
         # needs no model.
@@ -100,12 +103,14 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
         leases=leases,
         retries=RetryPolicy(settings.item_max_attempts, settings.retry_base_seconds),
         lanes=lanes,
+        attribute_indexes=settings.attribute_indexes,
     )
     sweeper = Sweeper(
         ledger=ledger,
         doorbell=doorbell,
+        answer=reconciler.answer,
         qdrant=qdrant,
         lanes=lanes,
         tombstone_days=settings.tombstone_days,
     )
-    return Runtime(reconciler, sweeper, leases, pictures, encoder)
+    return Runtime(reconciler, sweeper, leases, pictures, fetcher, encoder)

@@ -57,3 +57,6 @@ class LeaseKeeper:
                 except LedgerUnavailable as err:
                     # The next round tries again; a lease lost meanwhile only costs work done twice.
                     log.warning("lease_not_renewed", error=err.message)
+                except Exception:
+                    # The thread must outlive any fault: without it long tasks lose their leases.
+                    log.exception("lease_not_renewed")

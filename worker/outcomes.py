@@ -1,11 +1,19 @@
 """What a worker reports, and when it tries again. Pure."""
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Set
 from dataclasses import dataclass
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
-from shared.models.change import Kind, Outcome, Report, Verdict, Wanted
+from shared.models.change import (
+    EVERYTHING,
+    Aspect,
+    Kind,
+    Outcome,
+    Report,
+    Verdict,
+    Wanted,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,7 +31,8 @@ class RetryPolicy:
         Jitter of ±50 % keeps the items of one broken picture server from coming back together.
         """
         backoff: float = self.base_seconds * 4**attempts * (0.5 + self.chance())
-        return min(max(backoff, retry_after or 0.0), self.max_seconds)
+        # What the server asks for is bounded where it is read.
+        return max(min(backoff, self.max_seconds), retry_after or 0.0)
 
     def after_fault(self, wanted: Wanted, fault: ItemFault) -> Report:
         """Another try where that may help and is left, else the end."""
@@ -43,16 +52,24 @@ class RetryPolicy:
         return wanted.attempts >= self.max_attempts
 
 
-def landed(wanted: Wanted, outcome: Outcome, warning: ItemFault | None = None) -> Report:
-    """The index holds what was wanted, or as much of it as the warning lets."""
-    if warning is None:
-        return _report(wanted, outcome)
+def landed(
+    wanted: Wanted,
+    outcome: Outcome,
+    changed: Set[Aspect] = EVERYTHING,
+    warning: ItemFault | None = None,
+) -> Report:
+    """The index holds what was wanted, or as much of it as the warning lets.
+
+    `changed` is believed only where nobody else can have written the product meanwhile: else
+    searches may have been told of a write that nobody reported.
+    """
     return _report(
         wanted,
         outcome,
-        code=warning.code,
-        message=warning.message,
+        code=warning.code if warning else "",
+        message=warning.message if warning else "",
         retryable=isinstance(warning, ItemTransient),
+        changed=changed if wanted.alone else EVERYTHING,
     )
 
 
@@ -83,6 +100,11 @@ def unexpected(err: Exception) -> ItemTransient:
     )
 
 
+def vanished() -> ItemTransient:
+    """Qdrant said that a write was done, and doesn't hold it."""
+    return ItemTransient(ItemCode.INTERNAL_ERROR, "the index lost the product's write")
+
+
 def _report(
     wanted: Wanted,
     result: Outcome | Verdict,
@@ -91,6 +113,7 @@ def _report(
     message: str = "",
     retryable: bool = False,
     delay_seconds: float = 0.0,
+    changed: Set[Aspect] = frozenset(),
 ) -> Report:
     return Report(
         wanted.tenant,
@@ -101,4 +124,5 @@ def _report(
         message,
         retryable,
         delay_seconds,
+        changed,
     )

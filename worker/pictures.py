@@ -76,10 +76,15 @@ class PictureReader:
         Within a group the pictures share the encoder's batches, also with those of other tasks.
         """
         waiting = {self._pool.submit(self._prepare, asked): asked.key for asked in requests}
-        while waiting:
-            done, _ = wait(waiting, timeout=STRAGGLER_SECONDS)
-            if done:
-                yield self._embed([(waiting.pop(future), future) for future in done])
+        try:
+            while waiting:
+                done, _ = wait(waiting, timeout=STRAGGLER_SECONDS)
+                if done:
+                    yield self._embed([(waiting.pop(future), future) for future in done])
+        finally:
+            # Where the batch is given back, nobody waits for the rest.
+            for future in waiting:
+                future.cancel()
 
     def close(self) -> None:
         """Ends the threads; what is being fetched is finished."""

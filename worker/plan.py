@@ -1,17 +1,27 @@
 """What to write for a wanted state, given what the index holds. Pure."""
 
+from collections.abc import Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from typing import Final
 
 from pydantic import ValidationError
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent
-from shared.models.change import Kind, Outcome, Report, Wanted
+from shared.models.change import Aspect, Kind, Outcome, Report, Wanted
 from shared.models.patch import merged
 from shared.models.product import ImageFacts, Product, StoredProduct
 from shared.qdrant.points import LivePoint, PayloadWrite, PointWrite, StoredPoint, Tombstone
 from worker.outcomes import landed
 from worker.pictures import Pictured, SamePicture
+
+_ASPECTS: Final = {
+    "category": Aspect.CATEGORY,
+    "price": Aspect.PRICE,
+    "attributes": Aspect.ATTRIBUTES,
+    # Groups decide which products are similar.
+    "group_id": Aspect.MEMBERSHIP,
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -82,18 +92,18 @@ def with_same_picture(
     """The fields beside the vector that is there. They are written even where none has changed:
     the new rev must stand, or a write from before could still land.
     """
-    before = stored.product.model_copy(update={"version": product.version})
-    unchanged = before == product and not stored.warnings
-    outcome = Outcome.UNCHANGED if unchanged else Outcome.INDEXED
+    changed = _changed(stored.product, product)
+    outcome = Outcome.INDEXED if changed or stored.warnings else Outcome.UNCHANGED
     point = _payload_write(wanted, product, same.image)
-    return Step(wanted, point, landed(wanted, outcome))
+    return Step(wanted, point, landed(wanted, outcome, changed))
 
 
 def patched(wanted: Wanted, product: Product, stored: StoredProduct) -> Step:
     """The patched fields; what is known of the picture stays."""
+    changed = _changed(stored.product, product)
+    outcome = Outcome.INDEXED if changed else Outcome.UNCHANGED
     point = _payload_write(wanted, product, stored.image, *stored.warnings)
-    outcome = Outcome.UNCHANGED if stored.product == product else Outcome.INDEXED
-    return Step(wanted, point, landed(wanted, outcome))
+    return Step(wanted, point, landed(wanted, outcome, changed))
 
 
 def despite_bad_picture(
@@ -105,7 +115,17 @@ def despite_bad_picture(
     """
     image = ImageFacts(stored.image.sha256)
     point = _payload_write(wanted, product, image, fault.code)
-    return Step(wanted, point, landed(wanted, Outcome.INDEXED, fault))
+    changed = _changed(stored.product, product)
+    return Step(wanted, point, landed(wanted, Outcome.INDEXED, changed, fault))
+
+
+def _changed(before: Product, after: Product) -> Set[Aspect]:
+    """The aspects in which two products differ; membership is none of them, nor is the version."""
+    return {
+        _ASPECTS.get(field, Aspect.SHOWN)
+        for field in Product.model_fields
+        if field != "version" and getattr(before, field) != getattr(after, field)
+    }
 
 
 def _payload_write(

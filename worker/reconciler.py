@@ -22,9 +22,10 @@ from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
 from shared.models.change import Claim, Kind, Lane, Outcome, Report, Wanted
 from shared.models.product import Product, StoredProduct
+from shared.qdrant.points import PayloadWrite
 from shared.qdrant.service import QdrantService
 from worker.leases import LeaseKeeper
-from worker.outcomes import RetryPolicy, crashed, found_done, released, unexpected
+from worker.outcomes import RetryPolicy, crashed, found_done, released, unexpected, vanished
 from worker.pictures import Pictured, PictureReader, PictureRequest, PictureResult, SamePicture
 from worker.plan import (
     Step,
@@ -77,6 +78,7 @@ class Reconciler:
         leases: LeaseKeeper,
         retries: RetryPolicy,
         lanes: Sequence[Lane],
+        attribute_indexes: Sequence[str] = (),
     ) -> None:
         """`pictures` is needed where `lanes` hold puts."""
         self._ledger = ledger
@@ -86,18 +88,42 @@ class Reconciler:
         self._leases = leases
         self._retries = retries
         self._lanes = lanes
+        self._attribute_indexes = attribute_indexes
         self._pause = Breaker(PAUSE_SECONDS)
+        self._index_in_doubt = False
+        self._closed = False
 
-    def answer(self) -> None:
-        """Answers one doorbell: works off up to `CLAIM_LIMIT` due products, if any are due."""
-        if self._pause.is_open:
-            return  # the sweeper rings again
+    def answer(self) -> bool:
+        """Answers one doorbell: works off up to `CLAIM_LIMIT` due products, if any are due.
+
+        Returns whether others are due. While the worker pauses or stops, it takes none: whatever
+        waits stays in the ledger, and the sweepers ring.
+        """
+        if self._closed or self._pause.is_open or not self._index_is_there():
+            return False
         claim = self._ledger.claim(self._lanes, CLAIM_LIMIT)
-        if claim.more:
-            self._ring_on()
-        if claim.wanted:
-            with self._leases.held(claim):
+        with self._leases.held(claim):
+            if claim.more:
+                self._ring_on()
+            if claim.wanted:
                 self._work(claim)
+        return claim.more
+
+    def close(self) -> None:
+        """Takes no more products; what is in work is finished."""
+        self._closed = True
+
+    def _index_is_there(self) -> bool:
+        """After an outage, makes sure of the collection first: a Qdrant that lost it heals."""
+        if self._index_in_doubt:
+            try:
+                self._qdrant.ensure_collection(self._attribute_indexes)
+            except (QdrantUnavailable, QdrantRejected) as err:
+                self._pause.trip()
+                log.warning("index_not_there", code=err.code, error=err.message)
+                return False
+            self._index_in_doubt = False
+        return True
 
     def _ring_on(self) -> None:
         """Passes the bell on, so that one ring keeps all threads busy until nothing is due."""
@@ -115,6 +141,7 @@ class Reconciler:
                     del open_[report.tenant, report.product_id]
         except (QdrantUnavailable, EncoderBusy) as err:
             self._pause.trip()
+            self._index_in_doubt = isinstance(err, QdrantUnavailable)
             LANE_PAUSES.labels(err.code).inc()
             log.warning("lane_paused", code=err.code, error=err.message, released=len(open_))
             self._report(claim, [released(wanted, PAUSE_SECONDS) for wanted in open_.values()])
@@ -207,11 +234,28 @@ class Reconciler:
         except QdrantRejected as err:
             if len(steps) == 1:
                 wanted = steps[0].wanted
-                log.exception("write_rejected", product_id=wanted.product_id)
+                log.exception(
+                    "write_rejected",
+                    product_id=wanted.product_id,
+                    request_id=wanted.request_id,
+                )
                 return [self._retries.after_fault(wanted, unexpected(err))]
             half = len(steps) // 2
             return [*self._write(steps[:half]), *self._write(steps[half:])]
-        return [_written(step, stored) for step in steps]
+        return [self._written(step, stored) for step in steps]
+
+    def _written(self, step: Step, stored: Mapping[tuple[str, str], int]) -> Report:
+        """Landed where this write or a newer one stands."""
+        wanted = step.wanted
+        if stored.get((wanted.tenant, wanted.product_id), -1) >= wanted.rev:
+            return step.report
+        facts = {"product_id": wanted.product_id, "request_id": wanted.request_id}
+        if isinstance(step.point, PayloadWrite):
+            # Decided about a picture that is another one by now, so it is decided again.
+            log.info("decided_again", **facts)
+            return released(wanted, 0.0)
+        log.error("write_not_found", **facts)
+        return self._retries.after_fault(wanted, vanished())
 
     def _report(self, claim: Claim, reports: Sequence[Report]) -> None:
         for left in range(_REPORT_TRIES - 1, -1, -1):
@@ -224,15 +268,3 @@ class Reconciler:
                 time.sleep(1.0)
         for report in reports:
             REPORTS.labels(report.result).inc()
-
-
-def _written(step: Step, stored: Mapping[tuple[str, str], int]) -> Report:
-    """Landed where this write or a newer one stands.
-
-    Else it was decided about a picture that is another one by now, and is decided again.
-    """
-    wanted = step.wanted
-    if stored.get((wanted.tenant, wanted.product_id), -1) >= wanted.rev:
-        return step.report
-    log.info("decided_again", product_id=wanted.product_id, rev=wanted.rev)
-    return released(wanted, 0.0)

@@ -2,12 +2,12 @@
 
 import threading
 import time
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from typing import Final
 
 import structlog
 
-from shared.doorbell import Doorbell
+from shared.doorbell import Doorbell, DoorbellFailed
 from shared.errors import VitrineError
 from shared.ledger import Ledger
 from shared.models.change import Lane
@@ -28,12 +28,15 @@ class Sweeper:
         *,
         ledger: Ledger,
         doorbell: Doorbell,
+        answer: Callable[[], bool],
         qdrant: QdrantService,
         lanes: Collection[Lane],
         tombstone_days: float,
     ) -> None:
+        """`answer` does what a doorbell's task does, and tells whether more is due."""
         self._ledger = ledger
         self._doorbell = doorbell
+        self._answer = answer
         self._qdrant = qdrant
         self._lanes = lanes
         self._tombstone_us = int(tombstone_days * _DAY_US)
@@ -50,11 +53,24 @@ class Sweeper:
         self._thread.join(10)
 
     def sweep(self) -> None:
-        """Rings for each lane where products are due (retries, lost messages, ended leases)."""
-        for backlog in self._ledger.backlog():
-            lane = backlog.lane
-            if lane in self._lanes and backlog.due and not self._doorbell.waiting(lane):
-                self._doorbell.ring(lane)
+        """Rings for each lane where products are due (retries, lost messages, ended leases).
+
+        Where the broker takes no message, as when its memory is used up, the sweeper works the
+        lanes off itself: a full ledger must drain.
+        """
+        due = [
+            backlog.lane
+            for backlog in self._ledger.backlog()
+            if backlog.due and backlog.lane in self._lanes
+        ]
+        try:
+            for lane in due:
+                if not self._doorbell.waiting(lane):
+                    self._doorbell.ring(lane)
+        except DoorbellFailed as err:
+            log.warning("working_without_the_broker", error=err.message)
+            while self._answer() and not self._stopped.is_set():
+                pass
 
     def purge(self) -> None:
         """Removes the tombstones and rows of products deleted longer ago than configured."""

@@ -7,12 +7,15 @@ from pydantic_core import from_json, to_json
 
 from shared.caches.connection import CacheConnection
 from shared.metrics import SEARCH_CACHE_REQUESTS
+from shared.models.change import Aspect
 from shared.models.search import SearchRequest
 
 Results = Sequence[Mapping[str, object]]
 
 
-def answer_key(tenant: str, collection: str, generation: str, request: SearchRequest) -> str:
+def answer_key(
+    tenant: str, collection: str, generation: Mapping[Aspect, str], request: SearchRequest
+) -> str:
     """The key of an answer: equal requests on an unchanged index share one.
 
     The generation makes every answer from before a change unreachable, so nothing is ever deleted.

@@ -4,6 +4,8 @@ from shared.embedding.encoder import Tower
 from shared.embedding.preprocess import ResizeMode
 from shared.embedding.service import EmbeddingService, PictureFetcher
 from shared.embedding.torch_backend import TorchEncoder
+from shared.errors import ModelUnavailable
+from shared.models.product import EMBEDDING_SIZE
 from shared.settings import Settings
 
 
@@ -27,6 +29,12 @@ def load_embedding_service(
         resize_mode=_resize_override(settings),
         threads=threads,
     )
+    if encoder.dimensions != EMBEDDING_SIZE:
+        raise ModelUnavailable(
+            f"CLIP_MODEL={settings.clip_model} gives vectors of {encoder.dimensions} numbers; the "
+            f"index holds {EMBEDDING_SIZE}. Set CLIP_MODEL to a model of that width, such as "
+            "ViT-B-32 or ViT-B-16."
+        )
     return EmbeddingService(
         encoder,
         batch_size=settings.embed_batch_size,

@@ -17,6 +17,9 @@ SOCKET_TIMEOUT_SECONDS: Final = 5.0
 
 RETRY_AFTER_SECONDS: Final = 5.0
 
+# Refusals that pass: a full disk, a long script, a lost replica, a restart under way.
+_PASSING: Final = frozenset({"MISCONF", "BUSY", "NOREPLICAS", "MASTERDOWN", "LOADING", "TRYAGAIN"})
+
 
 def connect(url: str, *, timeout: float = SOCKET_TIMEOUT_SECONDS) -> redis.Redis:
     """A pooled client of the ledger; opens no connection yet.
@@ -48,4 +51,10 @@ def translated() -> Iterator[None]:
     ) as err:
         raise LedgerUnavailable(
             f"the ledger's Redis does not answer: {err}", RETRY_AFTER_SECONDS
+        ) from err
+    except redis.ResponseError as err:
+        if str(err).partition(" ")[0] not in _PASSING:
+            raise
+        raise LedgerUnavailable(
+            f"the ledger's Redis takes nothing now: {err}", RETRY_AFTER_SECONDS
         ) from err

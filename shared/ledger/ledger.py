@@ -25,7 +25,7 @@ MEMORY_SHARE: Final = 0.75
 """Beyond this share of Redis' memory nothing new is accepted, so that what waits can drain."""
 
 _MESSAGE_LENGTH: Final = 500
-_WANTED_FIELDS: Final = 9
+_WANTED_FIELDS: Final = 10
 
 
 @dataclass(frozen=True, slots=True)
@@ -112,7 +112,6 @@ class Ledger:
         short is completed. Raises `IdempotencyConflict`, `LedgerFull` and, for the patch of a
         product that isn't there, `ProductNotFound`. A patch comes alone.
         """
-        self.check_room()
         job_id, state = self._run(
             "open_job",
             tenant,
@@ -128,6 +127,8 @@ class Ledger:
                 "this Idempotency-Key was used for another request; take a new key for a new one"
             )
         if state == "open":
+            # Not before: the repeat of a request that was accepted is answered even when full.
+            self.check_room()
             for start in range(0, len(changes), ACCEPT_AT_ONCE):
                 part = changes[start : start + ACCEPT_AT_ONCE]
                 seal = int(start + ACCEPT_AT_ONCE >= len(changes))
@@ -225,11 +226,23 @@ def _report_arguments(report: Report) -> tuple[str | int, ...]:
         int(report.retryable),
         report.message[:_MESSAGE_LENGTH],
         int(report.delay_seconds * 1e6),
+        " ".join(report.changed),
     )
 
 
 def _wanted(fields: Sequence[str]) -> Wanted:
-    tenant, product_id, rev, version, kind, body, deltas, attempts, request_id = fields
+    (
+        tenant,
+        product_id,
+        rev,
+        version,
+        kind,
+        body,
+        deltas,
+        attempts,
+        request_id,
+        crowded,
+    ) = fields
     return Wanted(
         tenant=tenant,
         product_id=product_id,
@@ -240,4 +253,5 @@ def _wanted(fields: Sequence[str]) -> Wanted:
         version=int(version) if version else None,
         attempts=int(attempts),
         request_id=request_id,
+        alone=not int(crowded),
     )

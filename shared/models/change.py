@@ -1,6 +1,6 @@
 """A change a shop asks for, and what becomes of it."""
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping, Sequence, Set
 from dataclasses import dataclass
 from enum import StrEnum
 
@@ -40,6 +40,20 @@ class Outcome(StrEnum):
     SUPERSEDED = "superseded"
     FAILED = "failed"
 
+
+class Aspect(StrEnum):
+    """A part of the index that answers depend on. Each has a generation of its own per tenant."""
+
+    MEMBERSHIP = "membership"
+    """Which products there are, and their vectors."""
+    CATEGORY = "category"
+    PRICE = "price"
+    ATTRIBUTES = "attributes"
+    SHOWN = "shown"
+    """Fields that no filter looks at."""
+
+
+EVERYTHING = frozenset(Aspect)
 
 LANDED = frozenset({Outcome.INDEXED, Outcome.UNCHANGED, Outcome.DELETED})
 """Outcomes after which the index holds what the item asked for."""
@@ -92,6 +106,9 @@ class Wanted:
     """Attempts that have already failed through the item's own fault."""
     request_id: str
     """The request that asked for it, for the log."""
+    alone: bool
+    """Whether nobody else can have written this product since its last change landed, so that
+    what the index holds is what searches were last told of."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,3 +141,5 @@ class Report:
     message: str = ""
     retryable: bool = False
     delay_seconds: float = 0.0
+    changed: Set[Aspect] = frozenset()
+    """What searches must look at anew."""

@@ -26,7 +26,7 @@ class Patch(BaseModel):
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    name: Annotated[StrictStr, Field(min_length=1, max_length=512)] = ""
+    name: Annotated[StrictStr, Field(min_length=1, max_length=512)] | None = None
     description: Annotated[StrictStr, Field(max_length=8000)] | None = None
     category: Category | None = None
     price: Price | None = None
@@ -43,6 +43,8 @@ class Patch(BaseModel):
                 raise PydanticCustomError("empty_patch", "must name at least one field to change")
             for field in _NOT_PATCHABLE.intersection(data):
                 raise PydanticCustomError("not_patchable", _EXPLANATIONS[field])
+            if data.get("name", "") is None:
+                raise PydanticCustomError("not_removable", "name: every product needs one")
         return data
 
     def fields(self) -> dict[str, Any]:

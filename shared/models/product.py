@@ -23,6 +23,9 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+EMBEDDING_SIZE: Final = 512
+"""Numbers in a product's vector: that of CLIP's base models, and of the demo's."""
+
 MAX_VERSION: Final = 2**53 - 1
 """The largest integer that JSON readers with doubles (and Lua) hold exactly."""
 

@@ -16,8 +16,15 @@ from qdrant_client.http.exceptions import (
 
 from shared.errors import QdrantRejected, QdrantUnavailable
 
-# A timeout inside Qdrant and its rate limit pass with time, unlike every other 4xx.
-_PASSING: Final = frozenset({HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_MANY_REQUESTS})
+# What is wrong with a request of ours. All else is the server's state or set-up (a wrong key, a
+# collection that is gone, an operation it lacks), and no product's fault.
+_OURS: Final = frozenset(
+    {
+        HTTPStatus.BAD_REQUEST,
+        HTTPStatus.REQUEST_ENTITY_TOO_LARGE,
+        HTTPStatus.UNPROCESSABLE_ENTITY,
+    }
+)
 
 
 @contextmanager
@@ -44,11 +51,9 @@ def translated(operation: str) -> Iterator[None]:
 def _of_response(operation: str, err: UnexpectedResponse) -> QdrantUnavailable | QdrantRejected:
     status = err.status_code or HTTPStatus.INTERNAL_SERVER_ERROR
     detail = f"{status} {err.content[:500].decode(errors='replace')}"
-    if status >= HTTPStatus.INTERNAL_SERVER_ERROR and status != HTTPStatus.NOT_IMPLEMENTED:
-        return QdrantUnavailable(f"Qdrant failed to {operation}: {detail}", _retry_after(err))
-    if status in _PASSING:
-        return QdrantUnavailable(f"Qdrant failed to {operation}: {detail}", _retry_after(err))
-    return QdrantRejected(f"Qdrant refused to {operation}: {detail}")
+    if status in _OURS:
+        return QdrantRejected(f"Qdrant refused to {operation}: {detail}")
+    return QdrantUnavailable(f"Qdrant failed to {operation}: {detail}", _retry_after(err))
 
 
 def _retry_after(err: UnexpectedResponse) -> float | None:

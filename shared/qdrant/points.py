@@ -21,10 +21,10 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.models.product import ImageFacts, Product, StoredProduct, point_id
+from shared.models.product import EMBEDDING_SIZE, ImageFacts, Product, StoredProduct, point_id
 
 VECTOR_NAME: Final = "image"
-VECTOR_SIZE: Final = 512
+VECTOR_SIZE: Final = EMBEDDING_SIZE
 
 ProductKey = tuple[str, str]
 """Tenant and product id."""

@@ -30,7 +30,7 @@ local MAX_DELTAS = 262144
 -- merging itself is done by the worker; here the patches are only lined up. Returns why it can't.
 local function patch(product, body, reference)
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
-  local held = redis.call('HMGET', wanted, 'kind', 'items', 'deltas', 'lane', 'lease')
+  local held = redis.call('HMGET', wanted, 'kind', 'items', 'deltas', 'lane', 'lease', 'taken')
   local state = redis.call('HMGET', row, 'state', 'rev')
   if held[1] == 'delete' or (not held[1] and state[1] ~= 'live') then return 'absent' end
   if held[3] and #held[3] > MAX_DELTAS then return 'crowded' end
@@ -38,6 +38,7 @@ local function patch(product, body, reference)
   if held[1] then
     local deltas = held[3] and (held[3] .. '\n' .. body) or body
     redis.call('HSET', wanted, 'items', held[2] .. ' ' .. reference, 'deltas', deltas)
+    if held[6] then redis.call('HSET', wanted, 'crowded', 1) end
     if held[5] then
       -- In work without this patch: due at once, for what is in work is outdated.
       redis.call('HDEL', wanted, 'lease', 'alone')
@@ -59,7 +60,7 @@ local function want(product, kind, version, body, reference, last_rev)
   if version ~= '' then redis.call('HSET', row, 'version', version) end
   redis.call('PERSIST', row)
 
-  local replaced = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
+  local replaced = redis.call('HMGET', wanted, 'items', 'lane', 'attempts', 'taken', 'crowded')
   if replaced[1] then
     for old in string.gmatch(replaced[1], '%S+') do
       end_item(tenant, old, 'superseded', replaced[3], '')
@@ -69,7 +70,10 @@ local function want(product, kind, version, body, reference, last_rev)
   end
   redis.call('HSET', wanted, 'kind', kind, 'body', body, 'items', reference, 'attempts', 0,
     'lane', lane, 'request', request)
-  redis.call('ZADD', due_key(lane, tenant), integer(now), product)
+  -- Whoever took what is replaced may still write it.
+  if replaced[4] or replaced[5] then redis.call('HSET', wanted, 'crowded', 1) end
+  -- What waits keeps its place, or a product that changes often would never be reached.
+  redis.call('ZADD', due_key(lane, tenant), 'LT', integer(now), product)
   wanted_any = true
 end
 

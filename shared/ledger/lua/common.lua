@@ -10,9 +10,11 @@ local function row_key(tenant, product) return PREFIX .. 'row:' .. tenant .. ':'
 local function wanted_key(tenant, product) return PREFIX .. 'wanted:' .. tenant .. ':' .. product end
 local function due_key(lane, tenant) return PREFIX .. 'due:' .. lane .. ':' .. tenant end
 local function turn_key(lane) return PREFIX .. 'turn:' .. lane end
+local function suspects_key(lane) return PREFIX .. 'suspects:' .. lane end
 local function job_key(tenant, job) return PREFIX .. 'job:' .. tenant .. ':' .. job end
 local function items_key(tenant, job) return PREFIX .. 'items:' .. tenant .. ':' .. job end
 local function end_key(tenant, job) return PREFIX .. 'end:' .. tenant .. ':' .. job end
+-- A hash: one counter per aspect of the index that answers depend on.
 local function generation_key(tenant) return PREFIX .. 'generation:' .. tenant end
 local GRAVES = PREFIX .. 'graves'
 
@@ -25,6 +27,11 @@ end
 -- Lua would write such a number as 1.7e+15.
 local function integer(number) return string.format('%.0f', number) end
 
+-- A counter that goes on with the clock where it was lost, so that no number comes twice.
+local function risen(last)
+  return integer(math.max(now_us(), (tonumber(last) or 0) + 1))
+end
+
 -- Ends the job if it is sealed and all its items have ended; wakes those who wait for it.
 local function end_job_if_done(tenant, job)
   local key = job_key(tenant, job)
@@ -32,9 +39,11 @@ local function end_job_if_done(tenant, job)
   if state[5] or state[3] ~= '1' or state[1] ~= state[2] then return end
   redis.call('HSET', key, 'finished_at', integer(now_us()))
   redis.call('XADD', end_key(tenant, job), '*', 'end', '1')
-  for _, held in ipairs({key, items_key(tenant, job), end_key(tenant, job)}) do
-    redis.call('EXPIRE', held, state[4])
-  end
+  redis.call('EXPIRE', key, state[4])
+  redis.call('EXPIRE', items_key(tenant, job), state[4])
+  -- For those who wait now; whoever asks later reads the end from the job. A stream of one entry
+  -- takes 4 kB, ten times as much as the rest.
+  redis.call('EXPIRE', end_key(tenant, job), 60)
 end
 
 -- Takes the item `reference` (job:position) from pending to its outcome, exactly once.
@@ -49,6 +58,7 @@ local function end_item(tenant, reference, outcome, attempts, detail)
   if detail ~= '' then value = value .. '\n' .. detail end
   redis.call('HSET', items, position, value)
   local key = job_key(tenant, job)
+  if redis.call('EXISTS', key) == 0 then return end  -- it was never sealed, and has faded away
   redis.call('HINCRBY', key, outcome, 1)
   redis.call('HINCRBY', key, 'done', 1)
   redis.call('HSETNX', key, 'started_at', integer(now_us()))

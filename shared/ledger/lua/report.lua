@@ -1,6 +1,7 @@
 -- Takes in what became of leased products. Runs even when memory is short: it frees some.
 -- ARGV: prefix, token, retention s,
---       then per product: tenant, product, rev, result, code, retryable, message, delay in µs
+--       then per product: tenant, product, rev, result, code, retryable, message, delay in µs,
+--       changed aspects separated by spaces
 local _, token, retention = unpack(ARGV, 1, 3)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
 local now = now_us()
@@ -40,14 +41,18 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
 end
 
 -- The generations first: nobody may learn of an end before older answers are out of use.
-for i = 4, #ARGV, 8 do
-  local tenant, result = ARGV[i], ARGV[i + 3]
-  if LANDED[result] and not raised[tenant] then
-    raised[tenant] = true
-    redis.call('INCR', generation_key(tenant))
+for i = 4, #ARGV, 9 do
+  local tenant = ARGV[i]
+  for aspect in string.gmatch(ARGV[i + 8], '%S+') do
+    local generation = tenant .. ' ' .. aspect
+    if not raised[generation] then
+      raised[generation] = true
+      local key = generation_key(tenant)
+      redis.call('HSET', key, aspect, risen(redis.call('HGET', key, aspect)))
+    end
   end
 end
-for i = 4, #ARGV, 8 do
+for i = 4, #ARGV, 9 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   -- A report of an older rev settles nothing: its items were superseded on acceptance.

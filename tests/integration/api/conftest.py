@@ -26,12 +26,14 @@ from shared.caches.query_vectors import QueryVectorCache, Vector
 from shared.doorbell import Doorbell, celery_app
 from shared.ledger import Generations, Jobs, Ledger, connect
 from shared.models.change import Claim, Kind, Lane, Outcome, Report
-from shared.models.product import ImageFacts, Product
+from shared.models.product import ImageFacts
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
 from shared.search.service import SearchService
 from shared.settings import Settings
 from tests.servers import EmbeddedQdrantProcess, RedisServer
+from worker.outcomes import landed
+from worker.plan import wanted_product
 
 
 class WordEncoder:
@@ -128,7 +130,7 @@ class Shop:
                     wanted.tenant, wanted.product_id, wanted.rev, Outcome.FAILED, code, "told so"
                 )
             elif wanted.kind is Kind.PUT:
-                product = Product.model_validate_json(wanted.body)
+                product = wanted_product(wanted, None)
                 self.services.qdrant.upsert_product(
                     LivePoint(
                         tenant=wanted.tenant,
@@ -139,12 +141,12 @@ class Shop:
                         indexed_at="2026-01-01T00:00:00Z",
                     )
                 )
-                report = Report(wanted.tenant, wanted.product_id, wanted.rev, Outcome.INDEXED)
+                report = landed(wanted, Outcome.INDEXED)
             else:
                 self.services.qdrant.upsert_product(
                     Tombstone(tenant=wanted.tenant, product_id=wanted.product_id, rev=wanted.rev)
                 )
-                report = Report(wanted.tenant, wanted.product_id, wanted.rev, Outcome.DELETED)
+                report = landed(wanted, Outcome.DELETED)
             reports.append(report)
         self.services.ledger.report(claim, reports)
         return claim

@@ -127,7 +127,7 @@ def test_an_unusable_keys_file_stops_the_start(
 @pytest.mark.parametrize(
     ("method", "path", "allowed"),
     [
-        ("PATCH", "/api/v1/products/a", {"GET", "HEAD", "OPTIONS", "DELETE"}),
+        ("PUT", "/api/v1/products/a", {"GET", "HEAD", "OPTIONS", "PATCH", "DELETE"}),
         ("PUT", "/api/v1/index-product", {"POST", "OPTIONS"}),
         ("POST", "/api/v1/jobs/a", {"GET", "HEAD", "OPTIONS"}),
         ("DELETE", "/healthz", {"GET", "HEAD", "OPTIONS"}),

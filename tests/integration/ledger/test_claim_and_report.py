@@ -6,9 +6,19 @@ import time
 import pytest
 import redis
 
-from shared.errors import InvalidCursor
+from shared.errors import InvalidCursor, LedgerUnavailable
 from shared.ledger import Generations, Jobs, Ledger
-from shared.models.change import Change, Claim, Kind, Lane, Outcome, Report, Verdict
+from shared.ledger.connection import translated
+from shared.models.change import (
+    EVERYTHING,
+    Change,
+    Claim,
+    Kind,
+    Lane,
+    Outcome,
+    Report,
+    Verdict,
+)
 from shared.models.job import JobState
 from tests.integration.ledger.conftest import LEASE_SECONDS
 
@@ -39,7 +49,17 @@ def report(
     ledger.report(
         claimed,
         [
-            Report(w.tenant, w.product_id, w.rev, result, code, "line\nbreak", bool(code), delay)
+            Report(
+                w.tenant,
+                w.product_id,
+                w.rev,
+                result,
+                code,
+                "line\nbreak",
+                bool(code),
+                delay,
+                EVERYTHING,
+            )
             for w in claimed.wanted
         ],
     )
@@ -259,3 +279,65 @@ def test_a_row_at_rest_is_small(ledger: Ledger, client: redis.Redis) -> None:
     accept(ledger, "a")
     report(ledger, claim(ledger))
     assert client.object("encoding", f"vitrine:row:{TENANT}:a") == "listpack"
+
+
+def test_a_product_that_is_pushed_again_keeps_its_place(ledger: Ledger) -> None:
+    accept(ledger, *(f"p{i}" for i in range(10)))
+    accept(ledger, "p3")
+    accept(ledger, *(f"q{i}" for i in range(10)))
+    accept(ledger, "p3")
+    assert "p3" in ids(claim(ledger, 10))
+
+
+def test_suspects_are_reached_though_their_lane_is_never_empty(ledger: Ledger) -> None:
+    accept(ledger, "lost", lane=Lane.BULK)
+    claim(ledger)
+    time.sleep(LEASE_SECONDS + 0.05)
+    seen: list[str] = []
+    for at in range(4):
+        accept(ledger, f"single{at}", lane=Lane.SINGLE)
+        seen += ids(ledger.claim([Lane.SINGLE, Lane.BULK], 64))
+    assert "lost" in seen
+
+
+def test_generations_never_repeat_even_where_the_ledger_is_lost(
+    ledger: Ledger, generations: Generations, client: redis.Redis
+) -> None:
+    accept(ledger, "a")
+    report(ledger, claim(ledger))
+    before = generations.current(TENANT)
+    client.flushall()
+    accept(ledger, "a")
+    report(ledger, claim(ledger))
+    assert generations.current(TENANT) != before
+
+
+def test_an_ended_job_is_small(ledger: Ledger, client: redis.Redis) -> None:
+    job_id = accept(ledger, "a")
+    report(ledger, claim(ledger))
+    assert 0 < client.ttl(f"vitrine:end:{TENANT}:{job_id}") <= 60
+    kept = [f"vitrine:job:{TENANT}:{job_id}", f"vitrine:items:{TENANT}:{job_id}"]
+    assert sum(client.memory_usage(key) for key in kept) < 700
+
+
+def test_a_job_that_was_never_sealed_fades_away_and_is_not_brought_back(
+    ledger: Ledger, jobs: Jobs, client: redis.Redis
+) -> None:
+    job_id = accept(ledger, "a")
+    client.delete(f"vitrine:job:{TENANT}:{job_id}")
+    report(ledger, claim(ledger))
+    assert jobs.get(TENANT, job_id) is None
+
+
+def test_a_due_entry_without_a_wanted_state_poisons_nothing(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    accept(ledger, "a", "b")
+    client.delete(f"vitrine:wanted:{TENANT}:a")
+    assert ids(claim(ledger)) == ["b"]
+
+
+@pytest.mark.parametrize("refusal", ["MISCONF", "NOREPLICAS", "BUSY"])
+def test_refusals_that_pass_are_no_faults_of_ours(refusal: str) -> None:
+    with pytest.raises(LedgerUnavailable), translated():
+        raise redis.ResponseError(f"{refusal} for now")

@@ -3,8 +3,8 @@
 import pytest
 
 from shared.errors import LedgerFull, ProductNotFound
-from shared.ledger import Idempotency, Jobs, Ledger
-from shared.models.change import Change, Claim, Kind, Lane, Outcome, Report
+from shared.ledger import Generations, Idempotency, Jobs, Ledger
+from shared.models.change import Aspect, Change, Claim, Kind, Lane, Outcome, Report, Verdict
 
 TENANT = "shop"
 
@@ -149,3 +149,55 @@ def test_a_warning_stands_beside_the_outcome(ledger: Ledger, jobs: Jobs) -> None
     status = ledger.product_status(TENANT, "p")
     assert status is not None
     assert status.last_error is None
+
+
+def test_what_others_may_have_written_is_told_to_the_worker(ledger: Ledger) -> None:
+    """A worker may trust its comparison with the index only if nobody else can have written."""
+    accept(ledger, put())
+    first = claim(ledger)
+    assert first.wanted[0].alone
+    accept(ledger, put())
+    assert not claim(ledger).wanted[0].alone
+
+
+def test_what_nobody_has_taken_yet_nobody_can_have_written(ledger: Ledger) -> None:
+    accept(ledger, put())
+    patch(ledger, price=1)
+    accept(ledger, put())
+    (wanted,) = settle(ledger).wanted
+    assert wanted.alone
+    patch(ledger, price=2)
+    assert claim(ledger).wanted[0].alone
+
+
+def test_a_patch_beside_work_under_way_is_not_alone(ledger: Ledger) -> None:
+    accept(ledger, put())
+    claim(ledger)
+    patch(ledger, price=1)
+    assert not claim(ledger).wanted[0].alone
+
+
+def test_a_second_try_is_not_alone(ledger: Ledger) -> None:
+    accept(ledger, put())
+    held = claim(ledger)
+    ledger.report(held, [Report(TENANT, "p", held.wanted[0].rev, Verdict.RELEASE)])
+    assert not claim(ledger).wanted[0].alone
+
+
+def test_only_what_changed_gets_another_generation(
+    ledger: Ledger, generations: Generations
+) -> None:
+    accept(ledger, put())
+    before = generations.current(TENANT)
+    held = claim(ledger)
+    rev = held.wanted[0].rev
+    ledger.report(
+        held, [Report(TENANT, "p", rev, Outcome.INDEXED, changed={Aspect.PRICE, Aspect.SHOWN})]
+    )
+    after = generations.current(TENANT)
+    assert before is not None
+    assert after is not None
+    assert {aspect for aspect in Aspect if before[aspect] != after[aspect]} == {
+        Aspect.PRICE,
+        Aspect.SHOWN,
+    }

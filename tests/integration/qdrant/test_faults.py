@@ -66,12 +66,12 @@ def service_at() -> Iterator[Callable[[str], QdrantService]]:
 ERROR = b'{"status": {"error": "the reason"}, "time": 0.0}'
 ROWS = [
     (400, ERROR, {}, QdrantRejected, None),
-    (401, b"Must provide an API key", {}, QdrantRejected, None),
-    (403, ERROR, {}, QdrantRejected, None),
-    (404, ERROR, {}, QdrantRejected, None),
+    (401, b"Must provide an API key", {}, QdrantUnavailable, None),
+    (403, ERROR, {}, QdrantUnavailable, None),
+    (404, ERROR, {}, QdrantUnavailable, None),
     (413, ERROR, {}, QdrantRejected, None),
     (422, ERROR, {}, QdrantRejected, None),
-    (501, ERROR, {}, QdrantRejected, None),
+    (501, ERROR, {}, QdrantUnavailable, None),
     (408, ERROR, {}, QdrantUnavailable, None),
     (429, ERROR, {}, QdrantUnavailable, None),
     (429, ERROR, {"Retry-After": "7"}, QdrantUnavailable, 7.0),

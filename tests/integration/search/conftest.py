@@ -14,7 +14,7 @@ from shared.caches.connection import CacheConnection
 from shared.caches.query_vectors import QueryVectorCache
 from shared.embedding.encoder import Vector
 from shared.ledger import Generations, Ledger, connect
-from shared.models.change import Change, Lane, Outcome, Report
+from shared.models.change import EVERYTHING, Change, Lane, Outcome, Report
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint
 from shared.qdrant.service import QdrantService
@@ -60,7 +60,8 @@ class Searching:
         self.qdrant.upsert_product(
             LivePoint(TENANT, product, wanted.rev, vector, facts, "2026-01-01T00:00:00+00:00")
         )
-        self.ledger.report(claim, [Report(TENANT, product_id, wanted.rev, Outcome.INDEXED)])
+        report = Report(TENANT, product_id, wanted.rev, Outcome.INDEXED, changed=EVERYTHING)
+        self.ledger.report(claim, [report])
 
 
 @pytest.fixture(scope="session")

@@ -8,8 +8,9 @@ import redis
 
 from shared.errors import QdrantRejected, QdrantUnavailable
 from shared.models.change import Change, Lane, Outcome
+from shared.models.product import ImageFacts
 from shared.models.search import Filters
-from shared.qdrant.points import PointWrite, ProductKey
+from shared.qdrant.points import LivePoint, PointWrite, ProductKey
 from tests.integration.worker.conftest import LEASE_SECONDS, TENANT, Worker
 from tests.pictures import picture
 
@@ -45,16 +46,20 @@ def test_a_full_claim_passes_the_bell_on(worker: Worker) -> None:
 
 
 def test_a_deleted_product_is_gone_and_stays_gone_for_late_writes(worker: Worker) -> None:
-    product = worker.product("p", picture())
-    worker.push(product)
+    worker.push(worker.product("p", picture()))
     worker.reconciler.answer()
-    late = worker.ledger.claim([Lane.BULK], 1)
+    worker.push(worker.product("p", picture((5, 5, 5))))
+    (late,) = worker.ledger.claim([Lane.BULK], 1).wanted
     job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
     worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.DELETED: 1}
-    assert not late.wanted
+    (vector,) = worker.encoder.embed_images([worker.encoder.prepare(picture())])
+    write = LivePoint(
+        TENANT, worker.product("p"), late.rev, vector, ImageFacts("0" * 64), "2026-01-01T00:00:00"
+    )
+    assert worker.qdrant.upsert_product(write) > late.rev
     assert worker.qdrant.get_product(TENANT, "p") is None
-    assert worker.qdrant.stored_revs([(TENANT, "p")])
+    assert worker.qdrant.list_products(TENANT, 10) == ([], None)
 
 
 def test_deleting_what_never_was_ends_deleted(worker: Worker) -> None:

@@ -10,7 +10,7 @@ POLICY = RetryPolicy(max_attempts=3, base_seconds=2.0, max_seconds=600.0, chance
 
 
 def wanted(attempts: int = 0, kind: Kind = Kind.PUT) -> Wanted:
-    return Wanted("shop", "p", 7, kind, "", (), None, attempts, "")
+    return Wanted("shop", "p", 7, kind, "", (), None, attempts, "", alone=True)
 
 
 def test_a_passing_fault_is_tried_again_with_growing_delay() -> None:
@@ -34,8 +34,8 @@ def test_a_lasting_fault_fails_at_once() -> None:
     assert (report.result, report.retryable) == (Outcome.FAILED, False)
 
 
-@pytest.mark.parametrize(("asked", "given"), [(30.0, 30.0), (0.1, 2.0), (1e9, 600.0)])
-def test_the_picture_servers_wish_is_honoured_within_bounds(asked: float, given: float) -> None:
+@pytest.mark.parametrize(("asked", "given"), [(30.0, 30.0), (0.1, 2.0), (3600.0, 3600.0)])
+def test_the_picture_servers_wish_is_honoured(asked: float, given: float) -> None:
     fault = ItemTransient(ItemCode.IMAGE_HTTP_ERROR, "429", retry_after=asked)
     assert POLICY.after_fault(wanted(), fault).delay_seconds == given
 
