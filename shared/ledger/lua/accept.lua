@@ -23,6 +23,7 @@ local function want(product, kind, version, body, reference, last_rev)
   redis.call('HSETNX', row, 'state', 'absent')
   if version ~= '' then redis.call('HSET', row, 'version', version) end
   redis.call('PERSIST', row)
+  forget_kept(tenant, product)
 
   local replaced = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
   if replaced[1] then
@@ -54,10 +55,7 @@ end
 -- A tenant that wasn't waiting comes first; one that was keeps its turn.
 if wanted_any then redis.call('ZADD', turn_key(lane), 'NX', 0, tenant) end
 if seal == '1' then
-  redis.call('HSET', job_key(tenant, job), 'sealed', 1)
-  redis.call('PERSIST', job_key(tenant, job))
-  redis.call('PERSIST', items)
-  end_job_if_done(tenant, job)
+  seal_job(tenant, job)
 else
   -- If the caller dies before the seal, nobody was promised this job: let it fade away.
   local retention = redis.call('HGET', job_key(tenant, job), 'retention')
