@@ -36,6 +36,15 @@ class BatchQueuedAnswer(TypedDict):
     rejected: list[Rejected]
 
 
+class RetryQueuedAnswer(TypedDict):
+    """Failures wanted again; `accepted` is how many of them there are."""
+
+    status: Literal["queued"]
+    job_id: str
+    status_url: str
+    accepted: int
+
+
 class LandedAnswer(TypedDict):
     """A product whose change has ended while the caller waited."""
 
@@ -68,6 +77,13 @@ class JobAnswer(TypedDict):
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
+
+
+class JobsAnswer(TypedDict):
+    """A page of jobs, newest first."""
+
+    jobs: list[JobAnswer]
+    next_cursor: str | None
 
 
 class JobItemAnswer(TypedDict):
@@ -180,7 +196,7 @@ def status_url(job_id: str) -> str:
     return f"{PREFIX}/jobs/{job_id}"
 
 
-def accepted_response(answer: QueuedAnswer | BatchQueuedAnswer) -> Response:
+def accepted_response(answer: QueuedAnswer | BatchQueuedAnswer | RetryQueuedAnswer) -> Response:
     """202 with the job's place."""
     return json_response(answer, 202, {"Location": answer["status_url"]})
 

@@ -11,7 +11,7 @@ from api.edge import register_edge
 from api.health import Health, readiness_of
 from api.indexing import Indexing
 from api.intake import Intake
-from api.jobs import JobReading
+from api.jobs import JobResource
 from api.metrics import Metrics
 from api.problems import register_problems
 from api.products import ProductIdConverter, Products
@@ -39,7 +39,7 @@ def create_app(services: Services) -> Flask:
     for resource in (
         Indexing(intake, services.jobs, waiting),
         Products(services.ledger, services.qdrant, intake),
-        JobReading(services.jobs, waiting),
+        JobResource(services.jobs, intake, waiting),
         Searching(services.search),
     ):
         app.register_blueprint(protect(resource.blueprint(), keys), url_prefix=PREFIX)

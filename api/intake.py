@@ -12,6 +12,7 @@ from shared.doorbell import Doorbell, DoorbellFailed
 from shared.ledger import Ledger
 from shared.metrics import DOORBELL_FAILURES
 from shared.models.change import Change, Lane
+from shared.models.job import Retried
 
 _BELL_PAUSE_SECONDS: Final = 5.0
 """While the broker is gone, one write in this time pays for finding out; the sweeper rings for the
@@ -40,6 +41,22 @@ class Intake:
         )
         self._ring(lane)
         return job_id
+
+    def retry(self, request: Request, failed_job: str, products: Sequence[str]) -> Retried:
+        """The new job of what failed of these products, once the ledger holds it.
+
+        Raises `NothingToRetry` and what `accept` raises.
+        """
+        retried = self._ledger.retry(
+            g.tenant,
+            failed_job,
+            products,
+            request_id=g.request_id,
+            idempotency=idempotency(request, b""),
+        )
+        for lane in retried.lanes:
+            self._ring(lane)
+        return retried
 
     def _ring(self, lane: Lane) -> None:
         """Rings if the broker takes it. The promise stands in the ledger either way."""

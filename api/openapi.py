@@ -13,11 +13,13 @@ from api.answers import (
     BatchQueuedAnswer,
     JobAnswer,
     JobItemsAnswer,
+    JobsAnswer,
     LandedAnswer,
     LastError,
     ProductAnswer,
     ProductsAnswer,
     QueuedAnswer,
+    RetryQueuedAnswer,
     SearchResultsAnswer,
 )
 from api.batch import Rejected
@@ -25,6 +27,7 @@ from api.bodies import JSON, MERGE_PATCH, NDJSON
 from api.parameters import (
     DeleteParameters,
     ItemsParameters,
+    JobsParameters,
     ListParameters,
     ProductParameters,
     WaitParameters,
@@ -85,7 +88,9 @@ _ANSWERS: Final[Sequence[type]] = (
     QueuedAnswer,
     BatchQueuedAnswer,
     LandedAnswer,
+    RetryQueuedAnswer,
     JobAnswer,
+    JobsAnswer,
     JobItemsAnswer,
     ProductAnswer,
     ProductsAnswer,
@@ -188,7 +193,8 @@ _SEARCH_QUERY: Final[Sequence[Json]] = (
 
 _LINES: Final[Json] = {"schema": {"type": "string", "description": "One JSON object per line."}}
 _ITEMS: Final[Json] = {
-    "description": "A page of items. As lines, the next page stands in the `Link` header.",
+    "description": "A page of items. As lines: all items where no `limit` is given, else a page, "
+    "and the next one stands in the `Link` header.",
     "content": {JSON: {"schema": _reference(JobItemsAnswer)}, NDJSON: _LINES},
 }
 
@@ -266,6 +272,21 @@ OPERATIONS: Final[Sequence[Operation]] = (
     ),
     Operation(
         "get",
+        f"{PREFIX}/jobs",
+        "listJobs",
+        "List jobs, newest first",
+        "Jobs",
+        {
+            200: _json(
+                "A page. With `state` it may be short, even empty, while `next_cursor` goes on.",
+                JobsAnswer,
+            )
+        },
+        (401, 422, 503),
+        JobsParameters,
+    ),
+    Operation(
+        "get",
         f"{PREFIX}/jobs/{{job_id}}",
         "getJob",
         "Read how far a job is, or wait for its end",
@@ -285,6 +306,17 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (401, 404, 422, 503),
         ItemsParameters,
         (_JOB_ID,),
+    ),
+    Operation(
+        "post",
+        f"{PREFIX}/jobs/{{job_id}}/retry",
+        "retryJob",
+        "Try again what failed in an ended job and may succeed, unless something newer was sent",
+        "Jobs",
+        {202: _accepted(RetryQueuedAnswer)},
+        (404, *_WRITE_PROBLEMS),
+        None,
+        (_JOB_ID, _IDEMPOTENCY_KEY),
     ),
     Operation(
         "post",

@@ -8,6 +8,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 from api.problems import invalid
 from api.validation import Fault, Invalid, validated
 from shared.models.change import Outcome
+from shared.models.job import JobState
 from shared.models.product import MAX_VERSION, Category
 
 MAX_WAIT_SECONDS: Final = 30
@@ -79,7 +80,20 @@ class ItemsParameters(Parameters):
     """Of listing a job's items."""
 
     status: Annotated[Outcome, Field(description="Only items with this outcome.")] | None = None
-    limit: Annotated[int, Field(ge=1, le=1000)] = 100
+    limit: (
+        Annotated[
+            int, Field(ge=1, le=1000, description="Without it 100; as lines all that there are.")
+        ]
+        | None
+    ) = None
+    cursor: Cursor | None = None
+
+
+class JobsParameters(Parameters):
+    """Of listing jobs."""
+
+    state: Annotated[JobState, Field(description="Only jobs in this state.")] | None = None
+    limit: Annotated[int, Field(ge=1, le=100)] = 20
     cursor: Cursor | None = None
 
 

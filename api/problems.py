@@ -18,6 +18,7 @@ from shared.errors import (
     InvalidCursor,
     LedgerFull,
     LedgerUnavailable,
+    NothingToRetry,
     ProductNotFound,
     QdrantUnavailable,
     SearchTimeout,
@@ -40,6 +41,7 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     SearchTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     IdempotencyConflict: HTTPStatus.CONFLICT,
+    NothingToRetry: HTTPStatus.CONFLICT,
     InvalidCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
     ProductNotFound: HTTPStatus.NOT_FOUND,
 }

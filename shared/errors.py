@@ -102,6 +102,12 @@ class ProductNotFound(PermanentError):
     code = "product_not_found"
 
 
+class NothingToRetry(PermanentError):
+    """No item of the job failed in a way that may pass and is still what the shop wants last."""
+
+    code = "nothing_to_retry"
+
+
 class InvalidCursor(PermanentError):
     """A listing's cursor that this service never gave out."""
 

@@ -1,7 +1,8 @@
-"""Reading jobs: counts, waiting for the end, and the items one by one."""
+"""Reading jobs: lists, counts, waiting for the end, and the items one by one."""
 
+import re
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -10,7 +11,7 @@ import redis
 from shared.errors import InvalidCursor
 from shared.ledger.connection import PREFIX, translated
 from shared.models.change import Outcome
-from shared.models.job import Job, JobItem
+from shared.models.job import Job, JobItem, JobState
 
 _BLOCK_SECONDS: Final = 2.0
 """One blocking read; below the socket's timeout, so that a frozen server is still noticed."""
@@ -19,6 +20,28 @@ _SCAN: Final = 1000
 """Positions looked at in one read while filtering by outcome."""
 
 _ENDED: Final = tuple(outcome for outcome in Outcome if outcome is not Outcome.PENDING)
+
+_LISTS: Final = ("open", "ended")
+_LISTS_OF_STATE: Final[Mapping[JobState | None, Sequence[str]]] = {
+    JobState.QUEUED: ("open",),
+    JobState.RUNNING: ("open",),
+    JobState.SUCCEEDED: ("ended",),
+    JobState.PARTIALLY_FAILED: ("ended",),
+    JobState.FAILED: ("ended",),
+}
+
+_SCAN_JOBS: Final = 200
+"""Jobs looked at in one read while filtering by state."""
+
+_LOOKED_AT: Final = 1000
+"""Jobs looked at for one page, where a state is asked for that few have: some 50 ms of work."""
+
+_Place = tuple[int, str]
+"""A job's place in the lists: when it was created (µs since 1970), and its id."""
+
+_NO_CURSOR: Final = "cursor is not one of this listing; take next_cursor as it was given"
+_NEWEST: Final[_Place] = (2**53, "")
+_CURSOR: Final = re.compile(r"([0-9]{1,16})-([0-9a-f]{1,64})")
 
 
 class Jobs:
@@ -32,19 +55,58 @@ class Jobs:
         with translated():
             # Text, for `connect` decodes answers; redis-py's types can't know that.
             fields = cast("dict[str, str]", self._redis.hgetall(f"{PREFIX}job:{tenant}:{job_id}"))
-        if not fields:
-            return None
-        received = int(fields["received"])
-        counts: dict[Outcome, int] = {outcome: int(fields.get(outcome, 0)) for outcome in _ENDED}
-        counts[Outcome.PENDING] = received - sum(counts.values())
-        return Job(
-            job_id=job_id,
-            received=received,
-            counts=counts,
-            created_at=_moment(fields["created_at"]),
-            started_at=_moment(fields["started_at"]) if "started_at" in fields else None,
-            finished_at=_moment(fields["finished_at"]) if "finished_at" in fields else None,
-        )
+        return _job(job_id, fields)
+
+    def list_jobs(
+        self, tenant: str, state: JobState | None, cursor: str | None, limit: int
+    ) -> tuple[Sequence[Job], str | None]:
+        """Up to `limit` jobs, newest first, and the cursor of the rest if there may be one.
+
+        Looks at `_LOOKED_AT` jobs at most, so a page of a rare state may be short, even empty,
+        and have a cursor all the same. Raises `InvalidCursor`.
+        """
+        lists = [f"{PREFIX}jobs:{name}:{tenant}" for name in _LISTS_OF_STATE.get(state, _LISTS)]
+        before = _place(cursor)
+        found: list[Job] = []
+        looked_at = 0
+        while looked_at < _LOOKED_AT:
+            places = self._places(lists, before, limit + 1 if state is None else _SCAN_JOBS)
+            if not places:
+                return found, None
+            for place, job in zip(places, self._jobs_at(tenant, places), strict=True):
+                if job is not None and state in (None, job.state):
+                    if len(found) == limit:
+                        return found, _cursor(before)
+                    found.append(job)
+                before = place
+            looked_at += len(places)
+        return found, _cursor(before)
+
+    def _places(self, lists: Sequence[str], before: _Place, count: int) -> Sequence[_Place]:
+        """The next places in the lists together, newest first."""
+        # Both lists at one moment: a job that ends goes from one to the other.
+        with translated(), self._redis.pipeline(transaction=True) as pipeline:
+            for key in lists:
+                pipeline.zrange(
+                    key,
+                    before[0],
+                    "-inf",
+                    desc=True,
+                    byscore=True,
+                    offset=0,
+                    num=count,
+                    withscores=True,
+                )
+            listed = pipeline.execute()
+        places = [(int(score), job_id) for part in listed for job_id, score in part]
+        return sorted((place for place in places if place < before), reverse=True)[:count]
+
+    def _jobs_at(self, tenant: str, places: Sequence[_Place]) -> Sequence[Job | None]:
+        with translated(), self._redis.pipeline(transaction=False) as pipeline:
+            for _, job_id in places:
+                pipeline.hgetall(f"{PREFIX}job:{tenant}:{job_id}")
+            answers = pipeline.execute()
+        return [_job(job_id, fields) for (_, job_id), fields in zip(places, answers, strict=True)]
 
     def wait(self, tenant: str, job_id: str, seconds: float) -> Job | None:
         """The job once it has ended, or as it stands after `seconds`."""
@@ -69,12 +131,18 @@ class Jobs:
         Raises `InvalidCursor`.
         """
         found: list[JobItem] = []
-        for item in self._scan(tenant, job, _position(cursor)):
-            if outcome is None or item.outcome is outcome:
-                if len(found) == limit:
-                    return found, str(item.position)
-                found.append(item)
+        for item in self.items_from(tenant, job, outcome, cursor):
+            if len(found) == limit:
+                return found, str(item.position)
+            found.append(item)
         return found, None
+
+    def items_from(
+        self, tenant: str, job: Job, outcome: Outcome | None, cursor: str | None
+    ) -> Iterator[JobItem]:
+        """All items from the cursor on, read piece by piece. Raises `InvalidCursor` at once."""
+        items = self._scan(tenant, job, _position(cursor))
+        return (item for item in items if outcome is None or item.outcome is outcome)
 
     def item(self, tenant: str, job: Job) -> JobItem:
         """The only item of a job of one."""
@@ -100,11 +168,41 @@ def _moment(microseconds: str) -> datetime:
     return datetime.fromtimestamp(int(microseconds) / 1e6, UTC)
 
 
+def _job(job_id: str, fields: Mapping[str, str]) -> Job | None:
+    """The job, if it is there and sealed: until then it was promised to nobody."""
+    if fields.get("sealed") != "1":
+        return None
+    received = int(fields["received"])
+    counts: dict[Outcome, int] = {outcome: int(fields.get(outcome, 0)) for outcome in _ENDED}
+    counts[Outcome.PENDING] = received - sum(counts.values())
+    return Job(
+        job_id=job_id,
+        received=received,
+        counts=counts,
+        created_at=_moment(fields["created_at"]),
+        started_at=_moment(fields["started_at"]) if "started_at" in fields else None,
+        finished_at=_moment(fields["finished_at"]) if "finished_at" in fields else None,
+    )
+
+
+def _cursor(place: _Place) -> str:
+    return f"{place[0]}-{place[1]}"
+
+
+def _place(cursor: str | None) -> _Place:
+    if cursor is None:
+        return _NEWEST
+    parts = _CURSOR.fullmatch(cursor)
+    if parts is None:
+        raise InvalidCursor(_NO_CURSOR)
+    return int(parts[1]), parts[2]
+
+
 def _position(cursor: str | None) -> int:
     if cursor is None:
         return 0
     if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
-        raise InvalidCursor("cursor is not one of this listing; take next_cursor as it was given")
+        raise InvalidCursor(_NO_CURSOR)
     return int(cursor)
 
 

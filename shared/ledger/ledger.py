@@ -13,10 +13,10 @@ from typing import Any, Final
 
 import redis
 
-from shared.errors import IdempotencyConflict, LedgerFull, ProductNotFound
+from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, translated
 from shared.models.change import Change, Claim, Kind, Lane, Report, Wanted
-from shared.models.job import ProductStatus
+from shared.models.job import ProductStatus, Retried
 
 ACCEPT_AT_ONCE: Final = 250
 """Changes per script: 10,000 in one would keep all others from Redis for a quarter second."""
@@ -24,8 +24,14 @@ ACCEPT_AT_ONCE: Final = 250
 MEMORY_SHARE: Final = 0.75
 """Beyond this share of Redis' memory nothing new is accepted, so that what waits can drain."""
 
+_GIVE_UP_AT_ONCE: Final = 1000
+_GIVE_UP_ROUNDS: Final = 10
+"""10,000 a second, about 10 MB: room is made faster than it is asked for, in steps of some 5 ms."""
+
 _MESSAGE_LENGTH: Final = 500
 _WANTED_FIELDS: Final = 10
+_TAKING_SCRIPTS: Final = ("open_job", "accept", "retry")
+_WORKING_SCRIPTS: Final = ("claim", "renew", "report", "backlog", "purge", "give_up_kept")
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,26 +82,42 @@ class Ledger:
     # Accepting
 
     def check_room(self) -> None:
-        """Raises `LedgerFull` where memory or backlog leave no room; looks once a second."""
+        """Raises `LedgerFull` where memory or backlog leave no room; looks once a second.
+
+        What is kept for retries gives way, the oldest first, before a change is refused.
+        """
         now = time.monotonic()
         if now - self._room_checked < 1.0:
             return
-        with translated():
-            memory = self._redis.info("memory")
-        limit, used = int(memory["maxmemory"]), int(memory["used_memory"])
-        if limit and used > MEMORY_SHARE * limit:
+        self._run("give_up_kept", self._max_pending, _GIVE_UP_AT_ONCE)
+        used = self._memory_used()
+        for _ in range(_GIVE_UP_ROUNDS):
+            if used <= MEMORY_SHARE or not self._run("give_up_kept", 0, _GIVE_UP_AT_ONCE):
+                break
+            used = self._memory_used()
+        if used > MEMORY_SHARE:
             raise LedgerFull(
-                f"{used / limit:.0%} of the ledger's memory is used; "
+                f"{used:.0%} of the ledger's memory is used; "
                 "send again when the workers have caught up",
                 RETRY_AFTER_SECONDS,
             )
+        self._check_backlog()
+        self._room_checked = now
+
+    def _memory_used(self) -> float:
+        """The share of Redis' memory that is in use; 0 where it has no limit."""
+        with translated():
+            memory = self._redis.info("memory")
+        limit, used = int(memory["maxmemory"]), int(memory["used_memory"])
+        return used / limit if limit else 0.0
+
+    def _check_backlog(self) -> None:
         pending = sum(backlog.pending for backlog in self.backlog())
         if pending >= self._max_pending:
             raise LedgerFull(
                 f"{pending} products wait already; send again when the workers have caught up",
                 RETRY_AFTER_SECONDS,
             )
-        self._room_checked = now
 
     def accept(
         self,
@@ -112,21 +134,8 @@ class Ledger:
         short is completed. Raises `IdempotencyConflict`, `LedgerFull` and, for the patch of a
         product that isn't there, `ProductNotFound`. A patch comes alone.
         """
-        job_id, state = self._run(
-            "open_job",
-            tenant,
-            secrets.token_hex(12),
-            len(changes),
-            request_id,
-            self._retention,
-            idempotency.key if idempotency else "",
-            idempotency.fingerprint if idempotency else "",
-        )
-        if state == "conflict":
-            raise IdempotencyConflict(
-                "this Idempotency-Key was used for another request; take a new key for a new one"
-            )
-        if state == "open":
+        job_id, is_open = self._open_job(tenant, len(changes), request_id, idempotency)
+        if is_open:
             # Not before: the repeat of a request that was accepted is answered even when full.
             self.check_room()
             for start in range(0, len(changes), ACCEPT_AT_ONCE):
@@ -140,7 +149,61 @@ class Ledger:
                         "too many patches of this product wait; send again when they have landed",
                         RETRY_AFTER_SECONDS,
                     )
-        return str(job_id)
+        return job_id
+
+    def retry(
+        self,
+        tenant: str,
+        failed_job: str,
+        products: Sequence[str],
+        *,
+        request_id: str = "",
+        idempotency: Idempotency | None = None,
+    ) -> Retried:
+        """Wants again, in a new job, what failed of these products in an ended job.
+
+        Left out are products for which anything newer was accepted since, those that have been
+        retried already, and those whose state is no longer kept. `idempotency` as for `accept`.
+        Raises `NothingToRetry`, `IdempotencyConflict` and `LedgerFull`.
+        """
+        # The backlog alone: memory is not asked for, it is held already.
+        self._check_backlog()
+        # How many items there will be shows only as they are taken; the last script counts them.
+        job_id, is_open = self._open_job(tenant, 0, request_id, idempotency)
+        if not is_open:
+            products = ()
+        accepted, lanes = 0, set()
+        for start in range(0, max(1, len(products)), ACCEPT_AT_ONCE):
+            part = products[start : start + ACCEPT_AT_ONCE]
+            seal = int(start + ACCEPT_AT_ONCE >= len(products))
+            accepted, *rung = self._run("retry", tenant, job_id, failed_job, seal, *part)
+            lanes.update(rung)
+        if not accepted:
+            raise NothingToRetry(
+                "nothing of this job can be retried: what failed will fail again, has been "
+                "retried already, was replaced by newer changes, or is no longer kept"
+            )
+        return Retried(job_id, accepted, sorted(map(Lane, lanes)))
+
+    def _open_job(
+        self, tenant: str, received: int, request_id: str, idempotency: Idempotency | None
+    ) -> tuple[str, bool]:
+        """The id of a new job or the one of this key, and whether it still takes items."""
+        job_id, state = self._run(
+            "open_job",
+            tenant,
+            secrets.token_hex(12),
+            received,
+            request_id,
+            self._retention,
+            idempotency.key if idempotency else "",
+            idempotency.fingerprint if idempotency else "",
+        )
+        if state == "conflict":
+            raise IdempotencyConflict(
+                "this Idempotency-Key was used for another request; take a new key for a new one"
+            )
+        return str(job_id), state == "open"
 
     # Working
 
@@ -205,8 +268,8 @@ def _script_sources() -> Iterator[tuple[str, str]]:
     """Each script with the common part in front. Those that free memory run when it is short."""
     folder = resources.files("shared.ledger") / "lua"
     common = (folder / "common.lua").read_text()
-    for name in ("open_job", "accept", "claim", "renew", "report", "backlog", "purge"):
-        flags = "" if name in ("open_job", "accept") else " flags=allow-oom"
+    for name in (*_TAKING_SCRIPTS, *_WORKING_SCRIPTS):
+        flags = "" if name in _TAKING_SCRIPTS else " flags=allow-oom"
         yield name, f"#!lua{flags}\n{common}\n{(folder / f'{name}.lua').read_text()}"
 
 

@@ -1,11 +1,11 @@
 """A job: the items of one accepted request and how far they are."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from shared.models.change import Outcome
+from shared.models.change import Lane, Outcome
 
 
 class JobState(StrEnum):
@@ -61,6 +61,15 @@ class JobItem:
     code: str | None = None
     message: str | None = None
     retryable: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Retried:
+    """A job of failures wanted again: how many, and the lanes where they wait."""
+
+    job_id: str
+    accepted: int
+    lanes: Sequence[Lane]
 
 
 @dataclass(frozen=True, slots=True)

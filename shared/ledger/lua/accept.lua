@@ -17,10 +17,12 @@ local function is_stale(version, stored, failed)
   return new < old or (new == old and not failed)
 end
 
-local function next_rev(row, last_rev)
+-- Whatever moves the rev on is newer than what failed before it.
+local function next_rev(product, row, last_rev)
   local rev = now
   if last_rev and tonumber(last_rev) >= now then rev = tonumber(last_rev) + 1 end
   redis.call('HSET', row, 'rev', integer(rev))
+  forget_kept(tenant, product)
 end
 
 -- Bytes of patches that may wait for one product; each costs its worker a merge.
@@ -34,7 +36,7 @@ local function patch(product, body, reference)
   local state = redis.call('HMGET', row, 'state', 'rev')
   if held[1] == 'delete' or (not held[1] and state[1] ~= 'live') then return 'absent' end
   if held[3] and #held[3] > MAX_DELTAS then return 'crowded' end
-  next_rev(row, state[2])
+  next_rev(product, row, state[2])
   if held[1] then
     local deltas = held[3] and (held[3] .. '\n' .. body) or body
     redis.call('HSET', wanted, 'items', held[2] .. ' ' .. reference, 'deltas', deltas)
@@ -55,7 +57,7 @@ end
 
 local function want(product, kind, version, body, reference, last_rev)
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
-  next_rev(row, last_rev)
+  next_rev(product, row, last_rev)
   redis.call('HSETNX', row, 'state', 'absent')
   if version ~= '' then redis.call('HSET', row, 'version', version) end
   redis.call('PERSIST', row)
@@ -102,10 +104,7 @@ end
 -- A tenant that wasn't waiting comes first; one that was keeps its turn.
 if wanted_any then redis.call('ZADD', turn_key(lane), 'NX', 0, tenant) end
 if seal == '1' then
-  redis.call('HSET', job_key(tenant, job), 'sealed', 1)
-  redis.call('PERSIST', job_key(tenant, job))
-  redis.call('PERSIST', items)
-  end_job_if_done(tenant, job)
+  seal_job(tenant, job)
 else
   -- If the caller dies before the seal, nobody was promised this job: let it fade away.
   local retention = redis.call('HGET', job_key(tenant, job), 'retention')

@@ -17,6 +17,13 @@ local function end_key(tenant, job) return PREFIX .. 'end:' .. tenant .. ':' .. 
 -- A hash: one counter per aspect of the index that answers depend on.
 local function generation_key(tenant) return PREFIX .. 'generation:' .. tenant end
 local GRAVES = PREFIX .. 'graves'
+-- The tenant's jobs by creation: those with items left, and those that have ended.
+local function open_jobs_key(tenant) return PREFIX .. 'jobs:open:' .. tenant end
+local function ended_jobs_key(tenant) return PREFIX .. 'jobs:ended:' .. tenant end
+-- What failed and may be retried: the wanted state as it was, while nothing newer is wanted.
+local function kept_key(tenant, product) return PREFIX .. 'kept:' .. tenant .. ':' .. product end
+-- All of these by the time they were kept, as tenant/product.
+local KEPT = PREFIX .. 'kept'
 
 -- Microseconds since 1970. A double holds them exactly until the year 2255.
 local function now_us()
@@ -32,10 +39,29 @@ local function risen(last)
   return integer(math.max(now_us(), (tonumber(last) or 0) + 1))
 end
 
+local function forget_kept(tenant, product)
+  if redis.call('DEL', kept_key(tenant, product)) == 1 then
+    redis.call('ZREM', KEPT, tenant .. '/' .. product)
+  end
+end
+
+-- Moves the job to the list of those that have ended, and drops some of the oldest that expired.
+-- One comes in and up to three go, so the list holds little more than the jobs that still exist.
+local function list_as_ended(tenant, job, created_at, retention)
+  local ended = ended_jobs_key(tenant)
+  redis.call('ZREM', open_jobs_key(tenant), job)
+  redis.call('ZADD', ended, created_at, job)
+  redis.call('EXPIRE', ended, retention)
+  for _, old in ipairs(redis.call('ZRANGE', ended, 0, 2)) do
+    if redis.call('EXISTS', job_key(tenant, old)) == 0 then redis.call('ZREM', ended, old) end
+  end
+end
+
 -- Ends the job if it is sealed and all its items have ended; wakes those who wait for it.
 local function end_job_if_done(tenant, job)
   local key = job_key(tenant, job)
-  local state = redis.call('HMGET', key, 'received', 'done', 'sealed', 'retention', 'finished_at')
+  local state = redis.call('HMGET', key, 'received', 'done', 'sealed', 'retention', 'finished_at',
+    'created_at')
   if state[5] or state[3] ~= '1' or state[1] ~= state[2] then return end
   redis.call('HSET', key, 'finished_at', integer(now_us()))
   redis.call('XADD', end_key(tenant, job), '*', 'end', '1')
@@ -44,6 +70,19 @@ local function end_job_if_done(tenant, job)
   -- For those who wait now; whoever asks later reads the end from the job. A stream of one entry
   -- takes 4 kB, ten times as much as the rest.
   redis.call('EXPIRE', end_key(tenant, job), 60)
+  list_as_ended(tenant, job, state[6], state[4])
+end
+
+-- Makes the job a promise, once: it holds all its items, is listed, and stays until it has ended.
+local function seal_job(tenant, job)
+  local key = job_key(tenant, job)
+  local state = redis.call('HMGET', key, 'sealed', 'created_at')
+  if state[1] ~= '0' then return end
+  redis.call('HSET', key, 'sealed', 1)
+  redis.call('PERSIST', key)
+  redis.call('PERSIST', items_key(tenant, job))
+  redis.call('ZADD', open_jobs_key(tenant), state[2], job)
+  end_job_if_done(tenant, job)
 end
 
 -- Takes the item `reference` (job:position) from pending to its outcome, exactly once.

@@ -15,6 +15,19 @@ local function put_off(tenant, product, wanted, result, delay)
   redis.call('ZADD', due_key(held[2], tenant), integer(now + tonumber(delay)), product)
 end
 
+-- Keeps what failed as it was wanted, for a retry, as long as the product's row may live: a
+-- rename, so that it takes no memory beyond what it held while it waited.
+local function keep(tenant, product, wanted, rev)
+  local kept = kept_key(tenant, product)
+  redis.call('HDEL', wanted, 'lease', 'alone', 'attempts', 'request')
+  redis.call('HSET', wanted, 'rev', rev)
+  redis.call('RENAME', wanted, kept)
+  redis.call('EXPIRE', kept, retention)
+  redis.call('ZADD', KEPT, integer(now), tenant .. '/' .. product)
+  redis.call('EXPIRE', KEPT, retention)
+  redis.call('ZREMRANGEBYSCORE', KEPT, '-inf', integer(now - tonumber(retention) * 1000000))
+end
+
 local function settle(tenant, product, row, wanted, rev, result, code, retryable, message)
   local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
   local attempts, detail = tonumber(held[3]), ''
@@ -33,7 +46,8 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
     if result == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
     else redis.call('ZREM', GRAVES, grave) end
   end
-  redis.call('DEL', wanted)
+  if result == 'failed' and retryable == '1' then keep(tenant, product, wanted, rev)
+  else redis.call('DEL', wanted) end
   redis.call('ZREM', due_key(held[2], tenant), product)
   for reference in string.gmatch(held[1], '%S+') do
     end_item(tenant, reference, result, attempts, detail)

@@ -119,7 +119,7 @@ class Shop:
     encoder: WordEncoder
     tenant: str
 
-    def work(self, fail: dict[str, str] | None = None) -> Claim:
+    def work(self, fail: dict[str, str] | None = None, *, retryable: bool = False) -> Claim:
         """Does at once what workers would do: all that is due lands, or fails with a code."""
         claim = self.services.ledger.claim(list(Lane), 10_000)
         reports = []
@@ -127,7 +127,13 @@ class Shop:
             code = (fail or {}).get(wanted.product_id)
             if code:
                 report = Report(
-                    wanted.tenant, wanted.product_id, wanted.rev, Outcome.FAILED, code, "told so"
+                    wanted.tenant,
+                    wanted.product_id,
+                    wanted.rev,
+                    Outcome.FAILED,
+                    code,
+                    "told so",
+                    retryable,
                 )
             elif wanted.kind is Kind.PUT:
                 product = wanted_product(wanted, None)

@@ -22,8 +22,10 @@ PROTECTED = [
     ("GET", "/api/v1/products"),
     ("GET", "/api/v1/products/a"),
     ("DELETE", "/api/v1/products/a"),
+    ("GET", "/api/v1/jobs"),
     ("GET", "/api/v1/jobs/a"),
     ("GET", "/api/v1/jobs/a/items"),
+    ("POST", "/api/v1/jobs/a/retry"),
     ("POST", "/api/v1/search"),
     ("GET", "/api/v1/search?q=a"),
 ]
@@ -72,6 +74,8 @@ def test_tenants_see_nothing_of_each_other(make_shop: MakeShop) -> None:
     assert other.http.get("/api/v1/search?q=red+shirt").json["results"] == []
     assert other.http.get(job["status_url"]).status_code == 404
     assert other.http.get(job["status_url"] + "/items").status_code == 404
+    assert other.http.post(job["status_url"] + "/retry").status_code == 404
+    assert other.http.get("/api/v1/jobs").json["jobs"] == []
     same_key = other.http.post(
         "/api/v1/index-product", json=product("b"), headers={"Idempotency-Key": "k"}
     )

@@ -82,6 +82,55 @@ def test_items_come_as_lines_for_who_accepts_lines(shop: Shop) -> None:
     assert "Link" not in rest.headers
 
 
+def test_without_a_limit_lines_are_all_that_there_are(shop: Shop) -> None:
+    url = _push(shop, 1203) + "/items"
+    shop.work(fail={f"p{n}": "image_timeout" for n in range(0, 1203, 2)})
+    answer = shop.http.get(url, headers={"Accept": "application/x-ndjson"})
+    lines = [json.loads(line) for line in answer.text.splitlines()]
+    assert [line["position"] for line in lines] == list(range(1203))
+    assert lines[0]["code"] == "image_timeout"
+    assert "Link" not in answer.headers
+    failed = shop.http.get(url + "?status=failed", headers={"Accept": "application/x-ndjson"})
+    assert len(failed.text.splitlines()) == 602
+    none = shop.http.get(url + "?status=stale", headers={"Accept": "application/x-ndjson"})
+    assert (none.status_code, none.text) == (200, "")
+    rest = shop.http.get(url + "?cursor=1200", headers={"Accept": "application/x-ndjson"})
+    assert len(rest.text.splitlines()) == 3
+
+
+def test_without_a_limit_a_page_has_a_hundred_items(shop: Shop) -> None:
+    page = shop.http.get(_push(shop, 101) + "/items").json
+    assert len(page["items"]) == 100
+    assert page["next_cursor"] == "100"
+
+
+def test_jobs_are_listed_newest_first_and_by_state(shop: Shop) -> None:
+    done = _push(shop)
+    shop.work(fail={"p0": "not_an_image"})
+    waiting = [_push(shop, 1) for _ in range(3)]
+    jobs = shop.http.get("/api/v1/jobs").json
+    urls = [f"/api/v1/jobs/{job['job_id']}" for job in jobs["jobs"]]
+    assert urls == [*waiting[::-1], done]
+    assert jobs["next_cursor"] is None
+    assert jobs["jobs"][-1] == shop.http.get(done).json
+
+    failed = shop.http.get("/api/v1/jobs?state=partially_failed").json
+    assert [job["job_id"] for job in failed["jobs"]] == [done.rsplit("/", maxsplit=1)[1]]
+    assert failed["next_cursor"] is None
+
+    first = shop.http.get("/api/v1/jobs?limit=3").json
+    rest = shop.http.get(f"/api/v1/jobs?limit=3&cursor={first['next_cursor']}").json
+    assert first["jobs"] + rest["jobs"] == jobs["jobs"]
+    assert rest["next_cursor"] is None
+
+
+@pytest.mark.parametrize("query", ["state=gone", "limit=0", "limit=101", "cursor=x", "status=1"])
+def test_an_impossible_list_of_jobs_is_refused(shop: Shop, query: str) -> None:
+    answer = shop.http.get(f"/api/v1/jobs?{query}")
+    assert answer.status_code == 422
+    assert answer.json["errors"][0]["field"] == query.split("=", maxsplit=1)[0]
+
+
 @pytest.mark.parametrize("query", ["status=gone", "limit=0", "limit=1001", "cursor=x", "cursor=-1"])
 def test_an_impossible_page_is_refused(shop: Shop, query: str) -> None:
     answer = shop.http.get(_push(shop) + f"/items?{query}")

@@ -94,6 +94,18 @@ def test_a_waiting_change_and_the_last_error_show(shop: Shop) -> None:
     assert (read["pending"], read["last_error"]["code"]) == (False, "image_timeout")
 
 
+def test_the_last_error_stays_until_something_lands_also_while_a_retry_waits(shop: Shop) -> None:
+    job = shop.http.post("/api/v1/index-product", json=product("a")).json
+    shop.work(fail={"a": "image_timeout"}, retryable=True)
+    shop.http.post(job["status_url"] + "/retry")
+    waiting = shop.http.get("/api/v1/products/a").json
+    assert (waiting["code"], waiting["pending"]) == ("product_not_found", True)
+    assert waiting["last_error"]["code"] == "image_timeout"
+    shop.work()
+    read = shop.http.get("/api/v1/products/a").json
+    assert (read["pending"], read["last_error"]) == (False, None)
+
+
 def test_a_product_nobody_sent_is_not_found(shop: Shop) -> None:
     answer = shop.http.get("/api/v1/products/nobody")
     assert (answer.status_code, answer.json["code"]) == (404, "product_not_found")

@@ -80,6 +80,22 @@ def test_a_failing_picture_server_is_tried_again_and_then_reported(worker: Worke
     assert (item.code, item.attempts, item.retryable) == ("image_http_error", 2, True)
 
 
+def test_what_failed_with_its_picture_server_lands_by_a_retry(worker: Worker) -> None:
+    product, fine = worker.product("p", picture()), worker.product("fine", picture((1, 2, 3)))
+    worker.pictures.statuses["/p.jpg"] = 503
+    job_id = worker.push(product, fine)
+    worker.reconciler.answer()
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1, Outcome.FAILED: 1}
+    worker.pictures.statuses.clear()
+    retried = worker.ledger.retry(TENANT, job_id, ["p"])
+    worker.reconciler.answer()
+    assert worker.counts(retried.job_id) == {Outcome.INDEXED: 1}
+    stored = worker.qdrant.get_product(TENANT, "p")
+    assert stored is not None
+    assert stored.product.name == "P"
+
+
 def test_a_picture_server_that_recovers_is_forgiven(worker: Worker) -> None:
     product = worker.product("p", picture())
     worker.pictures.statuses["/p.jpg"] = 503

@@ -20,6 +20,7 @@ ROWS = [
     (errors.SearchTimeout("slow"), 503, "search_timeout", "1"),
     (DoorbellFailed("no bell"), 503, "doorbell_failed", "1"),
     (errors.IdempotencyConflict("other body"), 409, "idempotency_conflict", None),
+    (errors.NothingToRetry("nothing"), 409, "nothing_to_retry", None),
     (errors.InvalidCursor("not ours"), 422, "invalid_cursor", None),
     (errors.QdrantRejected("secret"), 500, "internal_error", None),
     (errors.ModelUnavailable("secret"), 500, "internal_error", None),

@@ -1,0 +1,60 @@
+-- Wants again what failed in an ended job, as items of a new one at their old positions.
+-- A product is passed over if anything newer was accepted for it since, or if that failure has been
+-- retried already: its kept state is then gone or belongs to others. So a retry never brings an
+-- older state back, and repeating a call does nothing.
+-- ARGV: prefix, tenant, new job, failed job, seal (1 for the last call of the job), product…
+-- Returns the number of items that the new job has so far, then lane… of what was wanted again.
+-- A job sealed without any item is gone again.
+local _, tenant, job, source, seal = unpack(ARGV, 1, 5)
+local key, items = job_key(tenant, job), items_key(tenant, job)
+local state = redis.call('HMGET', key, 'sealed', 'request', 'retention')
+local now = now_us()
+local lanes, out = {}, {}
+
+-- The positions that the failed job has among the references (job:position …).
+local function positions_in(references)
+  local positions = {}
+  for of, position in string.gmatch(references, '(%S+):(%d+)') do
+    if of == source then table.insert(positions, position) end
+  end
+  return positions
+end
+
+local function want_again(product, row, kept, lane, positions, last_rev)
+  local wanted, references = wanted_key(tenant, product), {}
+  for _, position in ipairs(positions) do
+    redis.call('HSET', items, position, 'pending\n' .. product)
+    table.insert(references, job .. ':' .. position)
+  end
+  redis.call('HSET', row, 'rev', integer(math.max(now, tonumber(last_rev) + 1)))
+  redis.call('PERSIST', row)
+  redis.call('RENAME', kept, wanted)
+  redis.call('PERSIST', wanted)
+  redis.call('ZREM', KEPT, tenant .. '/' .. product)
+  redis.call('HDEL', wanted, 'rev')
+  redis.call('HSET', wanted, 'items', table.concat(references, ' '), 'attempts', 0,
+    'request', state[2])
+  redis.call('ZADD', due_key(lane, tenant), integer(now), product)
+  redis.call('ZADD', turn_key(lane), 'NX', 0, tenant)
+  lanes[lane] = true
+end
+
+if state[1] == '0' then
+  for i = 6, #ARGV do
+    local product = ARGV[i]
+    local row, kept = row_key(tenant, product), kept_key(tenant, product)
+    local held = redis.call('HMGET', kept, 'items', 'rev', 'lane')
+    if held[1] and held[2] == redis.call('HGET', row, 'rev') then
+      local positions = positions_in(held[1])
+      if #positions > 0 then want_again(product, row, kept, held[3], positions, held[2]) end
+    end
+  end
+  local received = redis.call('HLEN', items)
+  redis.call('HSET', key, 'received', received)
+  if seal ~= '1' then redis.call('EXPIRE', items, state[3])
+  elseif received > 0 then seal_job(tenant, job)
+  else redis.call('DEL', key) end
+end
+out[1] = tonumber(redis.call('HGET', key, 'received')) or 0
+for lane in pairs(lanes) do table.insert(out, lane) end
+return out
