@@ -28,6 +28,16 @@ local function keep(tenant, product, wanted, rev)
   redis.call('ZREMRANGEBYSCORE', KEPT, '-inf', integer(now - tonumber(retention) * 1000000))
 end
 
+-- The row as the landing leaves it.
+local function land(tenant, product, row, rev, result)
+  redis.call('HSET', row, 'state', LANDED[result])
+  redis.call('HDEL', row, 'failed', 'message')
+  redis.call('PERSIST', row)
+  local grave = tenant .. '/' .. product
+  if result == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
+  else redis.call('ZREM', GRAVES, grave) end
+end
+
 local function settle(tenant, product, row, wanted, rev, result, code, retryable, message)
   local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
   local attempts, detail = tonumber(held[3]), ''
@@ -40,11 +50,7 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
   else
     -- Landed with a warning, as where a new picture is bad and the old vector stays.
     if code ~= '' then detail = code .. '\n' .. retryable .. '\n' .. message end
-    redis.call('HSET', row, 'state', LANDED[result])
-    redis.call('HDEL', row, 'failed', 'message')
-    local grave = tenant .. '/' .. product
-    if result == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
-    else redis.call('ZREM', GRAVES, grave) end
+    land(tenant, product, row, rev, result)
   end
   if result == 'failed' and retryable == '1' then keep(tenant, product, wanted, rev)
   else redis.call('DEL', wanted) end
@@ -70,8 +76,12 @@ for i = 4, #ARGV, 9 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   -- A report of an older rev settles nothing: its items were superseded on acceptance.
-  if redis.call('HGET', row, 'rev') == rev and redis.call('EXISTS', wanted) == 1 then
-    if result == 'retry' or result == 'release' then
+  if redis.call('HGET', row, 'rev') == rev then
+    if redis.call('EXISTS', wanted) == 0 then
+      -- Its items have ended already, perhaps as failed while a slow worker still went on; what
+      -- that worker brought to the index is there all the same.
+      if LANDED[result] then land(tenant, product, row, rev, result) end
+    elseif result == 'retry' or result == 'release' then
       put_off(tenant, product, wanted, result, delay)
     else
       settle(tenant, product, row, wanted, rev, result, code, retryable, message)

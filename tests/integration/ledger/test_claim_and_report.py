@@ -139,6 +139,23 @@ def test_a_worker_that_lost_its_lease_may_still_report_success_but_not_put_off(
     assert job.finished
 
 
+def test_what_a_slow_worker_lands_after_it_was_given_up_is_known_to_the_row(
+    ledger: Ledger, jobs: Jobs, client: redis.Redis
+) -> None:
+    job_id = accept(ledger, "a")
+    slow = claim(ledger)
+    time.sleep(LEASE_SECONDS + 0.05)
+    report(ledger, claim(ledger), Outcome.FAILED, code="internal_error")
+    report(ledger, slow)
+    status = ledger.product_status(TENANT, "a")
+    assert status is not None
+    assert (status.state, status.pending, status.last_error) == ("live", False, None)
+    assert client.ttl(f"vitrine:row:{TENANT}:a") == -1
+    job = jobs.get(TENANT, job_id)
+    assert job is not None
+    assert job.counts[Outcome.FAILED] == 1
+
+
 def test_retry_counts_an_attempt_and_release_does_not(ledger: Ledger) -> None:
     accept(ledger, "a")
     report(ledger, claim(ledger), Verdict.RETRY)
