@@ -42,9 +42,16 @@ local function patch(product, body, reference)
     redis.call('HSET', wanted, 'items', held[2] .. ' ' .. reference, 'deltas', deltas)
     if held[6] then redis.call('HSET', wanted, 'crowded', 1) end
     if held[5] then
-      -- In work without this patch: due at once, for what is in work is outdated.
-      redis.call('HDEL', wanted, 'lease', 'alone')
-      redis.call('ZADD', due_key(held[4], tenant), integer(now), product)
+      local due = due_key(held[4], tenant)
+      if tonumber(redis.call('ZSCORE', due, product) or now) <= now then
+        -- Its lease was lost, perhaps by a worker that died of it: claimed alone all the same, and
+        -- no more renewed by who is only slow.
+        redis.call('HSET', wanted, 'lease', 'lost')
+      else
+        -- In work without this patch: due at once, for what is in work is outdated.
+        redis.call('HDEL', wanted, 'lease', 'alone')
+        redis.call('ZADD', due, integer(now), product)
+      end
     end
     redis.call('ZADD', turn_key(held[4]), 'NX', 0, tenant)
   else

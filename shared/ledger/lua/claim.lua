@@ -20,8 +20,9 @@ local function mark_started(tenant, references)
 end
 
 local function take(lane, tenant, product, state, attempts)
-  local row = redis.call('HMGET', row_key(tenant, product), 'rev', 'version')
-  local crowded = (state[9] or state[10]) and 1 or 0
+  local row = redis.call('HMGET', row_key(tenant, product), 'rev', 'version', 'failed')
+  -- Of what failed since it last landed, too, a slow worker may yet write something.
+  local crowded = (state[9] or state[10] or row[3]) and 1 or 0
   redis.call('HSET', wanted_key(tenant, product), 'lease', token, 'taken', 1)
   redis.call('ZADD', due_key(lane, tenant), integer(now + lease), product)
   mark_started(tenant, state[3])

@@ -1,10 +1,13 @@
 """Patches in the ledger: merged with what is wanted, refused where there is nothing to change."""
 
+import time
+
 import pytest
 
 from shared.errors import LedgerFull, ProductNotFound
 from shared.ledger import Generations, Idempotency, Jobs, Ledger
 from shared.models.change import Aspect, Change, Claim, Kind, Lane, Outcome, Report, Verdict
+from tests.integration.ledger.conftest import LEASE_SECONDS
 
 TENANT = "shop"
 
@@ -201,3 +204,29 @@ def test_only_what_changed_gets_another_generation(
         Aspect.PRICE,
         Aspect.SHOWN,
     }
+
+
+def test_after_a_failure_a_worker_is_not_alone(ledger: Ledger) -> None:
+    """Whoever was slow when it was given up may have written it since."""
+    accept(ledger, put())
+    settle(ledger)
+    accept(ledger, put())
+    settle(ledger, Outcome.FAILED)
+    patch(ledger, price=1)
+    assert not settle(ledger).wanted[0].alone
+    patch(ledger, price=2)
+    assert claim(ledger).wanted[0].alone
+
+
+def test_a_patch_does_not_clear_a_product_whose_lease_was_lost(ledger: Ledger) -> None:
+    accept(ledger, put())
+    slow = claim(ledger)
+    time.sleep(LEASE_SECONDS + 0.05)
+    patch(ledger, price=1)
+    ledger.renew(slow)
+    accept(ledger, Change(0, "q", Kind.PUT, None, '{"name":"y"}'))
+    assert [wanted.product_id for wanted in claim(ledger).wanted] == ["p"]
+    time.sleep(LEASE_SECONDS + 0.05)
+    patch(ledger, price=2)
+    found = {wanted.product_id: wanted for wanted in (*claim(ledger).wanted, *claim(ledger).wanted)}
+    assert found["p"].attempts == 1
