@@ -1,7 +1,7 @@
 """What a worker reports, and when it tries again. Pure."""
 
 import random
-from collections.abc import Callable, Set
+from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
@@ -73,9 +73,17 @@ def landed(
     )
 
 
-def found_done(wanted: Wanted) -> Report:
-    """The write stands already; what it changed is not known any more."""
-    return landed(wanted, Outcome.DELETED if wanted.kind is Kind.DELETE else Outcome.INDEXED)
+def found_done(wanted: Wanted, warnings: Sequence[str] = ()) -> Report:
+    """The write stands already, with these warnings; what it changed is not known any more."""
+    if wanted.kind is Kind.DELETE:
+        return landed(wanted, Outcome.DELETED)
+    # A delta leaves the picture as it is, so what is wrong with that is not its own.
+    if wanted.kind is Kind.PUT and warnings:
+        fault = ItemPermanent(
+            ItemCode(warnings[0]), "the new picture could not be used: the old one stays"
+        )
+        return landed(wanted, Outcome.INDEXED, warning=fault)
+    return landed(wanted, Outcome.INDEXED)
 
 
 def released(wanted: Wanted, delay_seconds: float) -> Report:

@@ -164,7 +164,7 @@ class Reconciler:
             stored = index.get((wanted.tenant, wanted.product_id))
             live = stored.product if stored else None
             if is_done(wanted, stored):
-                settled.append(found_done(wanted))
+                settled.append(found_done(wanted, live.warnings if live else ()))
             elif self._retries.is_spent(wanted):
                 settled.append(crashed(wanted))
             elif wanted.kind is Kind.DELETE:

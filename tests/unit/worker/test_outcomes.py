@@ -57,3 +57,9 @@ def test_crashes_use_up_attempts() -> None:
 def test_a_delete_lands_as_deleted() -> None:
     assert found_done(wanted(kind=Kind.DELETE)).result is Outcome.DELETED
     assert found_done(wanted()).result is Outcome.INDEXED
+
+
+def test_work_found_done_still_says_what_is_wrong_with_its_picture() -> None:
+    report = found_done(wanted(), ["image_not_found"])
+    assert (report.result, report.code) == (Outcome.INDEXED, "image_not_found")
+    assert found_done(wanted(kind=Kind.DELTA), ["image_not_found"]).code == ""
