@@ -4,5 +4,6 @@ from hypothesis import settings
 
 # The same examples in every run, so that a failure is the change's and not the day's.
 settings.register_profile("ci", derandomize=True, database=None, deadline=None, print_blob=True)
+# Other examples in every run; failures are made as small as can be.
 settings.register_profile("long", max_examples=3000, deadline=None, print_blob=True)
 settings.load_profile("ci")

@@ -88,8 +88,8 @@ class Wanted:
     """What a product shall become: a whole body, a deletion, or a delta of some fields.
 
     `holder` is who leased it last; `lost` says that this lease ran out, `alone` that it was (since
-    its last report) leased by itself because an earlier lease had run out. `met_no_vector` says
-    that a worker may have begun while the index held no vector to fall back on.
+    its last report) leased by itself because an earlier lease had run out. `met` is what the index
+    held when each holder began.
     """
 
     ticket: int
@@ -101,7 +101,7 @@ class Wanted:
     holder: object = None
     lost: bool = False
     alone: bool = False
-    met_no_vector: bool = False
+    met: dict[object, "Content"] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -109,6 +109,7 @@ class Content:
     """What the vector database holds for one product.
 
     `pictures`: the one behind its vector; two where a passing fault leaves open which it is.
+    `doubtful`: its own picture is, or may be, another one that could not be used.
     """
 
     ticket: int = 0
@@ -116,6 +117,11 @@ class Content:
     fields: Fields = field(default_factory=lambda: MappingProxyType({}))
     pictures: frozenset[object] = frozenset()
     version: int | None = None
+    doubtful: bool = False
+
+    def looks_like(self, other: "Content") -> bool:
+        seen, also = self, other
+        return (seen.state, seen.fields, seen.pictures) == (also.state, also.fields, also.pictures)
 
 
 @dataclass(frozen=True)
@@ -137,14 +143,30 @@ class Row:
     content: Content = field(default_factory=Content)
     # Every change accepted, by ticket: a late worker may still bring an old one to the database.
     accepted: dict[int, Wanted] = field(default_factory=dict)
+    written: list[int] = field(default_factory=list)
 
 
 def merged(fields: Fields, patch: Fields) -> dict[str, object]:
-    """`fields` after `patch`: each named field replaced whole, and removed where it says None."""
+    """`fields` after `patch`: what says None is removed, what has keys is merged by key."""
     result = dict(fields)
     for name, value in patch.items():
         if value is None:
             result.pop(name, None)
+        elif isinstance(value, Mapping):
+            held = result.get(name)
+            result[name] = merged(held if isinstance(held, Mapping) else {}, value)
+        else:
+            result[name] = value
+    return result
+
+
+def together(first: Fields, second: Fields) -> dict[str, object]:
+    """One patch that does what both do; it keeps its None: the removals are yet to be done."""
+    result = dict(first)
+    for name, value in second.items():
+        held = result.get(name)
+        if isinstance(held, Mapping) and isinstance(value, Mapping):
+            result[name] = {**held, **value}
         else:
             result[name] = value
     return result
@@ -155,11 +177,6 @@ class Reference:
 
     `fault_of` says what is wrong with a body's picture, or None where it is good.
     `max_attempts` bounds how often one change may be tried through its own fault.
-    `keeps_old_vector` says whether a put with a bad picture still lands on a product that has a
-    vector already (its code then being a warning), as the design's section on reconciling has it.
-    `gaps` forgives what is known to be wrong: that a change may be given up by one worker while a
-    slower one brings it to the index, without its row ever learning of it; and that a patch makes
-    a key whose lease was lost look innocent.
     """
 
     def __init__(
@@ -167,15 +184,11 @@ class Reference:
         fault_of: Callable[[Fields], Fault | None],
         *,
         max_attempts: int,
-        keeps_old_vector: bool,
-        gaps: bool = False,
     ) -> None:
         self.rows: dict[str, Row] = {}
         self.jobs: dict[str, list[Item]] = {}
         self._fault_of = fault_of
         self._max_attempts = max_attempts
-        self._keeps_old_vector = keeps_old_vector
-        self._gaps = gaps
         self._ticket = 0
 
     def row(self, product_id: str) -> Row:
@@ -237,19 +250,21 @@ class Reference:
         elif wanted.kind is Kind.PUT:
             fields = merged(wanted.fields, change.fields)
             self._want(row, Kind.PUT, fields, [*wanted.items, item])
-        else:  # a delta keeps its None: the removal is yet to be done
-            self._want(row, Kind.PATCH, {**wanted.fields, **change.fields}, [*wanted.items, item])
+        else:
+            fields = together(wanted.fields, change.fields)
+            self._want(row, Kind.PATCH, fields, [*wanted.items, item])
         if wanted is not None and row.wanted is not None:
             self._keep_record(wanted, row.wanted)
 
-    def _keep_record(self, before: Wanted, merged: Wanted) -> None:
+    @staticmethod
+    def _keep_record(before: Wanted, merged: Wanted) -> None:
         """What a merge leaves as it was.
 
         Read as: it is the same wish, some fields richer. Attempts stay counted, and a key whose
         lease was lost is still claimed alone; one that is leased now is due again at once.
         """
         merged.attempts = before.attempts
-        if before.lost and not self._gaps:
+        if before.lost:
             merged.holder, merged.lost, merged.alone = before.holder, True, before.alone
 
     def _want(self, row: Row, kind: Kind, fields: Fields, items: list[Item]) -> None:
@@ -281,7 +296,7 @@ class Reference:
                 wanted.attempts += wanted.alone
                 wanted.alone, wanted.lost = True, False
             wanted.holder = holder
-            wanted.met_no_vector |= row.content.state is not State.LIVE
+            wanted.met[holder] = row.content
 
     def lease_lost(self, product_id: str) -> None:
         """The lease ran out: its holder stopped, or is slow and may yet write and report."""
@@ -316,26 +331,34 @@ class Reference:
         if ticket <= row.content.ticket:
             raise Contradiction(f"{product_id}: {ticket} took the place of {row.content}")
         change = row.accepted[ticket]
+        row.written.append(ticket)
         if change.kind is Kind.DELETE:
             row.content = Content(ticket, State.DELETED, version=change.version)
             return
         live = row.content.state is State.LIVE
         fields = dict(change.fields)
-        pictures = frozenset([fields.get("image_url")])
+        pictures, doubtful = frozenset([fields.get("image_url")]), False
         if change.kind is Kind.PATCH:
             if not live:
                 raise Contradiction(f"{product_id}: a delta was written on {row.content}")
             fields, pictures = merged(row.content.fields, fields), row.content.pictures
+            doubtful = row.content.doubtful
         elif fault := self._fault_of(fields):
-            kept = row.content.pictures if self._keeps_old_vector and live else frozenset()
+            kept = row.content.pictures if live else frozenset()
             if fault.lasting and not kept:
                 raise Contradiction(f"{product_id}: a put without a usable picture was written")
             pictures = kept if fault.lasting else kept | pictures
+            doubtful = bool(kept)
         frozen = MappingProxyType(fields)
-        row.content = Content(ticket, State.LIVE, frozen, pictures, change.version)
+        row.content = Content(ticket, State.LIVE, frozen, pictures, change.version, doubtful)
 
     def reported(
-        self, product_id: str, ticket: int, outcome: Outcome, code: str | None = None
+        self,
+        product_id: str,
+        ticket: int,
+        holder: object,
+        outcome: Outcome,
+        code: str | None = None,
     ) -> None:
         """A worker says how this change ended; whoever leases it now, or ever did.
 
@@ -346,33 +369,58 @@ class Reference:
         if outcome in LANDED and row.content.ticket < ticket:
             raise Contradiction(f"{product_id}: {outcome} said before Qdrant held {ticket}")
         wanted = row.wanted
-        counts = wanted is not None and wanted.ticket == ticket
-        if wanted is not None and counts:
-            if not self._may_end(row, wanted, outcome, code):
+        if wanted is not None and wanted.ticket == ticket:
+            if not self._may_end(row, wanted, holder, outcome, code):
                 raise Contradiction(f"{wanted} ended as {outcome} ({code}), held: {row.content}")
             for item in wanted.items:
                 item.end(outcome, code)
             row.wanted = None
             row.last_outcome = outcome
             row.last_error = code if outcome is Outcome.FAILED else None
-        if outcome in LANDED and row.ticket == ticket and (counts or not self._gaps):
+        if outcome in LANDED and row.ticket == ticket:
             row.last_outcome, row.last_error = outcome, None
             row.state = State.DELETED if outcome is Outcome.DELETED else State.LIVE
 
-    def _may_end(self, row: Row, wanted: Wanted, outcome: Outcome, code: str | None) -> bool:
-        """Whether this change may end so.
+    def _may_end(
+        self, row: Row, wanted: Wanted, holder: object, outcome: Outcome, code: str | None
+    ) -> bool:
+        """Whether this change may end so."""
+        if outcome is Outcome.FAILED:
+            return self._may_fail(row, wanted, wanted.met[holder], code)
+        if outcome is Outcome.DELETED:
+            return wanted.kind is Kind.DELETE and code is None
+        if outcome not in LANDED or wanted.kind is Kind.DELETE:
+            return False
+        if outcome is Outcome.UNCHANGED and not self._may_be_unchanged(row, wanted, holder):
+            return False
+        if outcome is Outcome.INDEXED and self._must_be_unchanged(row, wanted, holder):
+            return False
+        return self._warns_rightly(wanted, code)
 
-        Read as: `unchanged` speaks of work saved and stands wherever `indexed` may. A change that
-        Qdrant holds has not failed, whatever happened to those who brought it there.
+    @staticmethod
+    def _may_be_unchanged(row: Row, wanted: Wanted, holder: object) -> bool:
+        """Where the index looks as it did, or as it may have come to look meanwhile."""
+        met = wanted.met[holder]
+        between = any(met.ticket < ticket < wanted.ticket for ticket in row.written)
+        return between or row.content.looks_like(met)
+
+    @staticmethod
+    def _must_be_unchanged(row: Row, wanted: Wanted, holder: object) -> bool:
+        """Where nothing changed and nobody else came near it.
+
+        Read as: a picture that could not be used and now can is a change, if only of a warning.
         """
-        if outcome in LANDED:  # that Qdrant holds it was checked where it was written
-            return (outcome is Outcome.DELETED) == (wanted.kind is Kind.DELETE) and (
-                code is None or self._may_warn(wanted, code)
-            )
-        return outcome is Outcome.FAILED and self._may_fail(row, wanted, code)
+        met = wanted.met[holder]
+        between = any(met.ticket < ticket < wanted.ticket for ticket in row.written)
+        sure = wanted.kind is Kind.PATCH or not (met.doubtful or row.content.doubtful)
+        return sure and len(wanted.met) == 1 and not between and row.content.looks_like(met)
 
-    def _may_fail(self, row: Row, wanted: Wanted, code: str | None) -> bool:
-        if row.content.ticket >= wanted.ticket and not self._gaps:
+    def _may_fail(self, row: Row, wanted: Wanted, met: Content, code: str | None) -> bool:
+        """Read as: what a worker finds in the index has not failed, whatever happened before.
+
+        What another brings there only while this one works, it can't know.
+        """
+        if met.ticket >= wanted.ticket:
             return False
         if wanted.attempts >= self._max_attempts:
             return True  # its workers stopped too often
@@ -381,14 +429,16 @@ class Reference:
         fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
         if fault is None or fault.code != code:
             return False
-        if self._keeps_old_vector and not wanted.met_no_vector:
-            return row.content.state is not State.LIVE
+        if met.state is row.content.state is State.LIVE:
+            return False
         return fault.lasting or wanted.attempts + 1 >= self._max_attempts
 
-    def _may_warn(self, wanted: Wanted, code: str) -> bool:
-        """Whether a landed change may carry this code: its picture's, where the old one stays."""
+    def _warns_rightly(self, wanted: Wanted, code: str | None) -> bool:
+        """A landed change carries its picture's fault where the old picture stays."""
         fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
-        return self._keeps_old_vector and fault is not None and fault.code == code
+        if fault is None:
+            return code is None
+        return code == fault.code or (code is None and not fault.lasting)
 
     # --- the end ---------------------------------------------------------------------------
 

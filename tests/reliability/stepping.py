@@ -18,7 +18,7 @@ class Task:
     So at any moment one thread runs at most, and the same choices give the same run.
     """
 
-    def __init__(self, run: Callable[[], None]) -> None:
+    def __init__(self, run: Callable[[], object]) -> None:
         self.at = "start"
         self.done = False
         self._run = run
