@@ -7,22 +7,19 @@ from pydantic_core import from_json, to_json
 
 from shared.caches.connection import CacheConnection
 from shared.metrics import SEARCH_CACHE_REQUESTS
-from shared.models.search import SearchRequest
 
 Results = Sequence[Mapping[str, object]]
 
 
-def answer_key(tenant: str, collection: str, generation: str, request: SearchRequest) -> str:
-    """The key of an answer: equal requests on an unchanged index share one.
+def answer_key(
+    tenant: str, collection: str, generation: str, question: Mapping[str, object]
+) -> str:
+    """The key of an answer: equal questions on an unchanged index share one.
 
-    The generation makes every answer from before a change unreachable, so nothing is ever deleted.
+    `question` holds all else that the answer depends on, equal for equal questions. The generation
+    makes every answer from before a change unreachable, so nothing is ever deleted.
     """
-    normalised = request.model_dump(exclude_none=True)
-    normalised["text_query"] = request.normalised_text()
-    for bound in ("price_min", "price_max"):
-        if bound in normalised:
-            normalised[bound] = float(normalised[bound])  # 20 and 20.0 ask for the same
-    parts = to_json([tenant, collection, generation, sorted(normalised.items())])
+    parts = to_json([tenant, collection, generation, sorted(question.items())])
     return f"search:{hashlib.sha256(parts).hexdigest()}"
 
 

@@ -52,7 +52,17 @@ def test_spaces_make_no_other_query(searching: Searching) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"top_k": 3}, {"price_max": 30}, {"category_filter": "x"}, {"text_query": "blue shirt"}],
+    [
+        {"top_k": 3},
+        {"offset": 1},
+        {"min_score": 0},
+        {"price_max": 30},
+        {"category_filter": "x"},
+        {"attributes": {"color": "red"}},
+        {"text_query": "blue shirt"},
+        {"product_id": "p"},
+        {"image_base64": b"picture"},
+    ],
 )
 def test_another_request_has_another_answer(searching: Searching, other: dict[str, object]) -> None:
     searching.put("Red Shirt", 30.0)
@@ -124,7 +134,7 @@ def test_an_error_is_shared_by_those_who_wait_and_not_kept(
 ) -> None:
     searching.put("Red Shirt", 30.0)
 
-    def down(*_: object) -> None:
+    def down(*_: object, **__: object) -> None:
         raise QdrantUnavailable("down")
 
     with monkeypatch.context() as patch:
