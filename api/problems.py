@@ -18,7 +18,9 @@ from shared.errors import (
     InvalidCursor,
     LedgerFull,
     LedgerUnavailable,
+    ProductNotFound,
     QdrantUnavailable,
+    QueryPictureFault,
     SearchTimeout,
     TransientError,
     VitrineError,
@@ -39,7 +41,9 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     SearchTimeout: HTTPStatus.SERVICE_UNAVAILABLE,
     TransientError: HTTPStatus.SERVICE_UNAVAILABLE,
     IdempotencyConflict: HTTPStatus.CONFLICT,
+    ProductNotFound: HTTPStatus.NOT_FOUND,
     InvalidCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
+    QueryPictureFault: HTTPStatus.UNPROCESSABLE_ENTITY,
 }
 
 # What a client may be told of a part that is down: that it is, not where it stands.
@@ -168,7 +172,10 @@ def _from_ours(error: VitrineError) -> Problem:
         (_PUBLIC_DETAIL[cls] for cls in type(error).__mro__ if cls in _PUBLIC_DETAIL),
         error.message,
     )
-    extensions = None
+    extensions: dict[str, Any] | None = None
+    if isinstance(error, QueryPictureFault):
+        fault = Fault(field=error.field, code=error.code, message=error.message)
+        extensions = {"errors": [fault], "retryable": error.retryable}
     if isinstance(error, InvalidCursor):
         fault = Fault(field="cursor", code=error.code, message=error.message)
         extensions = {"errors": [fault]}
