@@ -28,8 +28,8 @@ _SMALLEST_NORM: Final = 1e-6
 class TextEncoder(Protocol):
     """What a search by words needs of the embedding service."""
 
-    def embed_text(self, text: str) -> Vector:
-        """The text's vector, float32 of shape (512,), L2-normalised."""
+    def embed_text(self, text: str, timeout: float, /) -> Vector:
+        """The text's vector, float32 of shape (512,), L2-normalised. `timeout` in seconds."""
         ...
 
 
@@ -60,6 +60,7 @@ class SearchService:
         self._answers = answers
         self._rankings = rankings
         self._vectors = vectors
+        self._timeout_seconds = timeout_seconds
         self._flights: SingleFlight[tuple[Results, bool]] = SingleFlight(timeout_seconds)
 
     def search(self, tenant: str, request: SearchRequest) -> SearchAnswer:
@@ -167,7 +168,7 @@ class SearchService:
     def _text_vector(self, text: str) -> Vector:
         vector = self._vectors.get("text", text)
         if vector is None:
-            vector = self._encoder.embed_text(text)
+            vector = self._encoder.embed_text(text, self._timeout_seconds)
             self._vectors.put("text", text, vector)
         return vector
 

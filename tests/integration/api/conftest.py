@@ -50,7 +50,7 @@ class WordEncoder:
         self.fault: Exception | None = None
         """Raised by every call, if set."""
 
-    def embed_text(self, text: str) -> Vector:
+    def embed_text(self, text: str, _timeout: float = 5.0) -> Vector:
         if self.fault is not None:
             raise self.fault
         vector = np.full(self.dimensions, 0.01, np.float32)

@@ -35,7 +35,7 @@ class CountingEncoder:
         self.pictures = 0
         self.gate: threading.Event | None = None
 
-    def embed_text(self, text: str) -> Vector:
+    def embed_text(self, text: str, _timeout: float = 5.0) -> Vector:
         self.texts.append(text)
         if self.gate:
             self.gate.wait(10)
