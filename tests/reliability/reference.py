@@ -1,24 +1,27 @@
 """What the ledger promises, as a plain state machine: no Redis, no Qdrant, no clock, no threads.
 
-Written from the words of the design's section on the ledger, never from the code, so that the two
-readings can be held against each other. Four things can happen to a catalogue:
+Written from the words of the design's sections on the ledger and on reconciling, never from the
+code, so that two readings can be held against each other. What can happen to a catalogue:
 
 * a shop's call is accepted (`accept`),
-* Qdrant acknowledges the write of one change (`written`),
-* a worker reports how one change ended (`reported`),
-* nothing is left to do (`quiet` says so).
+* a worker leases what is wanted (`claimed`), or a lease runs out (`lease_lost`),
+* Qdrant comes to hold one change (`written`),
+* a worker reports how one change ended (`reported`) or wants to try again (`put_off`).
+
+Each method raises `Contradiction` where the system did what the words do not allow.
 
 Changes carry a *ticket*, the model's stand-in for `rev`: 1, 2, 3 … over all products.
 
 Where the words leave a choice, the reading taken here is named beside the rule with "Read as".
 """
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from enum import StrEnum
 from types import MappingProxyType
 
-type Fields = Mapping[str, object]
+Fields = Mapping[str, object]
 
 
 class Kind(StrEnum):
@@ -82,21 +85,38 @@ class Item:
 
 @dataclass
 class Wanted:
-    """What a product shall become: a whole body, a deletion, or a delta of some fields."""
+    """What a product shall become: a whole body, a deletion, or a delta of some fields.
+
+    `holder` is who leased it last; `lost` says that this lease ran out, `alone` that it was (since
+    its last report) leased by itself because an earlier lease had run out.
+    """
 
     ticket: int
     kind: Kind
     fields: Fields
     items: list[Item]
+    attempts: int = 0
+    holder: object = None
+    lost: bool = False
+    alone: bool = False
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the vector database holds for one product."""
+    """What the vector database holds for one product. `picture` is the one behind its vector."""
 
     ticket: int = 0
     state: State = State.ABSENT
     fields: Fields = field(default_factory=lambda: MappingProxyType({}))
+    picture: object = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a picture. One that is not `lasting` may be gone at the next try."""
+
+    code: str
+    lasting: bool = True
 
 
 @dataclass
@@ -126,16 +146,23 @@ def merged(fields: Fields, patch: Fields) -> dict[str, object]:
 class Reference:
     """The whole ledger of one tenant, and what Qdrant must hold in the end.
 
-    `fault_of` names the code with which a body's picture fails for good, or None where it is good.
+    `fault_of` says what is wrong with a body's picture, or None where it is good.
+    `max_attempts` bounds how often one change may be tried through its own fault.
     `keeps_old_vector` says whether a put with a bad picture still lands on a product that has a
     vector already (its code then being a warning), as the design's section on reconciling has it.
     """
 
-    def __init__(self, fault_of: Callable[[Fields], str | None], *, keeps_old_vector: bool) -> None:
+    def __init__(
+        self,
+        fault_of: Callable[[Fields], Fault | None],
+        *,
+        max_attempts: int,
+        keeps_old_vector: bool,
+    ) -> None:
         self.rows: dict[str, Row] = {}
         self.jobs: dict[str, list[Item]] = {}
-        self.landings = 0  # rises with every report of a landed change, as the generation must
         self._fault_of = fault_of
+        self._max_attempts = max_attempts
         self._keeps_old_vector = keeps_old_vector
         self._ticket = 0
 
@@ -209,95 +236,114 @@ class Reference:
 
     # --- the worker's steps ----------------------------------------------------------------
 
+    def claimed(self, holder: object, taken: Sequence[tuple[str, int, Kind, Fields]]) -> None:
+        """One task leases products: their wanted state as it is now, and nothing held elsewhere.
+
+        A key whose lease was lost comes alone; being lost alone as well counts as an attempt.
+        """
+        for product_id, ticket, kind, fields in taken:
+            wanted = self.row(product_id).wanted
+            if wanted is None or wanted.ticket != ticket:
+                raise Contradiction(f"{product_id}: {ticket} was handed out, wanted is {wanted}")
+            if kind is not wanted.kind or dict(fields) != dict(wanted.fields):
+                raise Contradiction(f"{product_id}: {kind} {fields} handed out, wanted {wanted}")
+            if wanted.holder is not None and not wanted.lost:
+                raise Contradiction(f"{product_id}: leased twice, to {wanted.holder} and {holder}")
+            if wanted.lost:
+                if len(taken) > 1:
+                    raise Contradiction(f"{product_id}: its lease was lost, yet not claimed alone")
+                wanted.attempts += wanted.alone
+                wanted.alone, wanted.lost = True, False
+            wanted.holder = holder
+
+    def lease_lost(self, product_id: str) -> None:
+        """The lease ran out: its holder stopped, or is slow and may yet write and report."""
+        wanted = self.row(product_id).wanted
+        if wanted is not None and wanted.holder is not None:
+            wanted.lost = True
+
+    def put_off(self, product_id: str, ticket: int, holder: object) -> None:
+        """A worker wants to try again later, through the item's own fault.
+
+        Read as: only the word of who holds the lease counts.
+        """
+        wanted = self.row(product_id).wanted
+        if wanted is None or wanted.ticket != ticket or wanted.holder != holder:
+            return
+        fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
+        if fault is None or fault.lasting:
+            raise Contradiction(f"{wanted}: put off without a passing fault of its own")
+        wanted.attempts += 1
+        wanted.holder, wanted.lost, wanted.alone = None, False, False
+
     def written(self, product_id: str, ticket: int) -> None:
-        """Qdrant was asked to write this change; only a newer one than it holds takes effect."""
+        """Qdrant now holds this change. It never goes back to an older one."""
         row = self.row(product_id)
         if ticket not in row.accepted:
             raise Contradiction(f"{product_id}: ticket {ticket} was never accepted")
         if ticket <= row.content.ticket:
-            return
+            raise Contradiction(f"{product_id}: {ticket} took the place of {row.content}")
         change = row.accepted[ticket]
         if change.kind is Kind.DELETE:
             row.content = Content(ticket, State.DELETED)
             return
+        fields, picture = dict(change.fields), change.fields.get("image_url")
         if change.kind is Kind.PATCH:
             if row.content.state is not State.LIVE:
                 raise Contradiction(f"{product_id}: a delta was written on {row.content}")
-            fields = merged(row.content.fields, change.fields)
-        else:
-            if self._fault_of(change.fields) and not self._may_keep_vector(row):
+            fields, picture = merged(row.content.fields, change.fields), row.content.picture
+        elif (fault := self._fault_of(fields)) and fault.lasting:
+            if not (self._keeps_old_vector and row.content.state is State.LIVE):
                 raise Contradiction(f"{product_id}: a put without a usable picture was written")
-            fields = dict(change.fields)
-        row.content = Content(ticket, State.LIVE, MappingProxyType(fields))
-
-    def _may_keep_vector(self, row: Row) -> bool:
-        return self._keeps_old_vector and row.content.state is State.LIVE
+            picture = row.content.picture
+        row.content = Content(ticket, State.LIVE, MappingProxyType(fields), picture)
 
     def reported(
         self, product_id: str, ticket: int, outcome: Outcome, code: str | None = None
-    ) -> bool:
-        """A worker says how this change ended. Only the wanted ticket's first report counts.
+    ) -> None:
+        """A worker says how this change ended; whoever leases it now, or ever did.
 
-        Returns whether it counted: a report of an overtaken change moves no item, no row.
+        Items end exactly once. The row follows a report of its own ticket even if the items have
+        ended before: Read as: a landing always, for Qdrant holds it; a failure only if first.
         """
         row = self.row(product_id)
-        if outcome in LANDED:
-            self.landings += 1  # also where it was applied already
-            if row.content.ticket < ticket:
-                raise Contradiction(f"{product_id}: {outcome} said before Qdrant had {ticket}")
+        if outcome in LANDED and row.content.ticket < ticket:
+            raise Contradiction(f"{product_id}: {outcome} said before Qdrant held {ticket}")
         wanted = row.wanted
-        if wanted is None or wanted.ticket != ticket:
-            return False
-        self._check(row, wanted, outcome, code)
-        for item in wanted.items:
-            item.end(outcome, code)
-        row.last_outcome = outcome
-        row.last_error = code if outcome is Outcome.FAILED else None
-        if outcome in LANDED:
-            row.state = State.DELETED if wanted.kind is Kind.DELETE else State.LIVE
-        row.wanted = None
-        return True
+        if wanted is not None and wanted.ticket == ticket:
+            if not self._may_end(row, wanted, outcome, code):
+                raise Contradiction(f"{wanted} ended as {outcome} ({code}), held: {row.content}")
+            for item in wanted.items:
+                item.end(outcome, code if outcome is Outcome.FAILED else None)
+            row.wanted = None
+            row.last_outcome = outcome
+            row.last_error = code if outcome is Outcome.FAILED else None
+        if outcome in LANDED and row.ticket == ticket:
+            row.last_outcome, row.last_error = outcome, None
+            row.state = State.DELETED if outcome is Outcome.DELETED else State.LIVE
 
-    def _check(self, row: Row, wanted: Wanted, outcome: Outcome, code: str | None) -> None:
-        allowed = self._allowed(row, wanted)
-        if (outcome, code) not in allowed:
-            raise Contradiction(f"{wanted} ended {outcome} ({code}), allowed: {sorted(allowed)}")
+    def _may_end(self, row: Row, wanted: Wanted, outcome: Outcome, code: str | None) -> bool:
+        """Whether this change may end so.
 
-    def _allowed(self, row: Row, wanted: Wanted) -> set[tuple[Outcome, str | None]]:
-        """How this change may end.
-
-        Read as: `unchanged` is a saying about work saved and stands wherever `indexed` may, since
-        a change that was written before its worker stopped finds itself done already.
+        Read as: `unchanged` speaks of work saved and stands wherever `indexed` may. A change that
+        Qdrant holds has not failed, whatever happened to those who brought it there.
         """
-        landed = {Outcome.INDEXED, Outcome.UNCHANGED}
-        if wanted.kind is Kind.DELETE:
-            return {(Outcome.DELETED, None)}
-        if wanted.kind is Kind.PATCH:
-            return {(outcome, None) for outcome in landed}
-        fault = self._fault_of(wanted.fields)
-        if fault is None:
-            return {(outcome, None) for outcome in landed}
-        if row.content.ticket == wanted.ticket:
-            return {(outcome, each) for outcome in landed for each in (fault, None)}
-        return {(Outcome.FAILED, fault)}
+        if outcome in LANDED:  # that Qdrant holds it was checked where it was written
+            return (outcome is Outcome.DELETED) == (wanted.kind is Kind.DELETE)
+        if outcome is not Outcome.FAILED or row.content.ticket >= wanted.ticket:
+            return False
+        if wanted.attempts >= self._max_attempts:
+            return True  # its workers stopped too often
+        fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
+        if fault is None or fault.code != code:
+            return False
+        return fault.lasting or wanted.attempts + 1 >= self._max_attempts
 
     # --- the end ---------------------------------------------------------------------------
 
     def quiet(self) -> bool:
         return all(row.wanted is None for row in self.rows.values())
 
-    def counts(self, job_id: str) -> dict[str, int]:
-        outcomes = [item.outcome for item in self.jobs[job_id]]
-        return {"received": len(outcomes)} | {str(each): outcomes.count(each) for each in Outcome}
-
-    def doubtful(self) -> Iterable[str]:
-        """Products whose row and content need not agree.
-
-        A superseded change may have been written without its report counting. If the change that
-        superseded it then failed, the row says how things stood before both.
-        """
-        return [
-            product_id
-            for product_id, row in self.rows.items()
-            if row.last_outcome is Outcome.FAILED and row.state is not row.content.state
-        ]
+    def counts(self, job_id: str) -> dict[Outcome, int]:
+        """How many of the job's items ended how; they add up to what it received."""
+        return dict(Counter(item.outcome for item in self.jobs[job_id]))
