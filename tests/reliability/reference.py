@@ -150,6 +150,8 @@ class Reference:
     `max_attempts` bounds how often one change may be tried through its own fault.
     `keeps_old_vector` says whether a put with a bad picture still lands on a product that has a
     vector already (its code then being a warning), as the design's section on reconciling has it.
+    `gaps` forgives what is known to be wrong: that a change whose attempts are used up ends as
+    failed although the index holds it, before or after, and that its row never learns of it.
     """
 
     def __init__(
@@ -158,12 +160,14 @@ class Reference:
         *,
         max_attempts: int,
         keeps_old_vector: bool,
+        gaps: bool = False,
     ) -> None:
         self.rows: dict[str, Row] = {}
         self.jobs: dict[str, list[Item]] = {}
         self._fault_of = fault_of
         self._max_attempts = max_attempts
         self._keeps_old_vector = keeps_old_vector
+        self._gaps = gaps
         self._ticket = 0
 
     def row(self, product_id: str) -> Row:
@@ -310,7 +314,8 @@ class Reference:
         if outcome in LANDED and row.content.ticket < ticket:
             raise Contradiction(f"{product_id}: {outcome} said before Qdrant held {ticket}")
         wanted = row.wanted
-        if wanted is not None and wanted.ticket == ticket:
+        counts = wanted is not None and wanted.ticket == ticket
+        if wanted is not None and counts:
             if not self._may_end(row, wanted, outcome, code):
                 raise Contradiction(f"{wanted} ended as {outcome} ({code}), held: {row.content}")
             for item in wanted.items:
@@ -318,7 +323,7 @@ class Reference:
             row.wanted = None
             row.last_outcome = outcome
             row.last_error = code if outcome is Outcome.FAILED else None
-        if outcome in LANDED and row.ticket == ticket:
+        if outcome in LANDED and row.ticket == ticket and (counts or not self._gaps):
             row.last_outcome, row.last_error = outcome, None
             row.state = State.DELETED if outcome is Outcome.DELETED else State.LIVE
 
@@ -330,7 +335,9 @@ class Reference:
         """
         if outcome in LANDED:  # that Qdrant holds it was checked where it was written
             return (outcome is Outcome.DELETED) == (wanted.kind is Kind.DELETE)
-        if outcome is not Outcome.FAILED or row.content.ticket >= wanted.ticket:
+        if outcome is not Outcome.FAILED:
+            return False
+        if row.content.ticket >= wanted.ticket and not self._gaps:
             return False
         if wanted.attempts >= self._max_attempts:
             return True  # its workers stopped too often

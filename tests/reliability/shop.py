@@ -4,12 +4,13 @@ import hashlib
 import json
 import uuid
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
 import redis
 
+from shared.errors import PermanentError
 from shared.fetch.fetcher import Fetcher
 from shared.ledger import Generations, Idempotency, Jobs, Ledger
 from shared.models import change as real
@@ -122,10 +123,10 @@ class Shop:
     that drove the step, wherever they were found.
     """
 
-    def __init__(self, servers: Servers, *, max_attempts: int) -> None:
+    def __init__(self, servers: Servers, *, max_attempts: int, gaps: bool = False) -> None:
         self.tenant = f"shop-{uuid.uuid4().hex[:12]}"
         self.model = Reference(
-            _fault_of, max_attempts=max_attempts, keeps_old_vector=KEEPS_OLD_VECTOR
+            _fault_of, max_attempts=max_attempts, keeps_old_vector=KEEPS_OLD_VECTOR, gaps=gaps
         )
         self.bell = Bell()
         self._servers = servers
@@ -176,16 +177,20 @@ class Shop:
 
     def call(
         self, wishes: Sequence[Wish], lane: Lane, idempotency: Idempotency | None = None
-    ) -> str:
-        """One request, accepted by the ledger and by the reference; returns the job's id."""
-        verdicts: list[Verdict]
-        if len(wishes) == 1 and isinstance(wishes[0], Patch):
-            job_id, verdicts = self._call_patch(wishes[0], lane, idempotency)
-        else:
-            changes = [replace(self._change(wish), position=at) for at, wish in enumerate(wishes)]
-            job_id = self._ledger.accept(self.tenant, lane, changes, idempotency=idempotency)
-            verdicts = self.model.accept(job_id, [self._wish(wish) for wish in wishes])
-            assert Verdict.NOT_FOUND not in verdicts
+    ) -> str | None:
+        """One request, accepted by the ledger and by the reference; returns the job's id.
+
+        None where it is a patch of a product that is not there, which both must say.
+        """
+        try:
+            job_id = self._accept(wishes, lane, idempotency)
+        except PermanentError:
+            verdicts = self.model.accept("refused", [self._wish(wish) for wish in wishes])
+            assert verdicts == [Verdict.NOT_FOUND], verdicts
+            del self.model.jobs["refused"]
+            return None
+        verdicts = self.model.accept(job_id, [self._wish(wish) for wish in wishes])
+        assert Verdict.NOT_FOUND not in verdicts
         for wish in wishes:
             self._note_rev(wish.product_id)
         self.compare()
@@ -193,15 +198,13 @@ class Shop:
 
     def repeat(self, wishes: Sequence[Wish], lane: Lane, idempotency: Idempotency) -> str:
         """The same request under the same key: nothing may happen."""
-        changes = [replace(self._change(wish), position=at) for at, wish in enumerate(wishes)]
-        job_id = self._ledger.accept(self.tenant, lane, changes, idempotency=idempotency)
+        job_id = self._accept(wishes, lane, idempotency)
         self.compare()
         return job_id
 
-    def _call_patch(
-        self, wish: Patch, lane: Lane, idempotency: Idempotency | None
-    ) -> tuple[str, list[Verdict]]:
-        raise NotImplementedError("the ledger takes no patches yet")
+    def _accept(self, wishes: Sequence[Wish], lane: Lane, idempotency: Idempotency | None) -> str:
+        changes = [replace(self._change(wish), position=at) for at, wish in enumerate(wishes)]
+        return self._ledger.accept(self.tenant, lane, changes, idempotency=idempotency)
 
     def _change(self, wish: Wish) -> real.Change:
         if isinstance(wish, Put):
@@ -261,6 +264,12 @@ class Shop:
         self.compare()
         return True
 
+    def advance_to(self, worker: int, at: str) -> None:
+        """On to the named checkpoint."""
+        while (task := self.tasks[worker]) is not None and task.at != at:
+            self.advance(worker)
+        assert task is not None, f"the worker's answer ended before it was {at}"
+
     def finish(self, worker: int) -> None:
         while self.advance(worker):
             pass
@@ -311,6 +320,10 @@ class Shop:
             assert job is not None
             assert job.finished
             assert job.received == len(items) == sum(job.counts.values())
+        # An overtaken change may have been written; if its successor fails, the row, which
+        # follows its newest rev alone, is left with what was before both.
+        for product_id in self.disagreeing():
+            assert self.model.row(product_id).last_outcome is Outcome.FAILED, product_id
 
     # --- comparing ---------------------------------------------------------------------------
 
@@ -375,6 +388,19 @@ class Shop:
             seen = [(each.product_id, str(each.outcome), each.code) for each in items]
             assert seen == [(each.product_id, str(each.outcome), each.code) for each in expected]
 
+    def disagreeing(self) -> Iterator[str]:
+        """Products whose row's state is not what the index holds."""
+        for product_id, row in self.model.rows.items():
+            held = self._redis.hget(f"vitrine:row:{self.tenant}:{product_id}", "state")
+            if held != row.content.state:
+                yield product_id
+
+    def stored_version(self, product_id: str) -> int | None:
+        """The shop's version as the index holds it."""
+        return self._servers.qdrant.stored([(self.tenant, product_id)])[
+            self.tenant, product_id
+        ].version
+
     # --- the end state -----------------------------------------------------------------------
 
     def end_state(self) -> dict[str, tuple[object, ...]]:
@@ -395,8 +421,10 @@ class Shop:
             )
         return state
 
-    def outcomes(self, job_id: str) -> list[Outcome]:
+    def outcomes(self, job_id: str | None) -> list[Outcome]:
         """Every item's outcome in order of position, `unchanged` counting as `indexed`."""
+        if job_id is None:
+            return []
         job = self._jobs.get(self.tenant, job_id)
         assert job is not None
         items, _ = self._jobs.items(self.tenant, job, None, None, 1000)

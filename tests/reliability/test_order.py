@@ -37,6 +37,8 @@ from tests.reliability.shop import (
 )
 
 MAX_ATTEMPTS = 2
+GAPS = True
+"""Until what the index holds is never given up for lost reports: see test_stops."""
 WITHOUT_END = 10**6
 
 WORKERS = st.integers(0, len(LANES_OF_WORKERS) - 1)
@@ -44,6 +46,18 @@ PRODUCTS = st.sampled_from(["p", "q", "r/1"])
 VERSIONS = st.none() | st.integers(0, 4)
 NAMES = st.sampled_from(["Shirt", "Hemd", "Chemise"])
 PRICES = st.none() | st.sampled_from([1.0, 2.5])
+CHECKPOINTS = [
+    f"{when} {call}"
+    for call in (
+        "ledger.claim",
+        "qdrant.stored_revs",
+        "pictures.read",
+        "encoder.embed_images",
+        "qdrant.upsert_products",
+        "ledger.report",
+    )
+    for when in ("before", "after")
+]
 PUT_LANES = st.sampled_from([Lane.SINGLE, Lane.BULK])
 
 
@@ -60,9 +74,21 @@ def puts(pictures: Sequence[str]) -> st.SearchStrategy[Wish]:
 
 
 DELETES: st.SearchStrategy[Wish] = st.builds(Delete, PRODUCTS, VERSIONS)
-PATCHED_FIELDS = st.dictionaries(
-    st.sampled_from(["price", "category"]), st.sampled_from([None, 3.0, 4.5]), min_size=1
-).map(lambda fields: {k: str(v) if k == "category" and v else v for k, v in fields.items()})
+PATCHED: st.SearchStrategy[Wish] = st.builds(
+    Patch,
+    PRODUCTS,
+    st.fixed_dictionaries(
+        {},
+        optional={
+            "name": NAMES,
+            "price": PRICES,
+            "category": st.sampled_from([None, "shoes", "hats"]),
+            "description": st.sampled_from([None, "Beautiful"]),
+        },
+    )
+    .filter(bool)
+    .map(lambda fields: tuple(fields.items())),
+)
 WISHES = st.one_of(puts([*GOOD_PICTURES, *FAULTS]), DELETES)
 GOOD_WISHES = st.one_of(puts(GOOD_PICTURES), DELETES)
 
@@ -74,7 +100,7 @@ class Order(RuleBasedStateMachine):
 
     def __init__(self, servers: Servers) -> None:
         super().__init__()
-        self.shop = Shop(servers, max_attempts=MAX_ATTEMPTS)
+        self.shop = Shop(servers, max_attempts=MAX_ATTEMPTS, gaps=GAPS)
         self.calls = 0
 
     def teardown(self) -> None:
@@ -116,9 +142,9 @@ class Order(RuleBasedStateMachine):
 
     if PATCHES:
 
-        @rule(product_id=PRODUCTS, fields=PATCHED_FIELDS)
-        def patch(self, product_id: str, fields: dict[str, object]) -> None:
-            self.shop.call([Patch(product_id, tuple(fields.items()))], Lane.FAST)
+        @rule(wish=PATCHED)
+        def patch(self, wish: Wish) -> None:
+            self.shop.call([wish], Lane.FAST)
 
     @rule(request=requests)
     def the_client_repeats_its_call(self, request: Any) -> None:
@@ -151,6 +177,24 @@ class Order(RuleBasedStateMachine):
     def a_worker_stops(self, worker: int) -> None:
         self.shop.stop(worker)
 
+    @rule(worker=WORKERS, at=st.sampled_from(CHECKPOINTS), times=st.integers(1, 3))
+    def a_worker_dies_at(self, worker: int, at: str, times: int) -> None:
+        """Just there, and again as often as it is restarted; nobody does its work meanwhile."""
+        for _ in range(times):
+            self.shop.answer(worker)
+            while (task := self.shop.tasks[worker]) is not None and task.at != at:
+                self.shop.advance(worker)
+            self.shop.stop(worker)
+            self.shop.end_leases()
+
+    @rule(worker=WORKERS, at=st.sampled_from(CHECKPOINTS))
+    def a_worker_falls_behind_at(self, worker: int, at: str) -> None:
+        """It rests there, its leases run out, and it goes on whenever it is moved again."""
+        self.shop.answer(worker)
+        while (task := self.shop.tasks[worker]) is not None and task.at != at:
+            self.shop.advance(worker)
+        self.shop.end_leases()
+
     @rule()
     def leases_run_out(self) -> None:
         self.shop.end_leases()
@@ -163,7 +207,7 @@ class Order(RuleBasedStateMachine):
 def test_the_end_is_what_the_reference_says(servers: Servers) -> None:
     run_state_machine_as_test(
         lambda: Order(servers),
-        settings=settings(max_examples=examples(0.4), stateful_step_count=30),
+        settings=settings(max_examples=examples(0.3), stateful_step_count=30),
     )
 
 
@@ -180,31 +224,33 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def calls_of(wishes: st.SearchStrategy[Wish]) -> st.SearchStrategy[Calls]:
     call = st.tuples(st.lists(wishes, min_size=1, max_size=3), PUT_LANES)
+    if PATCHES:  # always a call of its own
+        call |= st.tuples(PATCHED.map(lambda wish: [wish]), st.just(Lane.FAST))
     return st.lists(call, min_size=1, max_size=6)
 
 
-def in_order(shop: Shop, calls: Calls) -> list[str]:
+def in_order(shop: Shop, calls: Calls) -> list[str | None]:
     """Each call is accepted and worked off before the next comes."""
-    jobs = []
+    jobs: list[str | None] = []
     for wishes, lane in calls:
         jobs.append(shop.call(wishes, lane))
         shop.settle()
     return jobs
 
 
-def accepted_first(shop: Shop, calls: Calls) -> list[str]:
+def accepted_first(shop: Shop, calls: Calls) -> list[str | None]:
     """All calls are accepted, then worked off in order."""
     jobs = [shop.call(wishes, lane) for wishes, lane in calls]
     shop.settle()
     return jobs
 
 
-def anyhow(seed: int, *, while_accepting: bool) -> Callable[[Shop, Calls], list[str]]:
+def anyhow(seed: int, *, while_accepting: bool) -> Callable[[Shop, Calls], list[str | None]]:
     """Messages come doubled, late and to any worker; workers stop, rest and lose leases."""
 
-    def play(shop: Shop, calls: Calls) -> list[str]:
+    def play(shop: Shop, calls: Calls) -> list[str | None]:
         chance = random.Random(seed)
-        jobs = []
+        jobs: list[str | None] = []
         for wishes, lane in calls:
             jobs.append(shop.call(wishes, lane))
             if while_accepting:
@@ -232,7 +278,7 @@ def disturb(shop: Shop, chance: random.Random, steps: int) -> None:
 
 
 def end_of(
-    servers: Servers, calls: Calls, play: Callable[[Shop, Calls], list[str]]
+    servers: Servers, calls: Calls, play: Callable[[Shop, Calls], list[str | None]]
 ) -> tuple[dict[str, tuple[object, ...]], list[list[Outcome]]]:
     # No number of stops uses up the attempts: how often workers stop is part of the schedule,
     # and a product that is given up for it rightly ends another way.
@@ -265,7 +311,7 @@ def test_messages_shuffled_and_doubled_change_nothing_once_all_is_accepted(
     )
 
 
-@settings(max_examples=examples(0.12))
+@settings(max_examples=examples(0.08))
 @given(calls=calls_of(GOOD_WISHES), seed=SEEDS)
 def test_messages_between_the_calls_decide_only_who_was_overtaken(
     servers: Servers, calls: Calls, seed: int
@@ -296,12 +342,15 @@ def blurred(outcome: Outcome) -> str:
     return "landed or overtaken" if outcome in LANDED | {Outcome.SUPERSEDED} else str(outcome)
 
 
-def last_accepted(calls: Calls, outcomes: Sequence[Sequence[Outcome]], product_id: str) -> Outcome:
+def last_accepted(
+    calls: Calls, outcomes: Sequence[Sequence[Outcome]], product_id: str
+) -> Outcome | None:
     fates = [
         outcome
         for (wishes, _), job in zip(calls, outcomes, strict=True)
+        if job  # none of a patch that found no product
         for wish, outcome in zip(wishes, job, strict=True)
         if wish.product_id == product_id and outcome is not Outcome.STALE
     ]
-    assert fates[-1] in LANDED
-    return fates[-1]
+    assert not fates or fates[-1] in LANDED
+    return fates[-1] if fates else None
