@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 import hypothesis.strategies as st
+import pytest
 from hypothesis import given, settings
 from hypothesis.stateful import (
     Bundle,
@@ -36,11 +37,15 @@ from tests.reliability.shop import (
     Wish,
 )
 
+SHRINKING_SECONDS = 1800
+"""A failure is made smaller before it is shown, which takes minutes."""
 MAX_ATTEMPTS = 2
 GAPS = True
 """Until what the index holds is never given up for lost reports: see test_stops."""
 WITHOUT_END = 10**6
 
+EVERYTHING = len(LANES_OF_WORKERS) - 1
+"""The worker that serves all lanes."""
 WORKERS = st.integers(0, len(LANES_OF_WORKERS) - 1)
 PRODUCTS = st.sampled_from(["p", "q", "r/1"])
 VERSIONS = st.none() | st.integers(0, 4)
@@ -156,6 +161,15 @@ class Order(RuleBasedStateMachine):
         _, wishes, lane, _ = request
         self._accept(wishes, lane)
 
+    @rule(product_id=PRODUCTS, picture=st.sampled_from(list(FAULTS)), version=VERSIONS)
+    def the_shop_mends_a_picture(self, product_id: str, picture: str, version: int | None) -> None:
+        """A put fails, as a rule, and comes again with a good picture under its old version."""
+        self._accept([Put(product_id, picture=picture, version=version)], Lane.SINGLE)
+        self.shop.finish(EVERYTHING)
+        self.shop.answer(EVERYTHING)
+        self.shop.finish(EVERYTHING)
+        self._accept([Put(product_id, version=version)], Lane.SINGLE)
+
     @rule(worker=WORKERS)
     def a_message_comes(self, worker: int) -> None:
         """Early, late, twice, or never: nothing ties messages to calls here."""
@@ -204,10 +218,11 @@ class Order(RuleBasedStateMachine):
         self.shop.set_flaky(broken=broken)
 
 
+@pytest.mark.timeout(SHRINKING_SECONDS)
 def test_the_end_is_what_the_reference_says(servers: Servers) -> None:
     run_state_machine_as_test(
         lambda: Order(servers),
-        settings=settings(max_examples=examples(0.3), stateful_step_count=30),
+        settings=settings(max_examples=examples(0.2), stateful_step_count=30),
     )
 
 
@@ -295,6 +310,7 @@ STEADY = st.one_of(
 )
 
 
+@pytest.mark.timeout(SHRINKING_SECONDS)
 @settings(max_examples=examples(0.12))
 @given(calls=calls_of(STEADY), seed=SEEDS)
 def test_messages_shuffled_and_doubled_change_nothing_once_all_is_accepted(
@@ -311,6 +327,7 @@ def test_messages_shuffled_and_doubled_change_nothing_once_all_is_accepted(
     )
 
 
+@pytest.mark.timeout(SHRINKING_SECONDS)
 @settings(max_examples=examples(0.08))
 @given(calls=calls_of(GOOD_WISHES), seed=SEEDS)
 def test_messages_between_the_calls_decide_only_who_was_overtaken(
