@@ -88,27 +88,34 @@ class Wanted:
     """What a product shall become: a whole body, a deletion, or a delta of some fields.
 
     `holder` is who leased it last; `lost` says that this lease ran out, `alone` that it was (since
-    its last report) leased by itself because an earlier lease had run out.
+    its last report) leased by itself because an earlier lease had run out. `met_no_vector` says
+    that a worker may have begun while the index held no vector to fall back on.
     """
 
     ticket: int
     kind: Kind
     fields: Fields
     items: list[Item]
+    version: int | None = None
     attempts: int = 0
     holder: object = None
     lost: bool = False
     alone: bool = False
+    met_no_vector: bool = False
 
 
 @dataclass(frozen=True)
 class Content:
-    """What the vector database holds for one product. `picture` is the one behind its vector."""
+    """What the vector database holds for one product.
+
+    `pictures`: the one behind its vector; two where a passing fault leaves open which it is.
+    """
 
     ticket: int = 0
     state: State = State.ABSENT
     fields: Fields = field(default_factory=lambda: MappingProxyType({}))
-    picture: object = None
+    pictures: frozenset[object] = frozenset()
+    version: int | None = None
 
 
 @dataclass(frozen=True)
@@ -150,8 +157,9 @@ class Reference:
     `max_attempts` bounds how often one change may be tried through its own fault.
     `keeps_old_vector` says whether a put with a bad picture still lands on a product that has a
     vector already (its code then being a warning), as the design's section on reconciling has it.
-    `gaps` forgives what is known to be wrong: that a change whose attempts are used up ends as
-    failed although the index holds it, before or after, and that its row never learns of it.
+    `gaps` forgives what is known to be wrong: that a change may be given up by one worker while a
+    slower one brings it to the index, without its row ever learning of it; and that a patch makes
+    a key whose lease was lost look innocent.
     """
 
     def __init__(
@@ -231,11 +239,24 @@ class Reference:
             self._want(row, Kind.PUT, fields, [*wanted.items, item])
         else:  # a delta keeps its None: the removal is yet to be done
             self._want(row, Kind.PATCH, {**wanted.fields, **change.fields}, [*wanted.items, item])
+        if wanted is not None and row.wanted is not None:
+            self._keep_record(wanted, row.wanted)
+
+    def _keep_record(self, before: Wanted, merged: Wanted) -> None:
+        """What a merge leaves as it was.
+
+        Read as: it is the same wish, some fields richer. Attempts stay counted, and a key whose
+        lease was lost is still claimed alone; one that is leased now is due again at once.
+        """
+        merged.attempts = before.attempts
+        if before.lost and not self._gaps:
+            merged.holder, merged.lost, merged.alone = before.holder, True, before.alone
 
     def _want(self, row: Row, kind: Kind, fields: Fields, items: list[Item]) -> None:
         self._ticket += 1
         row.ticket = self._ticket
-        row.wanted = Wanted(self._ticket, kind, MappingProxyType(dict(fields)), items)
+        frozen = MappingProxyType(dict(fields))
+        row.wanted = Wanted(self._ticket, kind, frozen, items, row.version)
         row.accepted[self._ticket] = row.wanted
 
     # --- the worker's steps ----------------------------------------------------------------
@@ -246,7 +267,8 @@ class Reference:
         A key whose lease was lost comes alone; being lost alone as well counts as an attempt.
         """
         for product_id, ticket, kind, fields in taken:
-            wanted = self.row(product_id).wanted
+            row = self.row(product_id)
+            wanted = row.wanted
             if wanted is None or wanted.ticket != ticket:
                 raise Contradiction(f"{product_id}: {ticket} was handed out, wanted is {wanted}")
             if kind is not wanted.kind or dict(fields) != dict(wanted.fields):
@@ -259,6 +281,7 @@ class Reference:
                 wanted.attempts += wanted.alone
                 wanted.alone, wanted.lost = True, False
             wanted.holder = holder
+            wanted.met_no_vector |= row.content.state is not State.LIVE
 
     def lease_lost(self, product_id: str) -> None:
         """The lease ran out: its holder stopped, or is slow and may yet write and report."""
@@ -266,13 +289,18 @@ class Reference:
         if wanted is not None and wanted.holder is not None:
             wanted.lost = True
 
-    def put_off(self, product_id: str, ticket: int, holder: object) -> None:
-        """A worker wants to try again later, through the item's own fault.
+    def put_off(
+        self, product_id: str, ticket: int, holder: object, *, own_fault: bool = True
+    ) -> None:
+        """A worker wants to try again later; only an item's own fault counts as an attempt.
 
         Read as: only the word of who holds the lease counts.
         """
         wanted = self.row(product_id).wanted
         if wanted is None or wanted.ticket != ticket or wanted.holder != holder:
+            return
+        if not own_fault:  # decided about a picture that is another one by now
+            wanted.holder, wanted.lost, wanted.alone = None, False, False
             return
         fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
         if fault is None or fault.lasting:
@@ -289,18 +317,22 @@ class Reference:
             raise Contradiction(f"{product_id}: {ticket} took the place of {row.content}")
         change = row.accepted[ticket]
         if change.kind is Kind.DELETE:
-            row.content = Content(ticket, State.DELETED)
+            row.content = Content(ticket, State.DELETED, version=change.version)
             return
-        fields, picture = dict(change.fields), change.fields.get("image_url")
+        live = row.content.state is State.LIVE
+        fields = dict(change.fields)
+        pictures = frozenset([fields.get("image_url")])
         if change.kind is Kind.PATCH:
-            if row.content.state is not State.LIVE:
+            if not live:
                 raise Contradiction(f"{product_id}: a delta was written on {row.content}")
-            fields, picture = merged(row.content.fields, change.fields), row.content.picture
-        elif (fault := self._fault_of(fields)) and fault.lasting:
-            if not (self._keeps_old_vector and row.content.state is State.LIVE):
+            fields, pictures = merged(row.content.fields, fields), row.content.pictures
+        elif fault := self._fault_of(fields):
+            kept = row.content.pictures if self._keeps_old_vector and live else frozenset()
+            if fault.lasting and not kept:
                 raise Contradiction(f"{product_id}: a put without a usable picture was written")
-            picture = row.content.picture
-        row.content = Content(ticket, State.LIVE, MappingProxyType(fields), picture)
+            pictures = kept if fault.lasting else kept | pictures
+        frozen = MappingProxyType(fields)
+        row.content = Content(ticket, State.LIVE, frozen, pictures, change.version)
 
     def reported(
         self, product_id: str, ticket: int, outcome: Outcome, code: str | None = None
@@ -319,7 +351,7 @@ class Reference:
             if not self._may_end(row, wanted, outcome, code):
                 raise Contradiction(f"{wanted} ended as {outcome} ({code}), held: {row.content}")
             for item in wanted.items:
-                item.end(outcome, code if outcome is Outcome.FAILED else None)
+                item.end(outcome, code)
             row.wanted = None
             row.last_outcome = outcome
             row.last_error = code if outcome is Outcome.FAILED else None
@@ -334,17 +366,29 @@ class Reference:
         Qdrant holds has not failed, whatever happened to those who brought it there.
         """
         if outcome in LANDED:  # that Qdrant holds it was checked where it was written
-            return (outcome is Outcome.DELETED) == (wanted.kind is Kind.DELETE)
-        if outcome is not Outcome.FAILED:
-            return False
+            return (outcome is Outcome.DELETED) == (wanted.kind is Kind.DELETE) and (
+                code is None or self._may_warn(wanted, code)
+            )
+        return outcome is Outcome.FAILED and self._may_fail(row, wanted, code)
+
+    def _may_fail(self, row: Row, wanted: Wanted, code: str | None) -> bool:
         if row.content.ticket >= wanted.ticket and not self._gaps:
             return False
         if wanted.attempts >= self._max_attempts:
             return True  # its workers stopped too often
+        if wanted.kind is Kind.PATCH:  # its product may be gone, if the row didn't know it
+            return row.content.state is not State.LIVE
         fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
         if fault is None or fault.code != code:
             return False
+        if self._keeps_old_vector and not wanted.met_no_vector:
+            return row.content.state is not State.LIVE
         return fault.lasting or wanted.attempts + 1 >= self._max_attempts
+
+    def _may_warn(self, wanted: Wanted, code: str) -> bool:
+        """Whether a landed change may carry this code: its picture's, where the old one stays."""
+        fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
+        return self._keeps_old_vector and fault is not None and fault.code == code
 
     # --- the end ---------------------------------------------------------------------------
 

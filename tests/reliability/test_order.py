@@ -28,7 +28,6 @@ from tests.reliability.shop import (
     FAULTS,
     GOOD_PICTURES,
     LANES_OF_WORKERS,
-    PATCHES,
     Delete,
     Patch,
     Put,
@@ -41,7 +40,7 @@ SHRINKING_SECONDS = 1800
 """A failure is made smaller before it is shown, which takes minutes."""
 MAX_ATTEMPTS = 2
 GAPS = True
-"""Until what the index holds is never given up for lost reports: see test_stops."""
+"""Forgives two known faults: see the expected failures in test_stops."""
 WITHOUT_END = 10**6
 
 EVERYTHING = len(LANES_OF_WORKERS) - 1
@@ -55,7 +54,7 @@ CHECKPOINTS = [
     f"{when} {call}"
     for call in (
         "ledger.claim",
-        "qdrant.stored_revs",
+        "qdrant.stored",
         "pictures.read",
         "encoder.embed_images",
         "qdrant.upsert_products",
@@ -145,11 +144,9 @@ class Order(RuleBasedStateMachine):
         """One call, often with the same product twice."""
         return self._accept(wishes, Lane.BULK)
 
-    if PATCHES:
-
-        @rule(wish=PATCHED)
-        def patch(self, wish: Wish) -> None:
-            self.shop.call([wish], Lane.FAST)
+    @rule(wish=PATCHED)
+    def patch(self, wish: Wish) -> None:
+        self.shop.call([wish], Lane.FAST)
 
     @rule(request=requests)
     def the_client_repeats_its_call(self, request: Any) -> None:
@@ -222,7 +219,7 @@ class Order(RuleBasedStateMachine):
 def test_the_end_is_what_the_reference_says(servers: Servers) -> None:
     run_state_machine_as_test(
         lambda: Order(servers),
-        settings=settings(max_examples=examples(0.2), stateful_step_count=30),
+        settings=settings(max_examples=examples(0.15), stateful_step_count=30),
     )
 
 
@@ -239,9 +236,8 @@ SEEDS = st.integers(0, 2**32 - 1)
 
 def calls_of(wishes: st.SearchStrategy[Wish]) -> st.SearchStrategy[Calls]:
     call = st.tuples(st.lists(wishes, min_size=1, max_size=3), PUT_LANES)
-    if PATCHES:  # always a call of its own
-        call |= st.tuples(PATCHED.map(lambda wish: [wish]), st.just(Lane.FAST))
-    return st.lists(call, min_size=1, max_size=6)
+    patch = st.tuples(PATCHED.map(lambda wish: [wish]), st.just(Lane.FAST))
+    return st.lists(call | patch, min_size=1, max_size=6)
 
 
 def in_order(shop: Shop, calls: Calls) -> list[str | None]:
@@ -311,7 +307,7 @@ STEADY = st.one_of(
 
 
 @pytest.mark.timeout(SHRINKING_SECONDS)
-@settings(max_examples=examples(0.12))
+@settings(max_examples=examples(0.1))
 @given(calls=calls_of(STEADY), seed=SEEDS)
 def test_messages_shuffled_and_doubled_change_nothing_once_all_is_accepted(
     servers: Servers, calls: Calls, seed: int
