@@ -1,0 +1,400 @@
+"""What the ledger promises, as a plain state machine: no Redis, no Qdrant, no clock, no threads.
+
+Written from the words of the design's sections on the ledger and on reconciling, never from the
+code, so that two readings can be held against each other. What can happen to a catalogue:
+
+* a shop's call is accepted (`accept`),
+* a worker leases what is wanted (`claimed`), or a lease runs out (`lease_lost`),
+* Qdrant comes to hold one change (`written`),
+* a worker reports how one change ended (`reported`) or wants to try again (`put_off`).
+
+Each method raises `Contradiction` where the system did what the words do not allow.
+
+Changes carry a *ticket*, the model's stand-in for `rev`: 1, 2, 3 … over all products.
+
+Where the words leave a choice, the reading taken here is named beside the rule with "Read as".
+"""
+
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from enum import StrEnum
+from types import MappingProxyType
+
+Fields = Mapping[str, object]
+
+
+class Kind(StrEnum):
+    PUT = "put"
+    DELETE = "delete"
+    PATCH = "patch"
+
+
+class State(StrEnum):
+    ABSENT = "absent"
+    LIVE = "live"
+    DELETED = "deleted"
+
+
+class Verdict(StrEnum):
+    """What a shop is told at once about one item."""
+
+    ACCEPTED = "accepted"
+    STALE = "stale"
+    NOT_FOUND = "not_found"
+
+
+class Outcome(StrEnum):
+    PENDING = "pending"
+    INDEXED = "indexed"
+    UNCHANGED = "unchanged"
+    DELETED = "deleted"
+    STALE = "stale"
+    SUPERSEDED = "superseded"
+    FAILED = "failed"
+
+
+LANDED = frozenset({Outcome.INDEXED, Outcome.UNCHANGED, Outcome.DELETED})
+
+
+class Contradiction(AssertionError):
+    """The system did something that the design does not allow."""
+
+
+@dataclass(frozen=True)
+class Change:
+    kind: Kind
+    product_id: str
+    fields: Fields = field(default_factory=lambda: MappingProxyType({}))
+    version: int | None = None
+
+
+@dataclass
+class Item:
+    """One line of a job."""
+
+    product_id: str
+    outcome: Outcome = Outcome.PENDING
+    code: str | None = None
+
+    def end(self, outcome: Outcome, code: str | None = None) -> None:
+        if self.outcome is not Outcome.PENDING:
+            raise Contradiction(f"{self} would end a second time, as {outcome}")
+        self.outcome, self.code = outcome, code
+
+
+@dataclass
+class Wanted:
+    """What a product shall become: a whole body, a deletion, or a delta of some fields.
+
+    `holder` is who leased it last; `lost` says that this lease ran out, `alone` that it was (since
+    its last report) leased by itself because an earlier lease had run out. `met_no_vector` says
+    that a worker may have begun while the index held no vector to fall back on.
+    """
+
+    ticket: int
+    kind: Kind
+    fields: Fields
+    items: list[Item]
+    version: int | None = None
+    attempts: int = 0
+    holder: object = None
+    lost: bool = False
+    alone: bool = False
+    met_no_vector: bool = False
+
+
+@dataclass(frozen=True)
+class Content:
+    """What the vector database holds for one product.
+
+    `pictures`: the one behind its vector; two where a passing fault leaves open which it is.
+    """
+
+    ticket: int = 0
+    state: State = State.ABSENT
+    fields: Fields = field(default_factory=lambda: MappingProxyType({}))
+    pictures: frozenset[object] = frozenset()
+    version: int | None = None
+
+
+@dataclass(frozen=True)
+class Fault:
+    """What is wrong with a picture. One that is not `lasting` may be gone at the next try."""
+
+    code: str
+    lasting: bool = True
+
+
+@dataclass
+class Row:
+    ticket: int = 0
+    version: int | None = None
+    state: State = State.ABSENT
+    last_outcome: Outcome | None = None
+    last_error: str | None = None
+    wanted: Wanted | None = None
+    content: Content = field(default_factory=Content)
+    # Every change accepted, by ticket: a late worker may still bring an old one to the database.
+    accepted: dict[int, Wanted] = field(default_factory=dict)
+
+
+def merged(fields: Fields, patch: Fields) -> dict[str, object]:
+    """`fields` after `patch`: each named field replaced whole, and removed where it says None."""
+    result = dict(fields)
+    for name, value in patch.items():
+        if value is None:
+            result.pop(name, None)
+        else:
+            result[name] = value
+    return result
+
+
+class Reference:
+    """The whole ledger of one tenant, and what Qdrant must hold in the end.
+
+    `fault_of` says what is wrong with a body's picture, or None where it is good.
+    `max_attempts` bounds how often one change may be tried through its own fault.
+    `keeps_old_vector` says whether a put with a bad picture still lands on a product that has a
+    vector already (its code then being a warning), as the design's section on reconciling has it.
+    `gaps` forgives what is known to be wrong: that a change may be given up by one worker while a
+    slower one brings it to the index, without its row ever learning of it; and that a patch makes
+    a key whose lease was lost look innocent.
+    """
+
+    def __init__(
+        self,
+        fault_of: Callable[[Fields], Fault | None],
+        *,
+        max_attempts: int,
+        keeps_old_vector: bool,
+        gaps: bool = False,
+    ) -> None:
+        self.rows: dict[str, Row] = {}
+        self.jobs: dict[str, list[Item]] = {}
+        self._fault_of = fault_of
+        self._max_attempts = max_attempts
+        self._keeps_old_vector = keeps_old_vector
+        self._gaps = gaps
+        self._ticket = 0
+
+    def row(self, product_id: str) -> Row:
+        return self.rows.setdefault(product_id, Row())
+
+    # --- acceptance ------------------------------------------------------------------------
+
+    def accept(self, job_id: str, changes: Sequence[Change]) -> list[Verdict]:
+        """Take a call's changes in their order; its job has an item for each that was let in."""
+        items = self.jobs.setdefault(job_id, [])
+        return [self._accept_one(items, change) for change in changes]
+
+    def _accept_one(self, items: list[Item], change: Change) -> Verdict:
+        row = self.row(change.product_id)
+        if change.kind is Kind.PATCH and not self._patchable(row):
+            return Verdict.NOT_FOUND  # refused, so it becomes nobody's item
+        item = Item(change.product_id)
+        items.append(item)
+        if change.kind is Kind.PATCH:
+            self._want_patch(row, change, item)
+            return Verdict.ACCEPTED
+        if not self._is_newer(row, change.version):
+            item.end(Outcome.STALE)
+            return Verdict.STALE
+        if change.version is not None:  # without one, the stored version stays
+            row.version = change.version
+        for overtaken in row.wanted.items if row.wanted else ():
+            overtaken.end(Outcome.SUPERSEDED)
+        fields = dict(change.fields) if change.kind is Kind.PUT else {}
+        self._want(row, change.kind, fields, [item])
+        return Verdict.ACCEPTED
+
+    @staticmethod
+    def _is_newer(row: Row, version: int | None) -> bool:
+        """Higher, or equal where the last outcome was a failure; without a version: always.
+
+        Read as: the last outcome is the last one *reported* for this product. Being stale or
+        superseded happens at acceptance and is an outcome of an item, not of the product.
+        """
+        if version is None or row.version is None or version > row.version:
+            return True
+        return version == row.version and row.last_outcome is Outcome.FAILED
+
+    @staticmethod
+    def _patchable(row: Row) -> bool:
+        """Read as: what is wanted decides, and only where nothing is wanted the row's state.
+
+        So a patch right after its product's first put merges into it, and one right after a
+        delete finds nothing.
+        """
+        if row.wanted is not None:
+            return row.wanted.kind is not Kind.DELETE
+        return row.state is State.LIVE
+
+    def _want_patch(self, row: Row, change: Change, item: Item) -> None:
+        wanted = row.wanted
+        if wanted is None:
+            self._want(row, Kind.PATCH, dict(change.fields), [item])
+        elif wanted.kind is Kind.PUT:
+            fields = merged(wanted.fields, change.fields)
+            self._want(row, Kind.PUT, fields, [*wanted.items, item])
+        else:  # a delta keeps its None: the removal is yet to be done
+            self._want(row, Kind.PATCH, {**wanted.fields, **change.fields}, [*wanted.items, item])
+        if wanted is not None and row.wanted is not None:
+            self._keep_record(wanted, row.wanted)
+
+    def _keep_record(self, before: Wanted, merged: Wanted) -> None:
+        """What a merge leaves as it was.
+
+        Read as: it is the same wish, some fields richer. Attempts stay counted, and a key whose
+        lease was lost is still claimed alone; one that is leased now is due again at once.
+        """
+        merged.attempts = before.attempts
+        if before.lost and not self._gaps:
+            merged.holder, merged.lost, merged.alone = before.holder, True, before.alone
+
+    def _want(self, row: Row, kind: Kind, fields: Fields, items: list[Item]) -> None:
+        self._ticket += 1
+        row.ticket = self._ticket
+        frozen = MappingProxyType(dict(fields))
+        row.wanted = Wanted(self._ticket, kind, frozen, items, row.version)
+        row.accepted[self._ticket] = row.wanted
+
+    # --- the worker's steps ----------------------------------------------------------------
+
+    def claimed(self, holder: object, taken: Sequence[tuple[str, int, Kind, Fields]]) -> None:
+        """One task leases products: their wanted state as it is now, and nothing held elsewhere.
+
+        A key whose lease was lost comes alone; being lost alone as well counts as an attempt.
+        """
+        for product_id, ticket, kind, fields in taken:
+            row = self.row(product_id)
+            wanted = row.wanted
+            if wanted is None or wanted.ticket != ticket:
+                raise Contradiction(f"{product_id}: {ticket} was handed out, wanted is {wanted}")
+            if kind is not wanted.kind or dict(fields) != dict(wanted.fields):
+                raise Contradiction(f"{product_id}: {kind} {fields} handed out, wanted {wanted}")
+            if wanted.holder is not None and not wanted.lost:
+                raise Contradiction(f"{product_id}: leased twice, to {wanted.holder} and {holder}")
+            if wanted.lost:
+                if len(taken) > 1:
+                    raise Contradiction(f"{product_id}: its lease was lost, yet not claimed alone")
+                wanted.attempts += wanted.alone
+                wanted.alone, wanted.lost = True, False
+            wanted.holder = holder
+            wanted.met_no_vector |= row.content.state is not State.LIVE
+
+    def lease_lost(self, product_id: str) -> None:
+        """The lease ran out: its holder stopped, or is slow and may yet write and report."""
+        wanted = self.row(product_id).wanted
+        if wanted is not None and wanted.holder is not None:
+            wanted.lost = True
+
+    def put_off(
+        self, product_id: str, ticket: int, holder: object, *, own_fault: bool = True
+    ) -> None:
+        """A worker wants to try again later; only an item's own fault counts as an attempt.
+
+        Read as: only the word of who holds the lease counts.
+        """
+        wanted = self.row(product_id).wanted
+        if wanted is None or wanted.ticket != ticket or wanted.holder != holder:
+            return
+        if not own_fault:  # decided about a picture that is another one by now
+            wanted.holder, wanted.lost, wanted.alone = None, False, False
+            return
+        fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
+        if fault is None or fault.lasting:
+            raise Contradiction(f"{wanted}: put off without a passing fault of its own")
+        wanted.attempts += 1
+        wanted.holder, wanted.lost, wanted.alone = None, False, False
+
+    def written(self, product_id: str, ticket: int) -> None:
+        """Qdrant now holds this change. It never goes back to an older one."""
+        row = self.row(product_id)
+        if ticket not in row.accepted:
+            raise Contradiction(f"{product_id}: ticket {ticket} was never accepted")
+        if ticket <= row.content.ticket:
+            raise Contradiction(f"{product_id}: {ticket} took the place of {row.content}")
+        change = row.accepted[ticket]
+        if change.kind is Kind.DELETE:
+            row.content = Content(ticket, State.DELETED, version=change.version)
+            return
+        live = row.content.state is State.LIVE
+        fields = dict(change.fields)
+        pictures = frozenset([fields.get("image_url")])
+        if change.kind is Kind.PATCH:
+            if not live:
+                raise Contradiction(f"{product_id}: a delta was written on {row.content}")
+            fields, pictures = merged(row.content.fields, fields), row.content.pictures
+        elif fault := self._fault_of(fields):
+            kept = row.content.pictures if self._keeps_old_vector and live else frozenset()
+            if fault.lasting and not kept:
+                raise Contradiction(f"{product_id}: a put without a usable picture was written")
+            pictures = kept if fault.lasting else kept | pictures
+        frozen = MappingProxyType(fields)
+        row.content = Content(ticket, State.LIVE, frozen, pictures, change.version)
+
+    def reported(
+        self, product_id: str, ticket: int, outcome: Outcome, code: str | None = None
+    ) -> None:
+        """A worker says how this change ended; whoever leases it now, or ever did.
+
+        Items end exactly once. The row follows a report of its own ticket even if the items have
+        ended before: Read as: a landing always, for Qdrant holds it; a failure only if first.
+        """
+        row = self.row(product_id)
+        if outcome in LANDED and row.content.ticket < ticket:
+            raise Contradiction(f"{product_id}: {outcome} said before Qdrant held {ticket}")
+        wanted = row.wanted
+        counts = wanted is not None and wanted.ticket == ticket
+        if wanted is not None and counts:
+            if not self._may_end(row, wanted, outcome, code):
+                raise Contradiction(f"{wanted} ended as {outcome} ({code}), held: {row.content}")
+            for item in wanted.items:
+                item.end(outcome, code)
+            row.wanted = None
+            row.last_outcome = outcome
+            row.last_error = code if outcome is Outcome.FAILED else None
+        if outcome in LANDED and row.ticket == ticket and (counts or not self._gaps):
+            row.last_outcome, row.last_error = outcome, None
+            row.state = State.DELETED if outcome is Outcome.DELETED else State.LIVE
+
+    def _may_end(self, row: Row, wanted: Wanted, outcome: Outcome, code: str | None) -> bool:
+        """Whether this change may end so.
+
+        Read as: `unchanged` speaks of work saved and stands wherever `indexed` may. A change that
+        Qdrant holds has not failed, whatever happened to those who brought it there.
+        """
+        if outcome in LANDED:  # that Qdrant holds it was checked where it was written
+            return (outcome is Outcome.DELETED) == (wanted.kind is Kind.DELETE) and (
+                code is None or self._may_warn(wanted, code)
+            )
+        return outcome is Outcome.FAILED and self._may_fail(row, wanted, code)
+
+    def _may_fail(self, row: Row, wanted: Wanted, code: str | None) -> bool:
+        if row.content.ticket >= wanted.ticket and not self._gaps:
+            return False
+        if wanted.attempts >= self._max_attempts:
+            return True  # its workers stopped too often
+        if wanted.kind is Kind.PATCH:  # its product may be gone, if the row didn't know it
+            return row.content.state is not State.LIVE
+        fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
+        if fault is None or fault.code != code:
+            return False
+        if self._keeps_old_vector and not wanted.met_no_vector:
+            return row.content.state is not State.LIVE
+        return fault.lasting or wanted.attempts + 1 >= self._max_attempts
+
+    def _may_warn(self, wanted: Wanted, code: str) -> bool:
+        """Whether a landed change may carry this code: its picture's, where the old one stays."""
+        fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
+        return self._keeps_old_vector and fault is not None and fault.code == code
+
+    # --- the end ---------------------------------------------------------------------------
+
+    def quiet(self) -> bool:
+        return all(row.wanted is None for row in self.rows.values())
+
+    def counts(self, job_id: str) -> dict[Outcome, int]:
+        """How many of the job's items ended how; they add up to what it received."""
+        return dict(Counter(item.outcome for item in self.jobs[job_id]))

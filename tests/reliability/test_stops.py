@@ -1,0 +1,131 @@
+"""Single stories of workers that stop or fall behind, told step by step.
+
+The stateful test of order finds such stories; here they stand by name.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+
+from shared.models.change import Lane
+from tests.reliability.reference import Outcome, State
+from tests.reliability.shop import Delete, Patch, Put, Servers, Shop
+
+MAX_ATTEMPTS = 2
+FAST, PICTURES, ALL = 0, 1, 2
+"""Workers by the lanes they serve."""
+
+
+@pytest.fixture
+def shop(servers: Servers) -> Iterator[Shop]:
+    shop = Shop(servers, max_attempts=MAX_ATTEMPTS)
+    yield shop
+    shop.close()
+
+
+def stop_at(shop: Shop, worker: int, at: str) -> None:
+    """The worker answers a bell and dies at the checkpoint; its leases run out."""
+    shop.answer(worker)
+    shop.advance_to(worker, at)
+    shop.stop(worker)
+    shop.end_leases()
+
+
+def test_a_worker_that_dies_before_its_report_leaves_work_that_is_found_done(shop: Shop) -> None:
+    job_id = shop.call([Put("p")], Lane.SINGLE)
+    stop_at(shop, PICTURES, "before ledger.report")
+    shop.answer(PICTURES)
+    shop.finish(PICTURES)
+    assert shop.outcomes(job_id) == [Outcome.INDEXED]
+
+
+def test_a_product_that_stops_its_workers_before_the_write_is_given_up(shop: Shop) -> None:
+    job_id = shop.call([Put("p")], Lane.SINGLE)
+    for _ in range(MAX_ATTEMPTS + 1):
+        stop_at(shop, PICTURES, "before encoder.embed_images")
+    shop.settle()
+    assert shop.outcomes(job_id) == [Outcome.FAILED]
+
+
+def test_what_the_index_holds_is_not_given_up_however_often_its_report_was_lost(
+    shop: Shop,
+) -> None:
+    job_id = shop.call([Put("p")], Lane.SINGLE)
+    for _ in range(MAX_ATTEMPTS + 1):
+        stop_at(shop, PICTURES, "before ledger.report")
+    shop.settle()
+    assert shop.outcomes(job_id) == [Outcome.INDEXED]
+
+
+def test_a_deletion_that_stands_is_not_given_up_however_often_its_report_was_lost(
+    shop: Shop,
+) -> None:
+    job_id = shop.call([Delete("p")], Lane.FAST)
+    for _ in range(MAX_ATTEMPTS + 1):
+        stop_at(shop, FAST, "before ledger.report")
+    shop.settle()
+    assert shop.outcomes(job_id) == [Outcome.DELETED]
+
+
+@pytest.mark.xfail(strict=True, reason="a landing after the end leaves the row as it was")
+def test_a_slow_worker_that_lands_what_was_given_up_brings_the_row_up_to_date(shop: Shop) -> None:
+    """The items have ended and stay failed; the row is of the same rev, and follows."""
+    job_id = shop.call([Put("p")], Lane.SINGLE)
+    for _ in range(MAX_ATTEMPTS):
+        stop_at(shop, PICTURES, "before encoder.embed_images")
+    shop.answer(ALL)
+    shop.advance_to(ALL, "before qdrant.upsert_products")
+    shop.end_leases()
+    shop.answer(PICTURES)
+    shop.finish(PICTURES)
+    assert shop.outcomes(job_id) == [Outcome.FAILED]
+    shop.finish(ALL)
+    assert shop.model.row("p").state is State.LIVE
+    shop.settle()
+
+
+def test_an_overtaken_put_that_was_written_is_known_to_the_row_after_its_successor_failed(
+    shop: Shop,
+) -> None:
+    shop.call([Put("p", "First")], Lane.SINGLE)
+    stop_at(shop, PICTURES, "before ledger.report")
+    job_id = shop.call([Put("p", "Second", picture="/missing.jpg")], Lane.SINGLE)
+    shop.settle()
+    assert shop.outcomes(job_id) == [Outcome.INDEXED]
+    assert list(shop.disagreeing()) == []
+
+
+@pytest.mark.xfail(strict=True, reason="only a report of the newest rev tells the row")
+def test_an_overtaken_deletion_that_was_written_is_known_to_the_row_after_its_successor_failed(
+    shop: Shop,
+) -> None:
+    shop.call([Put("p", "First")], Lane.SINGLE)
+    shop.settle()
+    shop.call([Delete("p")], Lane.FAST)
+    stop_at(shop, FAST, "before ledger.report")
+    job_id = shop.call([Put("p", "Second", picture="/missing.jpg")], Lane.SINGLE)
+    shop.settle()
+    assert shop.outcomes(job_id) == [Outcome.FAILED]
+    assert list(shop.disagreeing()) == []
+
+
+@pytest.mark.parametrize("last", [Put("p"), Delete("p"), Delete("p", version=8)])
+def test_the_index_knows_the_version_as_the_row_does(shop: Shop, last: Put | Delete) -> None:
+    """Rows can be rebuilt from the index only if it does."""
+    shop.call([Put("p", version=7)], Lane.SINGLE)
+    shop.settle()
+    shop.call([last], Lane.SINGLE)
+    shop.settle()
+    assert shop.stored_version("p") == shop.model.row("p").version
+
+
+@pytest.mark.xfail(strict=True, reason="a patch drops the lease, and with it that it was lost")
+def test_a_patched_product_that_stops_its_workers_is_still_claimed_alone(shop: Shop) -> None:
+    shop.call([Put("p")], Lane.SINGLE)
+    stop_at(shop, PICTURES, "before encoder.embed_images")
+    shop.call([Patch("p", (("price", 2.5),))], Lane.FAST)
+    shop.call([Put("q")], Lane.SINGLE)
+    shop.answer(PICTURES)
+    shop.finish(PICTURES)
+    assert shop.model.row("p").wanted is None
+    assert shop.model.row("q").wanted is not None
