@@ -157,9 +157,6 @@ class Reference:
     `max_attempts` bounds how often one change may be tried through its own fault.
     `keeps_old_vector` says whether a put with a bad picture still lands on a product that has a
     vector already (its code then being a warning), as the design's section on reconciling has it.
-    `gaps` forgives what is known to be wrong: that a change may be given up by one worker while a
-    slower one brings it to the index, without its row ever learning of it; and that a patch makes
-    a key whose lease was lost look innocent.
     """
 
     def __init__(
@@ -168,14 +165,12 @@ class Reference:
         *,
         max_attempts: int,
         keeps_old_vector: bool,
-        gaps: bool = False,
     ) -> None:
         self.rows: dict[str, Row] = {}
         self.jobs: dict[str, list[Item]] = {}
         self._fault_of = fault_of
         self._max_attempts = max_attempts
         self._keeps_old_vector = keeps_old_vector
-        self._gaps = gaps
         self._ticket = 0
 
     def row(self, product_id: str) -> Row:
@@ -249,7 +244,7 @@ class Reference:
         lease was lost is still claimed alone; one that is leased now is due again at once.
         """
         merged.attempts = before.attempts
-        if before.lost and not self._gaps:
+        if before.lost:
             merged.holder, merged.lost, merged.alone = before.holder, True, before.alone
 
     def _want(self, row: Row, kind: Kind, fields: Fields, items: list[Item]) -> None:
@@ -355,7 +350,7 @@ class Reference:
             row.wanted = None
             row.last_outcome = outcome
             row.last_error = code if outcome is Outcome.FAILED else None
-        if outcome in LANDED and row.ticket == ticket and (counts or not self._gaps):
+        if outcome in LANDED and row.ticket == ticket:
             row.last_outcome, row.last_error = outcome, None
             row.state = State.DELETED if outcome is Outcome.DELETED else State.LIVE
 
@@ -372,7 +367,7 @@ class Reference:
         return outcome is Outcome.FAILED and self._may_fail(row, wanted, code)
 
     def _may_fail(self, row: Row, wanted: Wanted, code: str | None) -> bool:
-        if row.content.ticket >= wanted.ticket and not self._gaps:
+        if row.content.ticket >= wanted.ticket:
             return False
         if wanted.attempts >= self._max_attempts:
             return True  # its workers stopped too often

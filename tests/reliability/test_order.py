@@ -39,8 +39,6 @@ from tests.reliability.shop import (
 SHRINKING_SECONDS = 1800
 """A failure is made smaller before it is shown, which takes minutes."""
 MAX_ATTEMPTS = 2
-GAPS = True
-"""Forgives two known faults: see the expected failures in test_stops."""
 WITHOUT_END = 10**6
 
 EVERYTHING = len(LANES_OF_WORKERS) - 1
@@ -104,7 +102,7 @@ class Order(RuleBasedStateMachine):
 
     def __init__(self, servers: Servers) -> None:
         super().__init__()
-        self.shop = Shop(servers, max_attempts=MAX_ATTEMPTS, gaps=GAPS)
+        self.shop = Shop(servers, max_attempts=MAX_ATTEMPTS)
         self.calls = 0
 
     def teardown(self) -> None:

@@ -67,7 +67,6 @@ def test_a_deletion_that_stands_is_not_given_up_however_often_its_report_was_los
     assert shop.outcomes(job_id) == [Outcome.DELETED]
 
 
-@pytest.mark.xfail(strict=True, reason="a landing after the end leaves the row as it was")
 def test_a_slow_worker_that_lands_what_was_given_up_brings_the_row_up_to_date(shop: Shop) -> None:
     """The items have ended and stay failed; the row is of the same rev, and follows."""
     job_id = shop.call([Put("p")], Lane.SINGLE)
@@ -95,7 +94,6 @@ def test_an_overtaken_put_that_was_written_is_known_to_the_row_after_its_success
     assert list(shop.disagreeing()) == []
 
 
-@pytest.mark.xfail(strict=True, reason="only a report of the newest rev tells the row")
 def test_an_overtaken_deletion_that_was_written_is_known_to_the_row_after_its_successor_failed(
     shop: Shop,
 ) -> None:
@@ -119,7 +117,6 @@ def test_the_index_knows_the_version_as_the_row_does(shop: Shop, last: Put | Del
     assert shop.stored_version("p") == shop.model.row("p").version
 
 
-@pytest.mark.xfail(strict=True, reason="a patch drops the lease, and with it that it was lost")
 def test_a_patched_product_that_stops_its_workers_is_still_claimed_alone(shop: Shop) -> None:
     shop.call([Put("p")], Lane.SINGLE)
     stop_at(shop, PICTURES, "before encoder.embed_images")

@@ -41,8 +41,10 @@ local function patch(product, body, reference)
     local deltas = held[3] and (held[3] .. '\n' .. body) or body
     redis.call('HSET', wanted, 'items', held[2] .. ' ' .. reference, 'deltas', deltas)
     if held[6] then redis.call('HSET', wanted, 'crowded', 1) end
-    if held[5] then
-      -- In work without this patch: due at once, for what is in work is outdated.
+    local due = redis.call('ZSCORE', due_key(held[4], tenant), product)
+    if held[5] and due and tonumber(due) > now then
+      -- In work without this patch: due at once, for what is in work is outdated. A lease that has
+      -- run out stays, for it makes a suspect.
       redis.call('HDEL', wanted, 'lease', 'alone')
       redis.call('ZADD', due_key(held[4], tenant), integer(now), product)
     end
