@@ -40,7 +40,7 @@ def create_app(services: Services) -> Flask:
         Indexing(intake, services.jobs, waiting),
         Products(services.ledger, services.qdrant, intake),
         JobResource(services.jobs, intake, waiting),
-        Searching(services.search),
+        Searching(services.search, WaitingRoom(services.settings.api_picture_queries)),
     ):
         app.register_blueprint(protect(resource.blueprint(), keys), url_prefix=PREFIX)
 

@@ -3,15 +3,18 @@
 import structlog
 
 from api.services import Services
-from shared.caches.answers import AnswerCache
+from shared.caches.answers import AnswerCache, RankingCache
 from shared.caches.connection import CacheConnection
 from shared.caches.query_vectors import QueryVectorCache
 from shared.doorbell import Doorbell, celery_app
 from shared.embedding.bootstrap import load_embedding_service
 from shared.embedding.identity import collection_name
+from shared.embedding.service import PictureFetcher
 from shared.errors import VitrineError
+from shared.fetch.fetcher import Fetcher
 from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, Ledger, connect
 from shared.qdrant.service import QdrantService
+from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings
 
@@ -23,7 +26,9 @@ def build_services(settings: Settings) -> Services:
     """
     # The cheap part that can be wrong comes first: the model takes seconds.
     collection = collection_name(settings)
-    embedding = load_embedding_service(settings, frozenset({"text"}))
+    embedding = load_embedding_service(
+        settings, frozenset({"text"}), threads=settings.api_encoder_threads
+    )
     redis = connect(settings.redis_url)
     ledger = Ledger(
         redis,
@@ -38,15 +43,23 @@ def build_services(settings: Settings) -> Services:
         # Workers make the collection too, before they write to it.
         structlog.get_logger("api").warning("collection_not_ensured", error=err.message)
     cache = CacheConnection(settings.redis_cache_url)
+    vectors = QueryVectorCache(cache, collection, embedding.dimensions)
     search = SearchService(
         encoder=embedding,
+        pictures=QueryPictures(
+            fetch=picture_fetch(settings),
+            encoder=embedding,
+            vectors=vectors,
+            timeout_seconds=settings.search_timeout_seconds,
+        ),
         qdrant=qdrant,
         generations=Generations(
             connect(settings.redis_url, timeout=GENERATION_TIMEOUT_SECONDS),
             max_staleness=settings.search_cache_max_staleness,
         ),
         answers=AnswerCache(cache, settings.search_cache_ttl),
-        vectors=QueryVectorCache(cache, collection, embedding.dimensions),
+        rankings=RankingCache(cache, settings.search_cache_ttl),
+        vectors=vectors,
         timeout_seconds=settings.search_timeout_seconds,
     )
     return Services(
@@ -58,3 +71,14 @@ def build_services(settings: Settings) -> Services:
         search=search,
         embedding=embedding,
     )
+
+
+def picture_fetch(settings: Settings) -> PictureFetcher:
+    """How a query's picture is fetched: by the workers' rules, within a search's time."""
+    fetcher = Fetcher(
+        settings.image_allowed_networks,
+        max_bytes=settings.image_max_bytes,
+        timeout_seconds=min(settings.image_timeout_seconds, settings.search_timeout_seconds),
+        connections=settings.api_picture_queries,
+    )
+    return lambda url: fetcher.fetch(url).data

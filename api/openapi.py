@@ -24,6 +24,7 @@ from api.answers import (
 )
 from api.batch import Rejected
 from api.bodies import JSON, MERGE_PATCH, NDJSON
+from api.forms import MULTIPART
 from api.parameters import (
     DeleteParameters,
     ItemsParameters,
@@ -36,7 +37,7 @@ from api.problems import MEDIA_TYPE
 from api.validation import Fault
 from shared.models.patch import Patch
 from shared.models.product import Product
-from shared.models.search import SearchRequest
+from shared.models.search import MAX_OFFSET, MAX_TOP_K, SearchRequest
 
 Json = dict[str, Any]
 _Schema = tuple[type, Literal["validation", "serialization"], TypeAdapter[Any]]
@@ -172,6 +173,24 @@ _JOB_ID: Final = _in_path("job_id", "As given on acceptance.")
 _WRITE_PROBLEMS: Final = (401, 409, 422, 503)
 _BODY_PROBLEMS: Final = (400, 413, 415)
 
+_ATTRIBUTES: Final = _reference(SearchRequest)["$ref"] + "/properties/attributes"
+_RANKING_FIELDS: Final[Mapping[str, Json]] = {
+    "top_k": {"type": "integer", "minimum": 1, "maximum": MAX_TOP_K, "default": 10},
+    "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
+    "min_score": {"type": "number", "minimum": -1, "maximum": 1},
+    "category_filter": {"type": "string", "minLength": 1, "maxLength": 128},
+    "price_min": {"type": "number", "minimum": 0},
+    "price_max": {"type": "number", "minimum": 0},
+}
+_RANKING_QUERY: Final[Sequence[Json]] = (
+    *({"name": name, "in": "query", "schema": schema} for name, schema in _RANKING_FIELDS.items()),
+    {
+        "name": "attributes",
+        "in": "query",
+        "description": "As in the POST, as JSON.",
+        "content": {JSON: {"schema": {"$ref": _ATTRIBUTES}}},
+    },
+)
 _SEARCH_QUERY: Final[Sequence[Json]] = (
     {
         "name": "q",
@@ -180,16 +199,33 @@ _SEARCH_QUERY: Final[Sequence[Json]] = (
         "description": "`text_query` of the POST.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 1000},
     },
-    *(
-        {"name": name, "in": "query", "schema": schema}
-        for name, schema in (
-            ("top_k", {"type": "integer", "minimum": 1, "maximum": 100, "default": 10}),
-            ("category_filter", {"type": "string", "minLength": 1, "maxLength": 128}),
-            ("price_min", {"type": "number", "minimum": 0}),
-            ("price_max", {"type": "number", "minimum": 0}),
-        )
-    ),
+    *_RANKING_QUERY,
 )
+_SIMILAR_QUERY: Final[Sequence[Json]] = (
+    {
+        "name": "product_id",
+        "in": "query",
+        "required": True,
+        "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+    },
+    *_RANKING_QUERY,
+)
+_SEARCH_FORM: Final[Json] = {
+    "schema": {
+        "type": "object",
+        "description": "The fields of the JSON document, `attributes` as JSON; a picture comes as "
+        "the file `image` in place of `image_base64`.",
+        "properties": {
+            "image": {"type": "string", "contentMediaType": "application/octet-stream"},
+            "text_query": {"type": "string", "minLength": 1, "maxLength": 1000},
+            "image_url": {"type": "string", "minLength": 1, "maxLength": 2000},
+            "product_id": {"type": "string", "minLength": 1, "maxLength": 128},
+            **_RANKING_FIELDS,
+            "attributes": {"$ref": _ATTRIBUTES},
+        },
+        "additionalProperties": False,
+    }
+}
 
 _LINES: Final[Json] = {"schema": {"type": "string", "description": "One JSON object per line."}}
 _ITEMS: Final[Json] = {
@@ -322,13 +358,13 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "post",
         f"{PREFIX}/search",
         "search",
-        "Search by words",
+        "Search by words, by pictures, by a product, or by a mix of them",
         "Search",
         {200: _json("The nearest products.", SearchResultsAnswer)},
-        (*_BODY_PROBLEMS, 401, 422, 503),
+        (*_BODY_PROBLEMS, 401, 404, 422, 503),
         None,
         (_CONTENT_ENCODING,),
-        {JSON: {"schema": _reference(SearchRequest)}},
+        {JSON: {"schema": _reference(SearchRequest)}, MULTIPART: _SEARCH_FORM},
     ),
     Operation(
         "get",
@@ -340,6 +376,17 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (401, 422, 503),
         None,
         _SEARCH_QUERY,
+    ),
+    Operation(
+        "get",
+        f"{PREFIX}/similar",
+        "findSimilar",
+        "What looks like a product, without itself and its group",
+        "Search",
+        {200: _json("The nearest products.", SearchResultsAnswer)},
+        (401, 404, 422, 503),
+        None,
+        _SIMILAR_QUERY,
     ),
     Operation(
         "get",

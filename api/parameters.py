@@ -1,9 +1,11 @@
 """Query parameters: typed, bounded, and refused by name where unknown."""
 
-from typing import Annotated, Final, Literal, TypeVar
+from collections import Counter
+from typing import Annotated, Any, Final, Literal, TypeVar
 
 from flask import Request
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from werkzeug.datastructures import MultiDict
 
 from api.problems import invalid
 from api.validation import Fault, Invalid, validated
@@ -99,14 +101,20 @@ class JobsParameters(Parameters):
 
 def read_parameters(model: type[M], request: Request) -> M:
     """The request's parameters. Raises a 422 problem."""
-    repeated = [
-        Fault(field=name, code="repeated", message="must be given once")
-        for name, values in request.args.lists()
-        if len(values) > 1
-    ]
-    if repeated:
-        raise invalid(repeated)
+    check_once(request.args)
     try:
         return validated(model, request.args.to_dict())
     except Invalid as err:
         raise invalid(err.faults) from err
+
+
+def check_once(*given: "MultiDict[str, Any]") -> None:
+    """Raises a 422 problem for every name that comes more than once."""
+    names = [name for fields in given for name, _ in fields.items(multi=True)]
+    repeated = [
+        Fault(field=name, code="repeated", message="must be given once")
+        for name, times in Counter(names).items()
+        if times > 1
+    ]
+    if repeated:
+        raise invalid(repeated)

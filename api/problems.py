@@ -21,6 +21,7 @@ from shared.errors import (
     NothingToRetry,
     ProductNotFound,
     QdrantUnavailable,
+    QueryPictureFault,
     SearchTimeout,
     TransientError,
     VitrineError,
@@ -43,6 +44,7 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     IdempotencyConflict: HTTPStatus.CONFLICT,
     NothingToRetry: HTTPStatus.CONFLICT,
     InvalidCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
+    QueryPictureFault: HTTPStatus.UNPROCESSABLE_ENTITY,
     ProductNotFound: HTTPStatus.NOT_FOUND,
 }
 
@@ -172,7 +174,10 @@ def _from_ours(error: VitrineError) -> Problem:
         (_PUBLIC_DETAIL[cls] for cls in type(error).__mro__ if cls in _PUBLIC_DETAIL),
         error.message,
     )
-    extensions = None
+    extensions: dict[str, Any] | None = None
+    if isinstance(error, QueryPictureFault):
+        fault = Fault(field=error.field, code=error.code, message=error.message)
+        extensions = {"errors": [fault], "retryable": error.retryable}
     if isinstance(error, InvalidCursor):
         fault = Fault(field="cursor", code=error.code, message=error.message)
         extensions = {"errors": [fault]}

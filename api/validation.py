@@ -21,6 +21,7 @@ _MESSAGES: Final = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
     "model_type": "must be a JSON object",
+    "dict_type": "must be a JSON object",
 }
 
 # Fields that take one of several types: pydantic reports each type's refusal, people want one.

@@ -131,3 +131,19 @@ class ItemPermanent(PermanentError):
 
 
 ItemFault = ItemTransient | ItemPermanent
+
+
+class QueryPictureFault(PermanentError):
+    """A query's picture that can't be used. Its code is the item's."""
+
+    def __init__(self, field: str, fault: ItemFault) -> None:
+        """`field` names the picture's field in the request."""
+        super().__init__(fault.message)
+        self.code = fault.code
+        self.field = field
+        self.fault = fault
+
+    @property
+    def retryable(self) -> bool:
+        """Whether the same picture may do later, as where its server doesn't answer now."""
+        return isinstance(self.fault, ItemTransient)

@@ -31,6 +31,12 @@ SEARCH_CACHE_REQUESTS = Counter(
     "search_cache_requests_total", "Searches, by what the answer cache said.", ["result"]
 )
 
+SEARCH_RANKING_REQUESTS = Counter(
+    "search_ranking_requests_total",
+    "Searches that the answer cache missed, by whether their ranking was cached.",
+    ["result"],
+)
+
 REPORTS = Counter("reports_total", "Wanted states a worker reported on, by result.", ["result"])
 
 DOORBELL_FAILURES = Counter("doorbell_failures_total", "Doorbells the broker did not take.")

@@ -27,6 +27,8 @@ class Settings(BaseSettings):
     api_port: int = Field(8000, ge=1, le=65535)
     api_threads: int = Field(16, ge=2, le=256)
     api_keys_file: Path | None = None
+    api_encoder_threads: int = Field(4, ge=1, le=256)
+    api_picture_queries: int = Field(4, ge=1, le=64)
 
     # Servers. The ledger's Redis also carries the Celery queues unless BROKER_URL names another.
     redis_url: str = "redis://127.0.0.1:6379/0"

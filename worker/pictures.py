@@ -96,7 +96,7 @@ class PictureReader:
             validators = (
                 Validators(known.etag, known.last_modified) if known and asked.revalidate else None
             )
-            fetched = self._fetcher.fetch(asked.url, validators)
+            fetched = self._fetcher.fetch_if_changed(asked.url, validators)
             if fetched is None:
                 assert known is not None  # noqa: S101 - only who knows one is told "still that one"
                 return SamePicture(known)

@@ -8,7 +8,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent
-from shared.models.change import Aspect, Kind, Outcome, Report, Wanted
+from shared.models.change import Aspect, Kind, Outcome, Report, State, Wanted
 from shared.models.patch import merged
 from shared.models.product import ImageFacts, Product, StoredProduct
 from shared.qdrant.points import LivePoint, PayloadWrite, PointWrite, StoredPoint, Tombstone
@@ -36,6 +36,13 @@ class Step:
 def is_done(wanted: Wanted, stored: StoredPoint | None) -> bool:
     """Whether the write stands already: a task died between it and its report."""
     return stored is not None and stored.rev >= wanted.rev
+
+
+def state_of(stored: StoredPoint | None) -> State:
+    """What the index holds of the product."""
+    if stored is None:
+        return State.ABSENT
+    return State.DELETED if stored.product is None else State.LIVE
 
 
 def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> Product:

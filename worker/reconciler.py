@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -20,7 +20,7 @@ from shared.errors import (
 )
 from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
-from shared.models.change import Claim, Kind, Lane, Outcome, Report, Wanted
+from shared.models.change import Claim, Kind, Lane, Outcome, Report, State, Wanted
 from shared.models.product import Product, StoredProduct
 from shared.qdrant.points import PayloadWrite
 from shared.qdrant.service import QdrantService
@@ -33,6 +33,7 @@ from worker.plan import (
     despite_bad_picture,
     is_done,
     patched,
+    state_of,
     wanted_product,
     with_new_vector,
     with_same_picture,
@@ -57,6 +58,7 @@ class _Put:
     wanted: Wanted
     product: Product
     live: StoredProduct | None
+    found: State
 
     def picture_request(self) -> PictureRequest["_Put"]:
         if self.live is None:
@@ -166,19 +168,20 @@ class Reconciler:
             if is_done(wanted, stored):
                 settled.append(found_done(wanted, live.warnings if live else ()))
             elif self._retries.is_spent(wanted):
-                settled.append(crashed(wanted))
+                settled.append(replace(crashed(wanted), found=state_of(stored)))
             elif wanted.kind is Kind.DELETE:
                 steps.append(deletion(wanted))
             else:
                 try:
                     product = wanted_product(wanted, live)
                 except ItemPermanent as fault:
-                    settled.append(self._faulty(wanted, fault))
+                    settled.append(self._faulty(wanted, fault, state_of(stored)))
                     continue
                 if wanted.kind is Kind.DELTA and live:
                     steps.append(patched(wanted, product, live))
                 else:
-                    pictures.append(_Put(wanted, product, live).picture_request())
+                    put = _Put(wanted, product, live, state_of(stored))
+                    pictures.append(put.picture_request())
         if settled:
             yield settled
         if steps:
@@ -210,13 +213,13 @@ class Reconciler:
         if isinstance(result, SamePicture):
             assert live is not None  # noqa: S101 - only a stored picture can be the same
             return with_same_picture(wanted, product, live, result)
-        report = self._faulty(wanted, result)
+        report = self._faulty(wanted, result, put.found)
         if report.result is Outcome.FAILED and live:
             return despite_bad_picture(wanted, product, live, result)
         return report
 
-    def _faulty(self, wanted: Wanted, fault: ItemFault) -> Report:
-        report = self._retries.after_fault(wanted, fault)
+    def _faulty(self, wanted: Wanted, fault: ItemFault, found: State) -> Report:
+        report = replace(self._retries.after_fault(wanted, fault), found=found)
         log.info(
             "item_fault",
             tenant=wanted.tenant,

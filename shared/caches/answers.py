@@ -6,27 +6,50 @@ from collections.abc import Mapping, Sequence
 from pydantic_core import from_json, to_json
 
 from shared.caches.connection import CacheConnection
-from shared.metrics import SEARCH_CACHE_REQUESTS
+from shared.metrics import SEARCH_CACHE_REQUESTS, SEARCH_RANKING_REQUESTS
 from shared.models.change import Aspect
-from shared.models.search import SearchRequest
 
 Results = Sequence[Mapping[str, object]]
 
+Ranked = Sequence[tuple[str, float]]
+"""Product ids and shown scores, best first."""
+
 
 def answer_key(
-    tenant: str, collection: str, generation: Mapping[Aspect, str], request: SearchRequest
+    tenant: str,
+    collection: str,
+    generation: Mapping[Aspect, str],
+    question: Mapping[str, object],
 ) -> str:
-    """The key of an answer: equal requests on an unchanged index share one.
+    """The key of an answer: equal questions on an unchanged index share one.
 
-    The generation makes every answer from before a change unreachable, so nothing is ever deleted.
+    `question` holds all else that the answer depends on, equal for equal questions. The generation
+    makes every answer from before a change unreachable, so nothing is ever deleted.
     """
-    normalised = request.model_dump(exclude_none=True)
-    normalised["text_query"] = request.normalised_text()
-    for bound in ("price_min", "price_max"):
-        if bound in normalised:
-            normalised[bound] = float(normalised[bound])  # 20 and 20.0 ask for the same
-    parts = to_json([tenant, collection, generation, sorted(normalised.items())])
+    parts = to_json([tenant, collection, generation, sorted(question.items())])
     return f"search:{hashlib.sha256(parts).hexdigest()}"
+
+
+class RankingCache:
+    """Which products answer a question, and their scores; their fields are read anew.
+
+    A ranking depends on less than an answer does, so it outlives changes of fields.
+    """
+
+    def __init__(self, connection: CacheConnection, ttl_seconds: int) -> None:
+        self._connection = connection
+        self._ttl_seconds = ttl_seconds
+
+    def get(self, key: str) -> Ranked | None:
+        """The ranking held under a key from `answer_key`."""
+        value = self._connection.get(f"ranking:{key}")
+        ranked = _parsed_ranking(value) if value is not None else None
+        SEARCH_RANKING_REQUESTS.labels("miss" if ranked is None else "hit").inc()
+        return ranked
+
+    def put(self, key: str, ranked: Ranked) -> None:
+        """Holds the ranking until the TTL ends."""
+        self._connection.put(f"ranking:{key}", to_json(ranked), self._ttl_seconds)
 
 
 class AnswerCache:
@@ -52,6 +75,13 @@ class AnswerCache:
     def put(self, key: str, results: Results) -> None:
         """Holds the results until the TTL ends."""
         self._connection.put(key, to_json(results), self._ttl_seconds)
+
+
+def _parsed_ranking(value: bytes) -> Ranked | None:
+    try:
+        return [(str(product_id), float(score)) for product_id, score in from_json(value)]
+    except (ValueError, TypeError):
+        return None
 
 
 def _parsed(value: bytes) -> Results | None:

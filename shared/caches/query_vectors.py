@@ -1,6 +1,7 @@
 """The cache of query vectors: no catalogue change spoils them, only another model does."""
 
 import hashlib
+from typing import Literal
 
 import numpy as np
 import numpy.typing as npt
@@ -10,10 +11,15 @@ from shared.caches.connection import CacheConnection
 _TTL_SECONDS = 7 * 86_400
 
 Vector = npt.NDArray[np.float32]
+Kind = Literal["text", "image"]
 
 
 class QueryVectorCache:
-    """Text vectors of one model in Redis, 4 bytes a number."""
+    """Vectors of one model in Redis, 4 bytes a number.
+
+    What they belong to is named by its kind and content: a text itself, or the SHA-256 of a
+    picture's file. What a URL serves may change, so a URL names no vector.
+    """
 
     def __init__(self, connection: CacheConnection, collection: str, dimensions: int) -> None:
         """`collection` stands for the model: vectors of two models never meet."""
@@ -21,17 +27,18 @@ class QueryVectorCache:
         self._collection = collection
         self._bytes = 4 * dimensions
 
-    def get(self, text: str) -> Vector | None:
-        """The text's vector, float32 of shape (dimensions,), if held."""
-        value = self._connection.get(self._key(text))
+    def get(self, kind: Kind, content: str) -> Vector | None:
+        """The vector, float32 of shape (dimensions,), if held."""
+        value = self._connection.get(self._key(kind, content))
         if value is None or len(value) != self._bytes:
             return None
         return np.frombuffer(value, dtype="<f4")
 
-    def put(self, text: str, vector: Vector) -> None:
+    def put(self, kind: Kind, content: str, vector: Vector) -> None:
         """Holds the vector for a week; the server drops the least used ones earlier."""
-        self._connection.put(self._key(text), vector.astype("<f4").tobytes(), _TTL_SECONDS)
+        value = vector.astype("<f4").tobytes()
+        self._connection.put(self._key(kind, content), value, _TTL_SECONDS)
 
-    def _key(self, text: str) -> str:
-        digest = hashlib.sha256(f"{self._collection} {text}".encode()).hexdigest()
+    def _key(self, kind: Kind, content: str) -> str:
+        digest = hashlib.sha256(f"{self._collection} {kind} {content}".encode()).hexdigest()
         return f"vector:{digest}"

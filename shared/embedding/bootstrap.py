@@ -18,8 +18,8 @@ def load_embedding_service(
     """Load the configured model with the towers this process needs at once.
 
     Another tower is loaded when first used. `fetch` serves `embed_image_from_url`; `threads`
-    bounds torch's threads in this process (None: one per physical core). Raises ModelUnavailable
-    within seconds where the weights can't be had.
+    bounds torch's threads in one forward pass (None: one per physical core). Raises
+    ModelUnavailable within seconds where the weights can't be had.
     """
     encoder = TorchEncoder(
         settings.clip_model,

@@ -39,8 +39,8 @@ class TorchEncoder(Encoder):
     ) -> None:
         """Load a model; see `load_model` for the names. Raises ModelUnavailable within seconds.
 
-        `resize_mode` overrides the model's own. `threads` bounds the threads of one forward pass
-        in the whole process; None leaves torch's choice, the number of physical cores.
+        `resize_mode` overrides the model's own. `threads` bounds the threads of one forward pass;
+        None leaves torch's choice, the number of physical cores.
         """
         self._names = (model, pretrained)
         self._device = _device(device)
@@ -48,7 +48,7 @@ class TorchEncoder(Encoder):
         self._visual: nn.Module | None = None
         self._text: TextTower | None = None
         if threads is not None:
-            torch.set_num_threads(threads)
+            torch.set_num_threads(min(threads, torch.get_num_threads()))
         loaded = load_model(model, pretrained)
         self._preprocess = ImagePreprocessor(loaded.preprocess_config, resize_mode)
         self._dimensions = _dimensions(loaded.model, self._preprocess.input_size)
@@ -77,7 +77,12 @@ class TorchEncoder(Encoder):
         return frozenset(tower for tower, part in kept.items() if part is not None)
 
     def open_tower(self, tower: Tower) -> None:
-        """Load a tower that was left out: the API does so when the first picture query comes."""
+        """Load a tower that was left out: the API does so when the first picture query comes.
+
+        Who asks for it meanwhile waits; the other tower goes on.
+        """
+        if tower in self.towers:
+            return
         with self._lock:
             if tower not in self.towers:
                 self._keep(tower, load_model(*self._names))

@@ -98,14 +98,19 @@ class Fetcher:
         self._lookups = ThreadPoolExecutor(connections, thread_name_prefix="picture-dns")
         self._adapter = PinnedAdapter(connections, ca_file or certifi.where())
 
-    def fetch(self, url: str, known: Validators | None = None) -> FetchedPicture | None:
+    def fetch(self, url: str) -> FetchedPicture:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
 
-        None where `known` was given and the server says that the picture is still that one.
 
         Whether it is a picture at all is for decoding to find out: the content type is not looked
         at. Raises `ItemTransient` where another try may succeed and `ItemPermanent` where not.
         """
+        picture = self.fetch_if_changed(url, None)
+        assert picture is not None  # noqa: S101 - without a condition there is no 304
+        return picture
+
+    def fetch_if_changed(self, url: str, known: Validators | None) -> FetchedPicture | None:
+        """As `fetch`; None where the server says that the picture is still the known one."""
         started = time.monotonic()
         result = "ok"
         try:

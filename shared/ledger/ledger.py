@@ -290,6 +290,7 @@ def _report_arguments(report: Report) -> tuple[str | int, ...]:
         report.message[:_MESSAGE_LENGTH],
         int(report.delay_seconds * 1e6),
         " ".join(report.changed),
+        report.found or "",
     )
 
 

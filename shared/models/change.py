@@ -53,6 +53,14 @@ class Aspect(StrEnum):
     """Fields that no filter looks at."""
 
 
+class State(StrEnum):
+    """What the index holds of a product."""
+
+    ABSENT = "absent"
+    LIVE = "live"
+    DELETED = "deleted"
+
+
 EVERYTHING = frozenset(Aspect)
 
 LANDED = frozenset({Outcome.INDEXED, Outcome.UNCHANGED, Outcome.DELETED})
@@ -143,3 +151,5 @@ class Report:
     delay_seconds: float = 0.0
     changed: Set[Aspect] = frozenset()
     """What searches must look at anew."""
+    found: State | None = None
+    """What the index held of the product when the change failed."""

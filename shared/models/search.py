@@ -1,29 +1,105 @@
 """A search and its answer."""
 
+import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
     BaseModel,
+    BeforeValidator,
     ConfigDict,
     Field,
+    StrictBool,
+    StrictBytes,
+    StrictFloat,
     StrictInt,
     StrictStr,
+    WithJsonSchema,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
 
-from shared.models.product import Category, Price
+from shared.models.product import MAX_VERSION, AttributeName, Category, ImageUrl, Price, ProductId
 
 MAX_TOP_K: Final = 100
+MAX_OFFSET: Final = 1000
+MAX_PICTURE_BYTES: Final = 10 * 2**20
+"""Of a picture sent with the query; one that is fetched may have as many as a product's."""
+
+_MAX_FILTER_VALUES: Final = 64
+
+QueryType = Literal["text", "image", "product", "mixed"]
+AttributeScalar = str | bool | int | float
 
 
 def _not_blank(text: str) -> str:
     if not text.strip():
         raise PydanticCustomError("blank", "must hold more than white space")
     return text
+
+
+def _nameable(name: str) -> str:
+    # Qdrant's path syntax has no way to write a quote (see `shared/qdrant/filters.py`).
+    if '"' in name:
+        raise PydanticCustomError("quote_in_name", "can't be filtered on: its name holds a quote")
+    return name
+
+
+def _values(given: object) -> tuple[AttributeScalar, ...]:
+    """The values of which an attribute must have one: a lone value, or a list of them."""
+    values = given if isinstance(given, list | tuple) else [given]
+    if not 1 <= len(values) <= _MAX_FILTER_VALUES:
+        raise PydanticCustomError(
+            "value_count", f"must be a value, or a list of 1 to {_MAX_FILTER_VALUES} values"
+        )
+    return tuple(_scalar(value) for value in values)
+
+
+def _scalar(value: object) -> AttributeScalar:
+    if isinstance(value, str) and len(value) <= 1024:
+        return value
+    # JSON's numbers are finite here already; larger ones than these are no product's.
+    if isinstance(value, bool) or (isinstance(value, int | float) and abs(value) <= MAX_VERSION):
+        return value
+    raise PydanticCustomError(
+        "attribute_type",
+        "must be a string of up to 1,024 characters, a number within ±(2^53 − 1), a boolean, or a "
+        "list of those",
+    )
+
+
+def _decoded(value: object) -> object:
+    """The bytes that standard base64 stands for (RFC 4648, section 4), read strictly."""
+    if not isinstance(value, str):
+        return value
+    if value.startswith("data:"):
+        raise PydanticCustomError(
+            "base64_data_url", "must be base64 alone: leave out what stands before the comma"
+        )
+    try:
+        return binascii.a2b_base64(value, strict_mode=True)
+    except ValueError as err:
+        raise PydanticCustomError(
+            "base64_invalid",
+            "must be standard base64 with its padding, without line breaks or other characters",
+        ) from err
+
+
+_JsonValue = StrictStr | StrictBool | StrictInt | StrictFloat
+_Values = Annotated[
+    tuple[AttributeScalar, ...],
+    BeforeValidator(_values, json_schema_input_type=_JsonValue | list[_JsonValue]),
+    Field(strict=True),
+]
+_FilterName = Annotated[AttributeName, AfterValidator(_nameable)]
+Text = Annotated[StrictStr, Field(min_length=1, max_length=1000), AfterValidator(_not_blank)]
+PictureBytes = Annotated[
+    StrictBytes,
+    BeforeValidator(_decoded),
+    WithJsonSchema({"type": "string", "contentEncoding": "base64"}),
+]
 
 
 class Filters(BaseModel):
@@ -34,6 +110,14 @@ class Filters(BaseModel):
     category_filter: Category | None = None
     price_min: Price | None = None
     price_max: Price | None = None
+    attributes: Annotated[
+        dict[_FilterName, _Values],
+        Field(
+            max_length=16,
+            description="By name: the value that the attribute must have, or a list of values of "
+            "which it must have one. A list among a product's attributes has each of its members.",
+        ),
+    ] = {}
 
     @model_validator(mode="after")
     def _ordered(self) -> "Filters":
@@ -43,17 +127,81 @@ class Filters(BaseModel):
         return self
 
 
-class SearchRequest(Filters):
-    """What a shopper looks for. Unknown fields are refused by name."""
+class Ranking(Filters):
+    """Which of the nearest products are wanted."""
 
-    text_query: Annotated[
-        StrictStr, Field(min_length=1, max_length=1000), AfterValidator(_not_blank)
-    ]
     top_k: Annotated[StrictInt, Field(ge=1, le=MAX_TOP_K)] = 10
+    offset: Annotated[
+        StrictInt, Field(ge=0, le=MAX_OFFSET, description="Results to leave out at the top.")
+    ] = 0
+    min_score: (
+        Annotated[
+            StrictInt | StrictFloat,
+            Field(
+                ge=-1,
+                le=1,
+                allow_inf_nan=False,
+                description="The least `similarity_score`, as results show it.",
+            ),
+        ]
+        | None
+    ) = None
 
-    def normalised_text(self) -> str:
+
+class SearchRequest(Ranking):
+    """What a shopper looks for: at least one source. Unknown fields are refused by name."""
+
+    text_query: Text | None = None
+    image_url: ImageUrl | None = None
+    image: Annotated[
+        PictureBytes | None,
+        Field(
+            alias="image_base64",
+            description="A picture's file of at most 10 MiB, in standard base64.",
+        ),
+    ] = None
+    product_id: Annotated[
+        ProductId | None, Field(description="A product of the index, by its own picture.")
+    ] = None
+
+    @model_validator(mode="after")
+    def _has_source(self) -> "SearchRequest":
+        if not self.source_count:
+            raise PydanticCustomError(
+                "source_missing",
+                "needs at least one of text_query, image_url, image_base64 and product_id",
+            )
+        return self
+
+    @property
+    def source_count(self) -> int:
+        """How many sources are given; several are mixed."""
+        sources = (self.text_query, self.image_url, self.image, self.product_id)
+        return sum(source is not None for source in sources)
+
+    @property
+    def has_picture(self) -> bool:
+        """Whether it takes a picture to answer."""
+        return self.image_url is not None or self.image is not None
+
+    @property
+    def query_type(self) -> QueryType:
+        """The kind of its source, or `mixed`."""
+        if self.source_count > 1:
+            return "mixed"
+        if self.has_picture:
+            return "image"
+        return "text" if self.product_id is None else "product"
+
+    def normalised_text(self) -> str | None:
         """The text with runs of white space folded: the same vector in every tokenizer."""
-        return " ".join(self.text_query.split())
+        return None if self.text_query is None else " ".join(self.text_query.split())
+
+
+class SimilarRequest(Ranking):
+    """A product to which others are looked for."""
+
+    product_id: ProductId
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +217,7 @@ class Hit:
 class SearchAnswer:
     """Results in falling order of similarity; `cached` tells whether they came from Redis."""
 
-    query_type: str
+    query_type: QueryType
     top_k: int
     results: Sequence[Mapping[str, object]]
     execution_time_ms: float

@@ -8,7 +8,7 @@ from qdrant_client import models
 
 from shared.errors import QdrantRejected
 from shared.models.product import point_id
-from shared.models.search import Filters
+from shared.models.search import AttributeScalar, Filters
 from shared.qdrant.points import LivePoint, PayloadWrite, Tombstone
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
@@ -31,13 +31,16 @@ def of_tenant(tenant: str, category: str | None = None) -> models.Filter:
     return models.Filter(must=_tenant_conditions(tenant, category))
 
 
-def of_search(tenant: str, filters: Filters) -> models.Filter:
-    """The products that a search may find."""
+def of_search(tenant: str, filters: Filters, without_group: str | None = None) -> models.Filter:
+    """The products that a search may find; `without_group` leaves out those of one group."""
     must = _tenant_conditions(tenant, filters.category_filter)
     if filters.price_min is not None or filters.price_max is not None:
         price = models.Range(gte=filters.price_min, lte=filters.price_max)
         must.append(models.FieldCondition(key="price", range=price))
-    return models.Filter(must=must)
+    must += [_has_one_of(name, values) for name, values in sorted(filters.attributes.items())]
+    if without_group is None:
+        return models.Filter(must=must)
+    return models.Filter(must=must, must_not=[_equals("group_id", without_group)])
 
 
 def older_than(writes: Sequence[LivePoint | Tombstone]) -> models.Filter:
@@ -76,6 +79,24 @@ def _tenant_conditions(tenant: str, category: str | None) -> list[models.Conditi
     if category is not None:
         must.append(_equals("category", category))
     return must
+
+
+def _has_one_of(name: str, values: Sequence[AttributeScalar]) -> models.Condition:
+    """The attribute has one of the values; a list among a product's attributes has its members."""
+    key = attribute_path(name)
+    texts = [value for value in values if isinstance(value, str)]
+    conditions: list[models.Condition] = []
+    if texts:
+        conditions.append(models.FieldCondition(key=key, match=models.MatchAny(any=texts)))
+    conditions += [_is(key, value) for value in values if not isinstance(value, str)]
+    return conditions[0] if len(conditions) == 1 else models.Filter(should=conditions)
+
+
+def _is(key: str, value: bool | int | float) -> models.FieldCondition:
+    if isinstance(value, bool):
+        return models.FieldCondition(key=key, match=models.MatchValue(value=value))
+    # Qdrant matches whole numbers only, and 20 not with 20.0; a range compares all of them.
+    return models.FieldCondition(key=key, range=models.Range(gte=value, lte=value))
 
 
 def _equals(key: str, value: str) -> models.FieldCondition:

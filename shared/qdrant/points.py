@@ -120,6 +120,14 @@ class StoredPoint:
         return self.product is None
 
 
+@dataclass(frozen=True, slots=True)
+class StoredEmbedding:
+    """A live product's vector, 512 numbers of length 1, and the group it stands in."""
+
+    embedding: Sequence[float]
+    group_id: str
+
+
 def highest_revs(writes: Sequence[PointWrite]) -> dict[ProductKey, PointWrite]:
     """One write per product, the one with the highest rev; of equal ones the last.
 

@@ -18,6 +18,7 @@ from shared.models.search import Filters, Hit
 from shared.qdrant import filters as conditions
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.faults import translated
+from shared.qdrant.paging import Window, windows
 from shared.qdrant.points import (
     PUBLIC_FIELDS,
     VECTOR_NAME,
@@ -25,6 +26,7 @@ from shared.qdrant.points import (
     PayloadWrite,
     PointWrite,
     ProductKey,
+    StoredEmbedding,
     StoredPoint,
     Tombstone,
     highest_revs,
@@ -221,6 +223,15 @@ class QdrantService:
         products = [stored_product(record.payload or {}) for record in records]
         return products, None if next_offset is None else str(next_offset)
 
+    def embedding_of(self, tenant: str, product_id: str) -> StoredEmbedding | None:
+        """The live product's vector and group, or None."""
+        for _, payload, embedding in self._retrieve(
+            [(tenant, product_id)], ["group_id"], with_vectors=True
+        ):
+            if embedding is not None:  # a tombstone has none
+                return StoredEmbedding(embedding, payload["group_id"])
+        return None
+
     def search(
         self,
         tenant: str,
@@ -228,21 +239,34 @@ class QdrantService:
         filters: Filters,
         top_k: int,
         offset: int = 0,
+        *,
+        min_score: float | None = None,
+        without_group: str | None = None,
     ) -> list[Hit]:
         """The `top_k` products nearest to the vector (512 numbers) after skipping `offset`.
 
-        Best first; the score is the plain cosine, in [-1, 1].
+        Best first, equal scores by product id; the score is the plain cosine, in [-1, 1], of at
+        least `min_score`. `without_group` leaves out the products of that group.
         """
         # As in `_upsert`, a body of our own saves the client's second look at every number.
+        request: dict[str, Any] = {
+            "query": np.ascontiguousarray(vector, dtype=np.float32),
+            "using": VECTOR_NAME,
+            "filter": _plain(conditions.of_search(tenant, filters, without_group)),
+            "score_threshold": min_score,
+            "with_payload": PUBLIC_FIELDS,
+        }
+        hits: list[Hit] = []
+        for window in windows(offset, top_k):
+            hits = self._query(request, window)
+            page = window.page(hits, offset, top_k)
+            if page is not None:
+                return page
+        return hits[offset : offset + top_k]
+
+    def _query(self, request: Mapping[str, Any], window: Window) -> list[Hit]:
         body = orjson.dumps(
-            {
-                "query": np.ascontiguousarray(vector, dtype=np.float32),
-                "using": VECTOR_NAME,
-                "filter": _plain(conditions.of_search(tenant, filters)),
-                "limit": top_k,
-                "offset": offset,
-                "with_payload": PUBLIC_FIELDS,
-            },
+            {**request, "limit": window.limit, "offset": window.start},
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
         with translated("search"):
@@ -253,6 +277,18 @@ class QdrantService:
             )
         points = answer.result.points if answer.result else []
         return [_hit(point) for point in points]
+
+    def public_fields(
+        self, tenant: str, product_ids: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """What a search shows of these products; those that are gone are left out."""
+        keys = [(tenant, product_id) for product_id in product_ids]
+        wanted = [*PUBLIC_FIELDS, "tenant"]
+        return {
+            key[1]: public_fields(payload)
+            for key, payload, _ in self._retrieve(keys, wanted)
+            if "tenant" in payload
+        }
 
     def purge_tombstones(self, older_than_rev: int) -> None:
         """Remove the tombstones whose rev (microseconds since 1970) is lower, of all tenants.

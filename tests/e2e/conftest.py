@@ -110,3 +110,10 @@ def unused_keys() -> list[str]:
 def pictures() -> Iterator[PictureServer]:
     with PictureServer() as server:
         yield server
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Starting six processes and finishing thousands of products takes longer on a slow machine."""
+    for item in items:
+        if "/e2e/" in str(item.path):
+            item.add_marker(pytest.mark.timeout(400))

@@ -426,6 +426,10 @@ class Shop:
                 held.get("failed"),
                 bool(is_wanted),
             )
+            if row.last_outcome is Outcome.FAILED:
+                # A failure tells the row what its worker found in the index when it looked; an
+                # overtaken write may have come or gone since.
+                row.state = State(seen[0])
             version = None if row.version is None else str(row.version)
             expected = (row.state, version, row.last_error, row.wanted is not None)
             assert seen == expected, f"{product_id}: row {held}, reference {row}"

@@ -94,6 +94,19 @@ def test_an_overtaken_put_that_was_written_is_known_to_the_row_after_its_success
     assert list(shop.disagreeing()) == []
 
 
+def test_an_overtaken_deletion_that_was_written_is_known_to_the_row_after_its_successor_failed(
+    shop: Shop,
+) -> None:
+    shop.call([Put("p", "First")], Lane.SINGLE)
+    shop.settle()
+    shop.call([Delete("p")], Lane.FAST)
+    stop_at(shop, FAST, "before ledger.report")
+    job_id = shop.call([Put("p", "Second", picture="/missing.jpg")], Lane.SINGLE)
+    shop.settle()
+    assert shop.outcomes(job_id) == [Outcome.FAILED]
+    assert list(shop.disagreeing()) == []
+
+
 @pytest.mark.parametrize("last", [Put("p"), Delete("p"), Delete("p", version=8)])
 def test_the_index_knows_the_version_as_the_row_does(shop: Shop, last: Put | Delete) -> None:
     """Rows can be rebuilt from the index only if it does."""

@@ -7,6 +7,7 @@ OverflowError; the HTTP layer answers those with 400.
 from collections.abc import Mapping
 from typing import Any, Final
 
+import numpy as np
 import qdrant_edge as edge
 
 from shared.embedded.qdrant.refusals import malformed, not_served
@@ -93,7 +94,12 @@ _BOUNDS: Final = frozenset({"lt", "lte", "gt", "gte"})
 def _match(value: object) -> Any:
     match = members(value, frozenset({"value", "any", "except"}), "match")
     if "value" in match:
-        return edge.MatchValue(match["value"])
+        wanted = match["value"]
+        if isinstance(wanted, bool):
+            # The engine's constructor reads Python's own booleans as the integers 0 and 1, which
+            # match no boolean; numpy's it takes for what they are.
+            wanted = np.bool_(wanted)
+        return edge.MatchValue(wanted)
     if "any" in match:
         return edge.MatchAny(_list(match["any"], "any"))
     if "except" in match:

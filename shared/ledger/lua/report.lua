@@ -1,7 +1,7 @@
 -- Takes in what became of leased products. Runs even when memory is short: it frees some.
 -- ARGV: prefix, token, retention s,
 --       then per product: tenant, product, rev, result, code, retryable, message, delay in µs,
---       changed aspects separated by spaces
+--       changed aspects separated by spaces, what the index was found to hold or ''
 local _, token, retention = unpack(ARGV, 1, 3)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
 local now = now_us()
@@ -28,29 +28,37 @@ local function keep(tenant, product, wanted, rev)
   redis.call('ZREMRANGEBYSCORE', KEPT, '-inf', integer(now - tonumber(retention) * 1000000))
 end
 
--- The row as the landing leaves it.
-local function land(tenant, product, row, rev, result)
-  redis.call('HSET', row, 'state', LANDED[result])
-  redis.call('HDEL', row, 'failed', 'message')
-  redis.call('PERSIST', row)
+local function set_state(tenant, product, row, rev, state)
+  redis.call('HSET', row, 'state', state)
   local grave = tenant .. '/' .. product
-  if result == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
+  if state == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
   else redis.call('ZREM', GRAVES, grave) end
 end
 
-local function settle(tenant, product, row, wanted, rev, result, code, retryable, message)
+-- A change that was given up as its workers seemed to die of it, and landed all the same.
+local function land_late(tenant, product, row, rev, result)
+  set_state(tenant, product, row, rev, LANDED[result])
+  redis.call('HDEL', row, 'failed', 'message')
+  redis.call('PERSIST', row)
+  forget_kept(tenant, product)
+end
+
+local function settle(tenant, product, row, wanted, rev, result, code, retryable, message, found)
   local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
   local attempts, detail = tonumber(held[3]), ''
   if result == 'failed' then
     attempts = attempts + 1
     detail = code .. '\n' .. retryable .. '\n' .. message
     redis.call('HSET', row, 'failed', code, 'message', message)
+    -- What is in the index may be an older change's write that nobody reported.
+    if found ~= '' then set_state(tenant, product, row, rev, found) end
     -- A product that never was leaves no row behind for ever.
     if redis.call('HGET', row, 'state') == 'absent' then redis.call('EXPIRE', row, retention) end
   else
     -- Landed with a warning, as where a new picture is bad and the old vector stays.
     if code ~= '' then detail = code .. '\n' .. retryable .. '\n' .. message end
-    land(tenant, product, row, rev, result)
+    set_state(tenant, product, row, rev, LANDED[result])
+    redis.call('HDEL', row, 'failed', 'message')
   end
   if result == 'failed' and retryable == '1' then keep(tenant, product, wanted, rev)
   else redis.call('DEL', wanted) end
@@ -61,7 +69,7 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
 end
 
 -- The generations first: nobody may learn of an end before older answers are out of use.
-for i = 4, #ARGV, 9 do
+for i = 4, #ARGV, 10 do
   local tenant = ARGV[i]
   for aspect in string.gmatch(ARGV[i + 8], '%S+') do
     local generation = tenant .. ' ' .. aspect
@@ -72,19 +80,18 @@ for i = 4, #ARGV, 9 do
     end
   end
 end
-for i = 4, #ARGV, 9 do
+for i = 4, #ARGV, 10 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
+  local found = ARGV[i + 9]
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   -- A report of an older rev settles nothing: its items were superseded on acceptance.
   if redis.call('HGET', row, 'rev') == rev then
     if redis.call('EXISTS', wanted) == 0 then
-      -- Its items have ended already, perhaps as failed while a slow worker still went on; what
-      -- that worker brought to the index is there all the same.
-      if LANDED[result] then land(tenant, product, row, rev, result) end
+      if LANDED[result] then land_late(tenant, product, row, rev, result) end
     elseif result == 'retry' or result == 'release' then
       put_off(tenant, product, wanted, result, delay)
     else
-      settle(tenant, product, row, wanted, rev, result, code, retryable, message)
+      settle(tenant, product, row, wanted, rev, result, code, retryable, message, found)
     end
   end
 end

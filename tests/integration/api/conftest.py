@@ -3,8 +3,8 @@
 import hashlib
 import re
 import uuid
-from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -18,17 +18,22 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from api.app import create_app
+from api.bootstrap import picture_fetch
 from api.keys import add_key
 from api.services import Services
-from shared.caches.answers import AnswerCache
+from shared.caches.answers import AnswerCache, RankingCache
 from shared.caches.connection import CacheConnection
 from shared.caches.query_vectors import QueryVectorCache, Vector
 from shared.doorbell import Doorbell, celery_app
+from shared.embedding.encoder import PreparedImage
+from shared.embedding.pictures import decode_picture
+from shared.errors import ItemFault
 from shared.ledger import Generations, Jobs, Ledger, connect
 from shared.models.change import Claim, Kind, Lane, Outcome, Report
 from shared.models.product import ImageFacts
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
+from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings
 from tests.servers import EmbeddedQdrantProcess, RedisServer
@@ -45,7 +50,7 @@ class WordEncoder:
         self.fault: Exception | None = None
         """Raised by every call, if set."""
 
-    def embed_text(self, text: str) -> Vector:
+    def embed_text(self, text: str, _timeout: float = 5.0) -> Vector:
         if self.fault is not None:
             raise self.fault
         vector = np.full(self.dimensions, 0.01, np.float32)
@@ -53,6 +58,28 @@ class WordEncoder:
             seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
             vector += np.random.default_rng(seed).normal(size=self.dimensions).astype(np.float32)
         return vector / np.float32(np.linalg.norm(vector))
+
+    def prepare(self, data: bytes) -> PreparedImage:
+        """The picture in 12 × 12 dots: alike pictures lie close."""
+        dots = np.asarray(decode_picture(data, 1_000_000).resize((12, 12)), np.float32)
+        return dots.reshape(-1) / 255
+
+    def embed_images(
+        self,
+        pictures: Sequence[PreparedImage],
+        timeout: float,  # noqa: ARG002 - the service's signature
+    ) -> list[Vector | ItemFault]:
+        vectors: list[Vector | ItemFault] = []
+        for dots in pictures:
+            vector = np.zeros(self.dimensions, np.float32)
+            vector[: dots.size] = dots + 0.01
+            vectors.append(vector / np.float32(np.linalg.norm(vector)))
+        return vectors
+
+    def embed_picture(self, data: bytes) -> Vector:
+        (vector,) = self.embed_images([self.prepare(data)], 1)
+        assert isinstance(vector, np.ndarray)
+        return vector
 
     def check(self) -> None:
         self.embed_text("ready")
@@ -118,6 +145,8 @@ class Shop:
     services: Services
     encoder: WordEncoder
     tenant: str
+    pictures: dict[str, bytes] = field(default_factory=dict)
+    """By product, where it isn't the name that its vector is made of."""
 
     def work(self, fail: dict[str, str] | None = None, *, retryable: bool = False) -> Claim:
         """Does at once what workers would do: all that is due lands, or fails with a code."""
@@ -142,7 +171,9 @@ class Shop:
                         tenant=wanted.tenant,
                         product=product,
                         rev=wanted.rev,
-                        embedding=self.encoder.embed_text(product.name),
+                        embedding=self.encoder.embed_picture(self.pictures[product.id])
+                        if product.id in self.pictures
+                        else self.encoder.embed_text(product.name),
                         image=ImageFacts(sha256="0" * 64),
                         indexed_at="2026-01-01T00:00:00Z",
                     )
@@ -164,6 +195,7 @@ def services_on(settings: Settings, collection: str) -> tuple[Services, Callable
     qdrant = QdrantService(settings.qdrant_url, collection)
     cache = CacheConnection(settings.redis_cache_url)
     encoder = WordEncoder()
+    vectors = QueryVectorCache(cache, collection, encoder.dimensions)
     services = Services(
         settings=settings,
         ledger=Ledger(
@@ -177,10 +209,14 @@ def services_on(settings: Settings, collection: str) -> tuple[Services, Callable
         qdrant=qdrant,
         search=SearchService(
             encoder=encoder,
+            pictures=QueryPictures(
+                fetch=picture_fetch(settings), encoder=encoder, vectors=vectors, timeout_seconds=5
+            ),
             qdrant=qdrant,
             generations=Generations(client),
             answers=AnswerCache(cache, 60),
-            vectors=QueryVectorCache(cache, collection, encoder.dimensions),
+            rankings=RankingCache(cache, 60),
+            vectors=vectors,
             timeout_seconds=5,
         ),
         embedding=encoder,

@@ -7,7 +7,8 @@ import pytest
 from tests.integration.api.conftest import Shop
 
 BAD: list[tuple[dict[str, Any], str, str]] = [
-    ({}, "text_query", "missing"),
+    ({}, "", "source_missing"),
+    ({"text_query": None, "top_k": 3}, "", "source_missing"),
     ({"text_query": ""}, "text_query", "string_too_short"),
     ({"text_query": " \n"}, "text_query", "blank"),
     ({"text_query": "x" * 100_000}, "text_query", "string_too_long"),
@@ -21,7 +22,40 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"text_query": "a", "price_min": 2, "price_max": 1}, "price_min", "price_range"),
     ({"text_query": "a", "category_filter": ""}, "category_filter", "string_too_short"),
     ({"text_query": "a", "category": "x"}, "category", "extra_forbidden"),
-    ({"text_query": "a", "image_url": "http://a/b"}, "image_url", "extra_forbidden"),
+    ({"text_query": "a", "image": "x"}, "image", "extra_forbidden"),
+    ({"text_query": "a", "offset": -1}, "offset", "greater_than_equal"),
+    ({"text_query": "a", "offset": 1001}, "offset", "less_than_equal"),
+    ({"text_query": "a", "offset": True}, "offset", "int_type"),
+    ({"text_query": "a", "min_score": 1.01}, "min_score", "less_than_equal"),
+    ({"text_query": "a", "min_score": -2}, "min_score", "greater_than_equal"),
+    ({"text_query": "a", "min_score": "0.3"}, "min_score", "number_type"),
+    ({"text_query": "a", "min_score": True}, "min_score", "number_type"),
+    ({"text_query": "a", "attributes": ["color"]}, "attributes", "dict_type"),
+    ({"text_query": "a", "attributes": {"color": None}}, "attributes.color", "attribute_type"),
+    ({"text_query": "a", "attributes": {"color": {"a": 1}}}, "attributes.color", "attribute_type"),
+    ({"text_query": "a", "attributes": {"color": [["a"]]}}, "attributes.color", "attribute_type"),
+    ({"text_query": "a", "attributes": {"n": 2**53}}, "attributes.n", "attribute_type"),
+    ({"text_query": "a", "attributes": {"c": "x" * 1025}}, "attributes.c", "attribute_type"),
+    ({"text_query": "a", "attributes": {"color": []}}, "attributes.color", "value_count"),
+    ({"text_query": "a", "attributes": {"color": ["a"] * 65}}, "attributes.color", "value_count"),
+    ({"text_query": "a", "attributes": {'5" heel': "a"}}, 'attributes.5" heel', "quote_in_name"),
+    ({"text_query": "a", "attributes": {"": "a"}}, "attributes.", "string_too_short"),
+    (
+        {"text_query": "a", "attributes": {str(number): "a" for number in range(17)}},
+        "attributes",
+        "too_long",
+    ),
+    ({"image_url": "ftp://a/b"}, "image_url", "invalid_url"),
+    ({"image_url": "http://a/" + "b" * 2000}, "image_url", "string_too_long"),
+    ({"image_base64": 7}, "image_base64", "bytes_type"),
+    ({"image_base64": "data:image/png;base64,AAAA"}, "image_base64", "base64_data_url"),
+    ({"image_base64": "AAA"}, "image_base64", "base64_invalid"),
+    ({"image_base64": "AA\nAA"}, "image_base64", "base64_invalid"),
+    ({"image_base64": "AA-_"}, "image_base64", "base64_invalid"),
+    ({"image_base64": "é"}, "image_base64", "base64_invalid"),
+    ({"product_id": ""}, "product_id", "string_too_short"),
+    ({"product_id": "a\u0000b"}, "product_id", "control_character"),
+    ({"product_id": "x" * 129}, "product_id", "string_too_long"),
 ]
 
 
@@ -47,11 +81,35 @@ def test_a_bad_search_is_refused_with_its_field_and_code(
         ("q=a&price_max=nan", "price_max", "number_type"),
         ("q=a&price_max=-1", "price_max", "greater_than_equal"),
         ("q=a&color=red", "color", "extra_forbidden"),
+        ("q=a&product_id=b", "product_id", "extra_forbidden"),
+        ("q=a&min_score=2", "min_score", "less_than_equal"),
+        ("q=a&min_score=inf", "min_score", "number_type"),
+        ("q=a&offset=x", "offset", "int_type"),
+        ("q=a&attributes=red", "attributes", "dict_type"),
+        ("q=a&attributes=%7B%22color%22:null%7D", "attributes.color", "attribute_type"),
     ],
 )
 def test_a_bad_search_in_a_url_names_the_parameter(
     shop: Shop, query: str, field: str, code: str
 ) -> None:
     answer = shop.http.get(f"/api/v1/search?{query}")
+    assert answer.status_code == 422
+    assert [(f["field"], f["code"]) for f in answer.json["errors"]] == [(field, code)]
+
+
+@pytest.mark.parametrize(
+    ("query", "field", "code"),
+    [
+        ("", "product_id", "missing"),
+        ("product_id=", "product_id", "string_too_short"),
+        ("product_id=a&product_id=b", "product_id", "repeated"),
+        ("product_id=a&q=b", "q", "extra_forbidden"),
+        ("product_id=a&top_k=0", "top_k", "greater_than_equal"),
+    ],
+)
+def test_a_bad_question_for_similar_products_names_the_parameter(
+    shop: Shop, query: str, field: str, code: str
+) -> None:
+    answer = shop.http.get(f"/api/v1/similar?{query}")
     assert answer.status_code == 422
     assert [(f["field"], f["code"]) for f in answer.json["errors"]] == [(field, code)]

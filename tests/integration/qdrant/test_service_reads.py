@@ -6,7 +6,7 @@ import uuid
 import httpx
 import pytest
 
-from shared.errors import InvalidCursor, QdrantRejected
+from shared.errors import InvalidCursor, QdrantRejected, QdrantUnavailable
 from shared.models.search import Filters
 from shared.qdrant.service import QdrantService
 from tests.integration.qdrant.conftest import MakePoint, direction
@@ -172,6 +172,6 @@ def test_a_collection_with_other_vectors_is_not_used(server_url: str, http: http
 def test_without_its_collection_the_service_is_not_ready(server_url: str) -> None:
     service = QdrantService(server_url, f"test-{uuid.uuid4().hex}")
     assert not service.ready()
-    with pytest.raises(QdrantRejected, match="doesn't exist"):
+    with pytest.raises(QdrantUnavailable, match="doesn't exist"):
         service.stored_revs([("default", "a")])
     service.close()

@@ -1,23 +1,26 @@
-"""A search service on real servers; the text encoder counts instead of computing."""
+"""A search service on real servers; the encoder counts instead of computing."""
 
 import hashlib
 import threading
 import uuid
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pytest
 
-from shared.caches.answers import AnswerCache
+from shared.caches.answers import AnswerCache, RankingCache
 from shared.caches.connection import CacheConnection
 from shared.caches.query_vectors import QueryVectorCache
-from shared.embedding.encoder import Vector
+from shared.embedding.encoder import PreparedImage, Vector
+from shared.errors import ItemCode, ItemFault, ItemPermanent
 from shared.ledger import Generations, Ledger, connect
-from shared.models.change import EVERYTHING, Change, Lane, Outcome, Report
+from shared.models.change import EVERYTHING, Aspect, Change, Lane, Outcome, Report
 from shared.models.product import ImageFacts, Product
-from shared.qdrant.points import LivePoint
+from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
+from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 
@@ -29,15 +32,36 @@ class CountingEncoder:
 
     def __init__(self) -> None:
         self.texts: list[str] = []
+        self.pictures = 0
         self.gate: threading.Event | None = None
 
-    def embed_text(self, text: str) -> Vector:
+    def embed_text(self, text: str, _timeout: float = 5.0) -> Vector:
         self.texts.append(text)
         if self.gate:
             self.gate.wait(10)
-        digest = np.frombuffer(hashlib.sha512(text.encode()).digest() * 8, np.uint8)
-        vector: Vector = digest.astype(np.float32)
-        return vector / np.float32(np.linalg.norm(vector))
+        return direction(text.encode())
+
+    def prepare(self, data: bytes) -> PreparedImage:
+        if not data.startswith(b"picture"):
+            raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "no picture")
+        return direction(data)
+
+    def embed_images(
+        self,
+        pictures: Sequence[PreparedImage],
+        timeout: float,  # noqa: ARG002 - the service's signature
+    ) -> list[Vector | ItemFault]:
+        if self.gate:
+            self.gate.wait(10)
+        self.pictures += len(pictures)
+        return list(pictures)
+
+
+def direction(content: bytes) -> Vector:
+    """A unit vector; those of different contents are far from each other."""
+    digest = np.frombuffer(hashlib.sha512(content).digest() * 8, np.int8)
+    vector: Vector = digest.astype(np.float32)
+    return vector / np.float32(np.linalg.norm(vector))
 
 
 @dataclass
@@ -48,19 +72,42 @@ class Searching:
     encoder: CountingEncoder
     ledger: Ledger
     qdrant: QdrantService
+    pages: dict[str, bytes]
+    """What URLs serve."""
 
-    def put(self, name: str, price: float, product_id: str = "p") -> None:
+    def put(
+        self,
+        name: str,
+        price: float,
+        product_id: str = "p",
+        *,
+        vector: Vector | None = None,
+        changed: Set[Aspect] = EVERYTHING,
+        **fields: Any,
+    ) -> None:
         """Takes one product all the way a worker would."""
-        product = Product(id=product_id, name=name, image_url="http://h/x.jpg", price=price)
+        product = Product(
+            id=product_id, name=name, image_url="http://h/x.jpg", price=price, **fields
+        )
         self.ledger.accept(TENANT, Lane.BULK, [Change.put(product)])
         claim = self.ledger.claim([Lane.BULK], 64)
         (wanted,) = claim.wanted
-        vector = CountingEncoder().embed_text("red shirt")
+        if vector is None:
+            vector = direction(b"red shirt")
         facts = ImageFacts("0" * 64)
         self.qdrant.upsert_product(
             LivePoint(TENANT, product, wanted.rev, vector, facts, "2026-01-01T00:00:00+00:00")
         )
-        report = Report(TENANT, product_id, wanted.rev, Outcome.INDEXED, changed=EVERYTHING)
+        report = Report(TENANT, product_id, wanted.rev, Outcome.INDEXED, changed=changed)
+        self.ledger.report(claim, [report])
+
+    def delete(self, product_id: str) -> None:
+        """Likewise takes one away."""
+        self.ledger.accept(TENANT, Lane.FAST, [Change.delete(product_id)])
+        claim = self.ledger.claim([Lane.FAST], 64)
+        (wanted,) = claim.wanted
+        self.qdrant.upsert_product(Tombstone(TENANT, product_id, wanted.rev))
+        report = Report(TENANT, product_id, wanted.rev, Outcome.DELETED, changed=EVERYTHING)
         self.ledger.report(claim, [report])
 
 
@@ -96,18 +143,24 @@ def searching(
     client.flushall()
     cache = CacheConnection(cache_server.url)
     qdrant = QdrantService(qdrant_server.url, f"products-test-{uuid.uuid4().hex}")
-    qdrant.ensure_collection([])
+    qdrant.ensure_collection(["color"])
+    pages: dict[str, bytes] = {}
     encoder = CountingEncoder()
+    vectors = QueryVectorCache(cache, qdrant.collection, 512)
     service = SearchService(
         encoder=encoder,
+        pictures=QueryPictures(
+            fetch=pages.__getitem__, encoder=encoder, vectors=vectors, timeout_seconds=5.0
+        ),
         qdrant=qdrant,
         generations=Generations(client),
         answers=AnswerCache(cache, 3600),
-        vectors=QueryVectorCache(cache, qdrant.collection, 512),
+        rankings=RankingCache(cache, 3600),
+        vectors=vectors,
         timeout_seconds=5.0,
     )
     ledger = Ledger(client, lease_seconds=10, job_retention_seconds=600, max_pending=1000)
-    yield Searching(service, encoder, ledger, qdrant)
+    yield Searching(service, encoder, ledger, qdrant, pages)
     qdrant.close()
     cache.close()
     client.close()

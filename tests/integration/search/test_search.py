@@ -8,6 +8,7 @@ import redis
 
 from shared.errors import QdrantUnavailable
 from shared.ledger import Generations, connect
+from shared.models.change import Aspect
 from shared.models.search import SearchRequest
 from tests.integration.search.conftest import TENANT, Searching
 from tests.servers import RedisServer
@@ -52,7 +53,17 @@ def test_spaces_make_no_other_query(searching: Searching) -> None:
 
 @pytest.mark.parametrize(
     "other",
-    [{"top_k": 3}, {"price_max": 30}, {"category_filter": "x"}, {"text_query": "blue shirt"}],
+    [
+        {"top_k": 3},
+        {"offset": 1},
+        {"min_score": 0},
+        {"price_max": 30},
+        {"category_filter": "x"},
+        {"attributes": {"color": "red"}},
+        {"text_query": "blue shirt"},
+        {"product_id": "p"},
+        {"image_base64": b"picture"},
+    ],
 )
 def test_another_request_has_another_answer(searching: Searching, other: dict[str, object]) -> None:
     searching.put("Red Shirt", 30.0)
@@ -124,7 +135,7 @@ def test_an_error_is_shared_by_those_who_wait_and_not_kept(
 ) -> None:
     searching.put("Red Shirt", 30.0)
 
-    def down(*_: object) -> None:
+    def down(*_: object, **__: object) -> None:
         raise QdrantUnavailable("down")
 
     with monkeypatch.context() as patch:
@@ -145,3 +156,38 @@ def test_with_allowed_staleness_a_generation_is_read_once_in_that_time(
     time.sleep(0.35)
     assert generations.current(TENANT) != before
     client.close()
+
+
+def test_a_changed_price_shows_at_once_though_the_ranking_is_kept(searching: Searching) -> None:
+    """The worker says what changed; a query without a price filter is ranked from the cache."""
+    searching.put("Red Shirt", 30.0)
+    searching.service.search(TENANT, REQUEST)
+    searching.put("Red Shirt", 25.0, changed={Aspect.PRICE})
+    answer = searching.service.search(TENANT, REQUEST)
+    assert answer.cached
+    assert [result["price"] for result in answer.results] == [25.0]
+    again = searching.service.search(TENANT, REQUEST)
+    assert again.results == answer.results
+
+
+def test_a_filter_on_what_changed_is_asked_anew(searching: Searching) -> None:
+    searching.put("Red Shirt", 30.0)
+    cheap = SearchRequest(text_query="red shirt", price_max=26)
+    assert names(searching, cheap) == []
+    searching.put("Red Shirt", 25.0, changed={Aspect.PRICE})
+    assert names(searching, cheap) == ["Red Shirt"]
+    searching.put("Red Shirt", 27.0, changed={Aspect.PRICE})
+    assert names(searching, cheap) == []
+
+
+def test_a_ranking_that_can_not_be_read_is_computed_anew(
+    searching: Searching, cache_server: RedisServer
+) -> None:
+    searching.put("Red Shirt", 30.0)
+    names(searching)
+    searching.put("Red Shirt", 25.0, changed={Aspect.PRICE})
+    cache = redis.Redis.from_url(cache_server.url)
+    for key in cache.scan_iter("ranking:*"):
+        cache.set(key, b"{")
+    assert names(searching) == ["Red Shirt"]
+    cache.close()

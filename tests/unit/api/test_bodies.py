@@ -16,6 +16,7 @@ from werkzeug.test import EnvironBuilder
 from api.batch import MAX_ITEMS, read_batch
 from api.bodies import JSON, NDJSON, check_cost, content_type, parse_json, read_body
 from api.problems import Problem
+from shared.errors import EncoderBusy
 
 
 def _request(body: bytes | io.RawIOBase, *, chunked: bool = False, **headers: str) -> Request:
@@ -45,6 +46,22 @@ class Endless(io.RawIOBase):
         buffer[: len(piece)] = piece
         self.taken += len(piece)
         return len(piece)
+
+
+def test_what_is_large_asks_for_a_place_once_before_it_is_held() -> None:
+    asked: list[int] = []
+    for length in (100, 101, 1000):
+        asked.clear()
+        body = read_body(_request(b"x" * length), 1000, free=100, admit=lambda: asked.append(1))
+        assert len(body) == length
+        assert len(asked) == (length > 100)
+
+    def refuse() -> None:
+        raise EncoderBusy("full")
+
+    endless = Endless(iter(lambda: b"x" * 50, b""))
+    with pytest.raises(EncoderBusy):
+        read_body(_request(endless, chunked=True), 10**9, free=100, admit=refuse)
 
 
 def _refusal(request: Request, limit: int = 1000) -> tuple[int, str]:

@@ -22,6 +22,23 @@ ROWS = [
     (errors.IdempotencyConflict("other body"), 409, "idempotency_conflict", None),
     (errors.NothingToRetry("nothing"), 409, "nothing_to_retry", None),
     (errors.InvalidCursor("not ours"), 422, "invalid_cursor", None),
+    (errors.ProductNotFound("none"), 404, "product_not_found", None),
+    (
+        errors.QueryPictureFault(
+            "image_url", errors.ItemPermanent(errors.ItemCode.NOT_AN_IMAGE, "no")
+        ),
+        422,
+        "not_an_image",
+        None,
+    ),
+    (
+        errors.QueryPictureFault(
+            "image_url", errors.ItemTransient(errors.ItemCode.IMAGE_TIMEOUT, "slow", 9)
+        ),
+        422,
+        "image_timeout",
+        None,
+    ),
     (errors.QdrantRejected("secret"), 500, "internal_error", None),
     (errors.ModelUnavailable("secret"), 500, "internal_error", None),
     (
@@ -51,6 +68,14 @@ def test_a_cursor_is_named_as_the_faulty_field() -> None:
     problem = problem_of(errors.InvalidCursor("not ours"))
     assert problem.extensions == {
         "errors": [{"field": "cursor", "code": "invalid_cursor", "message": "not ours"}]
+    }
+
+
+def test_a_querys_picture_is_named_by_its_field_and_whether_it_may_do_later() -> None:
+    gone = errors.ItemTransient(errors.ItemCode.IMAGE_UNREACHABLE, "gone")
+    assert problem_of(errors.QueryPictureFault("image_url", gone)).extensions == {
+        "errors": [{"field": "image_url", "code": "image_unreachable", "message": "gone"}],
+        "retryable": True,
     }
 
 

@@ -31,12 +31,43 @@ CATEGORY = {"key": "category", "match": {"value": "hats"}}
             Filters(category_filter="hats", price_min=1, price_max=2),
             [CATEGORY, {"key": "price", "range": {"gte": 1.0, "lte": 2.0}}],
         ),
+        (
+            Filters(attributes={"size": 42, "color": "red"}),
+            [
+                {"key": "attributes.color", "match": {"any": ["red"]}},
+                {"key": "attributes.size", "range": {"gte": 42.0, "lte": 42.0}},
+            ],
+        ),
+        (
+            Filters(attributes={"sale": True}),
+            [{"key": "attributes.sale", "match": {"value": True}}],
+        ),
+        (
+            Filters(attributes={"shoe size": ["a", 1, "b", 1.5, False]}),
+            [
+                {
+                    "should": [
+                        {"key": 'attributes."shoe size"', "match": {"any": ["a", "b"]}},
+                        {"key": 'attributes."shoe size"', "range": {"gte": 1.0, "lte": 1.0}},
+                        {"key": 'attributes."shoe size"', "range": {"gte": 1.5, "lte": 1.5}},
+                        {"key": 'attributes."shoe size"', "match": {"value": False}},
+                    ]
+                }
+            ],
+        ),
     ],
 )
 def test_a_search_always_asks_for_its_tenant(
     given: Filters, expected: list[dict[str, Any]]
 ) -> None:
     assert plain(filters.of_search("shop", given)) == {"must": [TENANT, *expected]}
+
+
+def test_a_group_is_left_out_where_asked() -> None:
+    assert plain(filters.of_search("shop", Filters(category_filter="hats"), "g")) == {
+        "must": [TENANT, CATEGORY],
+        "must_not": [{"key": "group_id", "match": {"value": "g"}}],
+    }
 
 
 def test_a_listing_asks_for_the_tenant_and_the_category() -> None:

@@ -1,0 +1,117 @@
+"""The pictures of queries: fetched, checked and embedded within bounds."""
+
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final, Protocol
+
+from shared.caches.query_vectors import QueryVectorCache, Vector
+from shared.embedding.encoder import PreparedImage
+from shared.embedding.service import PictureFetcher
+from shared.errors import (
+    EncoderBusy,
+    ItemCode,
+    ItemFault,
+    ItemPermanent,
+    ItemTransient,
+    QueryPictureFault,
+)
+from shared.models.search import MAX_PICTURE_BYTES, SearchRequest
+from shared.search.question import QueryPicture
+
+_DECODED_AT_ONCE: Final = 2
+"""A picture within the bounds may take half a gigabyte while it is decoded, if only for a moment;
+usual ones take some milliseconds and megabytes, so hardly anyone waits for these two places."""
+
+
+class PictureEncoder(Protocol):
+    """What a picture query needs of the embedding service."""
+
+    def prepare(self, data: bytes) -> PreparedImage:
+        """The decoded picture as the model's input. Raises the picture's fault."""
+        ...
+
+    def embed_images(
+        self, pictures: list[PreparedImage], timeout: float
+    ) -> list[Vector | ItemFault]:
+        """Their vectors, or the fault in a vector's place. Raises EncoderBusy."""
+        ...
+
+
+class QueryPictures:
+    """Pictures to vectors, in the caller's thread but for the model's own work."""
+
+    def __init__(
+        self,
+        *,
+        fetch: PictureFetcher,
+        encoder: PictureEncoder,
+        vectors: QueryVectorCache,
+        timeout_seconds: float,
+    ) -> None:
+        """`timeout_seconds` bounds waiting for a place to decode, and the embedding; `fetch` has
+        bounds of its own. Loading the image tower, at the first picture of all, comes on top.
+        """
+        self._fetch = fetch
+        self._encoder = encoder
+        self._vectors = vectors
+        self._timeout_seconds = timeout_seconds
+        self._decoding = threading.BoundedSemaphore(_DECODED_AT_ONCE)
+
+    def gathered(self, request: SearchRequest) -> Iterator[QueryPicture]:
+        """The request's pictures, fetched where a URL is given. Raises QueryPictureFault.
+
+        A URL is fetched for every search: what it serves may have changed, and only the bytes
+        themselves tell.
+        """
+        if request.image is not None:
+            with _named("image_base64"):
+                _check_size(request.image)
+            yield QueryPicture.of("image_base64", request.image)
+        if request.image_url is not None:
+            with _named("image_url"):
+                data = self._fetch(request.image_url)
+            yield QueryPicture.of("image_url", data)
+
+    def vector(self, picture: QueryPicture) -> Vector:
+        """The picture's vector, float32 of shape (512,), L2-normalised; computed once per picture.
+
+        Raises QueryPictureFault, EncoderBusy and ModelUnavailable.
+        """
+        vector = self._vectors.get("image", picture.sha256)
+        if vector is None:
+            with _named(picture.field):
+                vector = self._embedded(picture.data)
+            self._vectors.put("image", picture.sha256, vector)
+        return vector
+
+    def _embedded(self, data: bytes) -> Vector:
+        if not self._decoding.acquire(timeout=self._timeout_seconds):
+            raise EncoderBusy("Too many pictures are being decoded.", 1.0)
+        try:
+            prepared = self._encoder.prepare(data)
+        finally:
+            self._decoding.release()
+        (outcome,) = self._encoder.embed_images([prepared], self._timeout_seconds)
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
+
+
+@contextmanager
+def _named(field: str) -> Iterator[None]:
+    """Says of a picture's fault which of the request's fields it is in."""
+    try:
+        yield
+    except (ItemPermanent, ItemTransient) as fault:
+        if fault.code == ItemCode.INTERNAL_ERROR:
+            # Memory ran out: nothing is wrong with the picture.
+            raise EncoderBusy(fault.message, 1.0) from fault
+        raise QueryPictureFault(field, fault) from fault
+
+
+def _check_size(data: bytes) -> None:
+    if len(data) > MAX_PICTURE_BYTES:
+        raise ItemPermanent(
+            ItemCode.IMAGE_TOO_LARGE, f"The picture is larger than {MAX_PICTURE_BYTES} bytes."
+        )

@@ -1,0 +1,110 @@
+"""A search with its pictures at hand. Pure."""
+
+import hashlib
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
+
+from shared.models.change import Aspect
+from shared.models.search import AttributeScalar, QueryType, Ranking, SearchRequest, SimilarRequest
+
+
+@dataclass(frozen=True, slots=True)
+class QueryPicture:
+    """A picture's file, and the field of the request that it came by."""
+
+    field: Literal["image_url", "image_base64"]
+    data: bytes
+    sha256: str
+
+    @classmethod
+    def of(cls, field: Literal["image_url", "image_base64"], data: bytes) -> "QueryPicture":
+        """The picture with its digest."""
+        return cls(field, data, hashlib.sha256(data).hexdigest())
+
+
+@dataclass(frozen=True, slots=True)
+class Question:
+    """All that an answer depends on, but for the index itself."""
+
+    ranking: Ranking
+    query_type: QueryType
+    text: str | None
+    pictures: tuple[QueryPicture, ...]
+    product_id: str | None
+    leaves_out_group: bool
+    """Whether the product and its group are no results."""
+
+    @classmethod
+    def of_search(cls, request: SearchRequest, pictures: Sequence[QueryPicture]) -> "Question":
+        """The question of a request, whose pictures have been fetched."""
+        return cls(
+            ranking=request,
+            query_type=request.query_type,
+            text=request.normalised_text(),
+            pictures=tuple(pictures),
+            product_id=request.product_id,
+            leaves_out_group=False,
+        )
+
+    @classmethod
+    def of_similar(cls, request: SimilarRequest) -> "Question":
+        """What else looks like a product."""
+        return cls(
+            ranking=request,
+            query_type="product",
+            text=None,
+            pictures=(),
+            product_id=request.product_id,
+            leaves_out_group=True,
+        )
+
+    def ranks_by(self) -> frozenset[Aspect]:
+        """What decides which products answer, and in which order: not what they show."""
+        ranking = self.ranking
+        aspects = {Aspect.MEMBERSHIP}
+        if ranking.category_filter is not None:
+            aspects.add(Aspect.CATEGORY)
+        if ranking.price_min is not None or ranking.price_max is not None:
+            aspects.add(Aspect.PRICE)
+        if ranking.attributes:
+            aspects.add(Aspect.ATTRIBUTES)
+        return frozenset(aspects)
+
+    def normalised(self) -> Mapping[str, object]:
+        """The same for all questions that have the same answer, whatever they were written like.
+
+        A picture counts by its content, not by where it came from.
+        """
+        ranking = self.ranking
+        return {
+            "text": self.text,
+            "pictures": sorted(picture.sha256 for picture in self.pictures),
+            "product_id": self.product_id,
+            "leaves_out_group": self.leaves_out_group,
+            "top_k": ranking.top_k,
+            "offset": ranking.offset,
+            "category": ranking.category_filter,
+            # 20 and 20.0 ask for the same.
+            "price_min": _float(ranking.price_min),
+            "price_max": _float(ranking.price_max),
+            "min_score": _float(ranking.min_score),
+            "attributes": [
+                [name, _set_of(values)] for name, values in sorted(ranking.attributes.items())
+            ],
+        }
+
+
+def _float(number: int | float | None) -> float | None:
+    return None if number is None else float(number)
+
+
+def _set_of(values: Sequence[AttributeScalar]) -> list[tuple[str, str | float]]:
+    """The values without order and repetition, each with its kind: true is no 1, and 1 no "1"."""
+    return sorted({_with_kind(value) for value in values}, key=str)
+
+
+def _with_kind(value: AttributeScalar) -> tuple[str, str | float]:
+    if isinstance(value, str):
+        return "string", value
+    return "boolean" if isinstance(value, bool) else "number", float(value)

@@ -1,0 +1,69 @@
+"""Forms: in memory, bounded, each field once."""
+
+import pytest
+from flask import Request
+from werkzeug.exceptions import RequestEntityTooLarge
+from werkzeug.test import EnvironBuilder
+
+from api.forms import MULTIPART, Form, parse_form
+from api.problems import Problem
+
+
+def _part(name: str, value: bytes, filename: str | None = None) -> bytes:
+    file = f'; filename="{filename}"' if filename is not None else ""
+    head = f'--b\r\nContent-Disposition: form-data; name="{name}"{file}\r\n\r\n'
+    return head.encode() + value + b"\r\n"
+
+
+def _parsed(*parts: bytes, end: bytes = b"--b--\r\n", boundary: str = "; boundary=b") -> Form:
+    environ = EnvironBuilder(method="POST").get_environ()
+    environ["CONTENT_TYPE"] = f"{MULTIPART}{boundary}"
+    return parse_form(Request(environ), b"".join(parts) + end)
+
+
+def test_texts_and_files_come_apart() -> None:
+    picture = bytes(range(256)) * 10_000
+    form = _parsed(_part("top_k", b"5"), _part("image", picture, "a.jpg"))
+    assert form == Form({"top_k": "5"}, {"image": picture})
+
+
+def test_a_form_of_nothing_is_one() -> None:
+    assert _parsed() == Form({}, {})
+
+
+@pytest.mark.parametrize(
+    ("parts", "end", "boundary"),
+    [
+        ((), b"", "; boundary=b"),
+        ((b"nonsense",), b"", "; boundary=b"),
+        ((_part("a", b"b"),), b"", "; boundary=b"),
+        ((_part("a", b"b"),), b"--b--\r\n", ""),
+        ((_part("a", b"b"),), b"--b--\r\n", "; boundary=é"),
+        ((_part("a", b"b").replace(b"name=", b"game="),), b"--b--\r\n", "; boundary=b"),
+        ((b"--b\r\nX: y\r\n\r\nz\r\n",), b"--b--\r\n", "; boundary=b"),
+        ((b"--b\r\nContent-Disposition: form-data; name=\xff\r\n\r\n\r\n",), b"", "; boundary=b"),
+    ],
+)
+def test_what_is_no_form_is_called_malformed(
+    parts: tuple[bytes, ...], end: bytes, boundary: str
+) -> None:
+    with pytest.raises(Problem) as caught:
+        _parsed(*parts, end=end, boundary=boundary)
+    assert (caught.value.status, caught.value.code) == (400, "malformed")
+
+
+@pytest.mark.parametrize(
+    "parts", [[_part("a", b"x" * 300_000)], [_part(f"a{number}", b"") for number in range(40)]]
+)
+def test_texts_and_parts_are_bounded(parts: list[bytes]) -> None:
+    with pytest.raises(RequestEntityTooLarge):
+        _parsed(*parts)
+
+
+def test_a_field_comes_once_as_text_or_file() -> None:
+    for second in (_part("image", b"x"), _part("image", b"x", "x.jpg")):
+        with pytest.raises(Problem) as caught:
+            _parsed(_part("image", b"x", "a.jpg"), second)
+        assert caught.value.extensions == {
+            "errors": [{"field": "image", "code": "repeated", "message": "must be given once"}]
+        }

@@ -1,0 +1,63 @@
+"""Search requests: their sources, and how values of attributes are read."""
+
+import base64
+from typing import Any
+
+import pytest
+
+from shared.models.search import Filters, SearchRequest
+
+PICTURE = bytes(range(256))
+ENCODED = base64.b64encode(PICTURE).decode()
+
+
+@pytest.mark.parametrize(
+    ("fields", "query_type"),
+    [
+        ({"text_query": "a"}, "text"),
+        ({"image_url": "http://a/b"}, "image"),
+        ({"image_base64": ENCODED}, "image"),
+        ({"product_id": "p"}, "product"),
+        ({"text_query": "a", "image_url": None}, "text"),
+        ({"text_query": "a", "product_id": "p"}, "mixed"),
+        ({"image_url": "http://a/b", "image_base64": ENCODED}, "mixed"),
+        (
+            {
+                "text_query": "a",
+                "image_url": "http://a/b",
+                "image_base64": ENCODED,
+                "product_id": "p",
+            },
+            "mixed",
+        ),
+    ],
+)
+def test_one_source_names_the_type_and_several_are_a_mix(
+    fields: dict[str, Any], query_type: str
+) -> None:
+    request = SearchRequest.model_validate(fields)
+    assert request.query_type == query_type
+    assert request.has_picture == any(name.startswith("image") and fields[name] for name in fields)
+
+
+def test_base64_and_bytes_are_the_same_picture() -> None:
+    for given in (ENCODED, PICTURE):
+        assert SearchRequest.model_validate({"image_base64": given}).image == PICTURE
+
+
+def test_values_of_attributes_keep_their_kind() -> None:
+    given = {"a": "red", "b": True, "c": 1, "d": 1.5, "e": ["1", 1, True, 0.5]}
+    filters = Filters.model_validate({"attributes": given})
+    assert {name: [repr(v) for v in values] for name, values in filters.attributes.items()} == {
+        "a": ["'red'"],
+        "b": ["True"],
+        "c": ["1"],
+        "d": ["1.5"],
+        "e": ["'1'", "1", "True", "0.5"],
+    }
+
+
+def test_the_bounds_of_attributes_can_be_reached() -> None:
+    values = [str(number) for number in range(64)]
+    attributes = {str(number): values for number in range(16)}
+    assert len(Filters.model_validate({"attributes": attributes}).attributes) == 16

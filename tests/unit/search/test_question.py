@@ -1,0 +1,98 @@
+"""Which searches share an answer."""
+
+from typing import Any
+
+import numpy as np
+import pytest
+
+from shared.caches.answers import answer_key
+from shared.models.search import SearchRequest, SimilarRequest
+from shared.search.question import QueryPicture, Question
+from shared.search.service import mixed
+
+
+def key(fields: dict[str, Any], *pictures: QueryPicture) -> str:
+    request = SearchRequest.model_validate({"text_query": "a", **fields})
+    return answer_key("shop", "c", "1", Question.of_search(request, pictures).normalised())
+
+
+FROM_URL = QueryPicture.of("image_url", b"one")
+SENT = QueryPicture.of("image_base64", b"one")
+OTHER = QueryPicture.of("image_base64", b"two")
+
+
+@pytest.mark.parametrize(
+    ("one", "same"),
+    [
+        ({"text_query": " a  b"}, {"text_query": "a b"}),
+        ({"price_min": 20}, {"price_min": 20.0}),
+        ({"min_score": 0}, {"min_score": 0.0}),
+        ({"offset": 0, "top_k": 10}, {}),
+        ({"attributes": {}}, {}),
+        ({"attributes": {"color": "red"}}, {"attributes": {"color": ["red"]}}),
+        (
+            {"attributes": {"color": ["red", "pink", "red"], "size": [1, 2.0]}},
+            {"attributes": {"size": [2, 1.0], "color": ["pink", "red"]}},
+        ),
+    ],
+)
+def test_what_asks_for_the_same_shares_an_answer(one: dict[str, Any], same: dict[str, Any]) -> None:
+    assert key(one) == key(same)
+
+
+DIFFERENT: list[dict[str, Any]] = [
+    {},
+    {"text_query": "b"},
+    {"product_id": "a"},
+    {"product_id": "b"},
+    {"top_k": 9},
+    {"offset": 1},
+    {"min_score": 0},
+    {"min_score": 0.1},
+    {"price_min": 1},
+    {"price_max": 1},
+    {"category_filter": "a"},
+    {"attributes": {"a": "1"}},
+    {"attributes": {"a": 1}},
+    {"attributes": {"a": True}},
+    {"attributes": {"a": "true"}},
+    {"attributes": {"a": ["1", 1]}},
+    {"attributes": {"b": "1"}},
+]
+
+
+def test_what_asks_for_something_else_has_an_answer_of_its_own() -> None:
+    keys = [key(fields) for fields in DIFFERENT]
+    keys += [key({}, SENT), key({}, OTHER), key({}, SENT, OTHER), key({}, SENT, SENT)]
+    assert len(set(keys)) == len(keys)
+
+
+def test_a_picture_counts_by_its_content_wherever_it_comes_from() -> None:
+    assert key({}, FROM_URL) == key({}, SENT)
+    assert key({"image_url": "http://a/b"}, FROM_URL) == key({"image_url": "http://c/d"}, FROM_URL)
+    assert key({}, FROM_URL, OTHER) == key({}, OTHER, SENT)
+
+
+def test_similar_products_are_another_question_than_a_search_by_the_product() -> None:
+    by_product = SearchRequest(product_id="p")
+    similar = SimilarRequest(product_id="p")
+    assert (
+        Question.of_search(by_product, []).normalised() != Question.of_similar(similar).normalised()
+    )
+
+
+def test_tenants_collections_and_generations_never_share_an_answer() -> None:
+    question = Question.of_search(SearchRequest(text_query="a"), []).normalised()
+    keys = {
+        answer_key(*parts, question)
+        for parts in [("s", "c", "1"), ("t", "c", "1"), ("s", "d", "1"), ("s", "c", "2")]
+    }
+    assert len(keys) == 4
+
+
+def test_a_mix_is_the_normalised_sum() -> None:
+    one, two, three = np.eye(4, dtype=np.float32)[:3]
+    assert np.allclose(mixed([one, two]), [0.5**0.5, 0.5**0.5, 0, 0])
+    assert np.allclose(mixed([one, two, three]), [3**-0.5] * 3 + [0])
+    assert mixed([one, two]).dtype == np.float32
+    assert mixed([one]) is one
