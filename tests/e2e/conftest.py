@@ -26,6 +26,7 @@ class Shop:
 
     def __init__(self, stack: Stack, key: str) -> None:
         self.stack = stack
+        self.key = key
         self._session = requests.Session()
         self._session.trust_env = False
         self._session.headers["Authorization"] = f"Bearer {key}"
