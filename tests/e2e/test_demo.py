@@ -80,7 +80,7 @@ def test_a_kill_of_make_leaves_nothing(begin: Begin) -> None:
 def test_ctrl_c_after_the_story_is_a_good_end(begin: Begin) -> None:
     demo = begin("--products", "40")
     demo.wait_for("Ctrl-C\n")
-    demo.wait_for("curl http://127.0.0.1:")
+    demo.wait_for("export VITRINE=http://127.0.0.1:")
     tree = demo.tree()
     ports = listening_ports(tree)
     demo.process.send_signal(signal.SIGINT)
