@@ -7,10 +7,12 @@ import sys
 import time
 from pathlib import Path
 
+import httpx
 import redis
 
 from shared.embedded.redis import server_command
 from shared.embedded.stack import free_port
+from shared.qdrant.service import QdrantService
 
 
 class RedisServer:
@@ -83,6 +85,15 @@ class EmbeddedQdrantProcess:
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError("the embedded Qdrant did not start")
             time.sleep(0.05)
+
+    def empty_collection(self) -> QdrantService:
+        """A service on an empty collection: always the same one, for making one takes a second."""
+        service = QdrantService(self.url, "products-test")
+        service.ensure_collection(["color"])
+        everything = {"filter": {}}
+        path = f"/collections/{service.collection}/points/delete?wait=true"
+        httpx.post(self.url + path, json=everything, timeout=10).raise_for_status()
+        return service
 
     def kill9(self) -> None:
         """kill -9."""

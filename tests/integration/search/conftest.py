@@ -2,7 +2,6 @@
 
 import hashlib
 import threading
-import uuid
 from collections.abc import Iterator, Sequence, Set
 from dataclasses import dataclass
 from typing import Any
@@ -142,8 +141,7 @@ def searching(
     client = connect(ledger_server.url)
     client.flushall()
     cache = CacheConnection(cache_server.url)
-    qdrant = QdrantService(qdrant_server.url, f"products-test-{uuid.uuid4().hex}")
-    qdrant.ensure_collection(["color"])
+    qdrant = qdrant_server.empty_collection()
     pages: dict[str, bytes] = {}
     encoder = CountingEncoder()
     vectors = QueryVectorCache(cache, qdrant.collection, 512)

@@ -1,7 +1,6 @@
 """A worker's parts on real servers; only the model is replaced, for its slowness."""
 
 import hashlib
-import uuid
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 
@@ -124,8 +123,7 @@ def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
 
 @pytest.fixture
 def qdrant(qdrant_server: EmbeddedQdrantProcess) -> Iterator[QdrantService]:
-    service = QdrantService(qdrant_server.url, f"products-test-{uuid.uuid4().hex}")
-    service.ensure_collection(["color"])
+    service = qdrant_server.empty_collection()
     yield service
     service.close()
 
