@@ -8,7 +8,7 @@ from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
 
 SEARCHERS = 8
-CHANGES = 90
+CHANGES = 60
 
 State = float | None
 """The product's price; None where it is deleted."""
