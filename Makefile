@@ -9,8 +9,9 @@ STAMP := .venv/.installed
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
 
+# Two processes, each with servers of its own: most tests wait for something most of the time.
 test: $(STAMP)
-	@$(BIN)/python -m pytest $(TEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TEST_ARGS)
 
 run: $(STAMP)
 	@exec $(BIN)/python -m shared.embedded.stack
