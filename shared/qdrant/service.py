@@ -143,7 +143,7 @@ class QdrantService:
                     {
                         "overwrite_payload": {
                             "payload": live_payload(write),
-                            "filter": _plain(conditions.older_with_picture(write)),
+                            "filter": conditions.older_with_picture(write),
                         }
                     }
                     for write in writes
@@ -165,7 +165,7 @@ class QdrantService:
         body = orjson.dumps(
             {
                 "points": [point_of(write) for write in writes],
-                "update_filter": _plain(conditions.older_than(writes)),
+                "update_filter": conditions.older_than(writes),
             },
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
@@ -213,7 +213,7 @@ class QdrantService:
         with translated("list products"):
             records, next_offset = self._client.scroll(
                 self.collection,
-                scroll_filter=conditions.of_tenant(tenant, category),
+                scroll_filter=models.Filter(**conditions.of_tenant(tenant, category)),
                 limit=limit,
                 offset=offset,
                 with_payload=True,
@@ -252,7 +252,7 @@ class QdrantService:
         request: dict[str, Any] = {
             "query": np.ascontiguousarray(vector, dtype=np.float32),
             "using": VECTOR_NAME,
-            "filter": _plain(conditions.of_search(tenant, filters, without_group)),
+            "filter": conditions.of_search(tenant, filters, without_group),
             "score_threshold": min_score,
             "with_payload": PUBLIC_FIELDS,
         }
@@ -296,7 +296,8 @@ class QdrantService:
         A write older than a purged tombstone would no longer lose, so purge only what is older
         than anything that may still be on its way.
         """
-        selector = models.FilterSelector(filter=conditions.tombstones_before(older_than_rev))
+        condition = models.Filter(**conditions.tombstones_before(older_than_rev))
+        selector = models.FilterSelector(filter=condition)
         with translated("purge tombstones"):
             self._client.delete(self.collection, selector, wait=True)
 
@@ -327,10 +328,6 @@ def _check_applied(*results: models.UpdateResult | None) -> None:
     for result in results:
         if result is None or result.status is not models.UpdateStatus.COMPLETED:
             raise QdrantUnavailable("Qdrant took the products but didn't apply them in time")
-
-
-def _plain(condition: models.Filter) -> dict[str, Any]:
-    return condition.model_dump(mode="json", exclude_none=True)
 
 
 def _embedding(vector: object) -> list[float] | None:
