@@ -32,15 +32,17 @@ class Intake:
 
         Raises the ledger's errors, and a 422 problem for an unusable Idempotency-Key.
         """
-        job_id = self._ledger.accept(
+        accepted = self._ledger.accept(
             g.tenant,
             lane,
             changes,
             request_id=g.request_id,
             idempotency=idempotency(request, body),
         )
-        self._ring(lane)
-        return job_id
+        # One bell for all that waits: while no worker answers, messages must not pile up.
+        if accepted.wakes:
+            self._ring(lane)
+        return accepted.job_id
 
     def retry(self, request: Request, failed_job: str, products: Sequence[str]) -> Retried:
         """The new job of what failed of these products, once the ledger holds it.

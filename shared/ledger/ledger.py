@@ -16,7 +16,7 @@ import redis
 from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, translated
 from shared.models.change import Change, Claim, Kind, Lane, Report, Wanted
-from shared.models.job import ProductStatus, Retried
+from shared.models.job import Accepted, ProductStatus, Retried
 
 ACCEPT_AT_ONCE: Final = 250
 """Changes per script: 10,000 in one would keep all others from Redis for a quarter second."""
@@ -127,14 +127,15 @@ class Ledger:
         *,
         request_id: str = "",
         idempotency: Idempotency | None = None,
-    ) -> str:
-        """Makes the changes their products' wanted states, in their order; returns the job's id.
+    ) -> Accepted:
+        """Makes the changes their products' wanted states, in their order.
 
         With an `Idempotency` that was seen before, returns that job; one whose acceptance was cut
         short is completed. Raises `IdempotencyConflict`, `LedgerFull` and, for the patch of a
         product that isn't there, `ProductNotFound`. A patch comes alone.
         """
         job_id, is_open = self._open_job(tenant, len(changes), request_id, idempotency)
+        wakes = False
         if is_open:
             # Not before: the repeat of a request that was accepted is answered even when full.
             self.check_room()
@@ -142,6 +143,7 @@ class Ledger:
                 part = changes[start : start + ACCEPT_AT_ONCE]
                 seal = int(start + ACCEPT_AT_ONCE >= len(changes))
                 answer = self._run("accept", tenant, job_id, lane, seal, *_change_arguments(part))
+                wakes = wakes or answer == "wakes"
                 if answer == "absent":
                     raise ProductNotFound("there is no such product to change")
                 if answer == "crowded":
@@ -149,7 +151,7 @@ class Ledger:
                         "too many patches of this product wait; send again when they have landed",
                         RETRY_AFTER_SECONDS,
                     )
-        return job_id
+        return Accepted(job_id, wakes)
 
     def retry(
         self,

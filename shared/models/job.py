@@ -64,6 +64,15 @@ class JobItem:
 
 
 @dataclass(frozen=True, slots=True)
+class Accepted:
+    """A job of accepted changes. `wakes`: whether its lane had nothing due before, so that no
+    doorbell can be on its way yet."""
+
+    job_id: str
+    wakes: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Retried:
     """A job of failures wanted again: how many, and the lanes where they wait."""
 

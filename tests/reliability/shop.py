@@ -233,7 +233,7 @@ class Shop:
 
     def _accept(self, wishes: Sequence[Wish], lane: Lane, idempotency: Idempotency | None) -> str:
         changes = [replace(self._change(wish), position=at) for at, wish in enumerate(wishes)]
-        return self._ledger.accept(self.tenant, lane, changes, idempotency=idempotency)
+        return self._ledger.accept(self.tenant, lane, changes, idempotency=idempotency).job_id
 
     def _change(self, wish: Wish) -> real.Change:
         if isinstance(wish, Put):

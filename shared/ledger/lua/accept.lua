@@ -2,13 +2,15 @@
 -- Repeating a call does nothing: positions that the job already has are passed over.
 -- ARGV: prefix, tenant, job, lane, seal (1 for the last call of the job),
 --       then per change: position, product, kind, version or '', body
--- Returns 'accepted'; or, and then there is no job, 'absent' for the patch of a product that isn't
--- there and 'crowded' where too many patches wait for the product already.
+-- Returns 'wakes' where the tenant had nothing due in this lane, else 'joins': what was due has been
+-- rung for, and whoever answers takes all. Or, and then there is no job, 'absent' for the patch of a
+-- product that isn't there and 'crowded' where too many patches wait for the product already.
 local _, tenant, job, lane, seal = unpack(ARGV, 1, 5)
 local items = items_key(tenant, job)
 local request = redis.call('HGET', job_key(tenant, job), 'request')
 local now = now_us()
 local wanted_any = false
+local wakes = redis.call('ZCOUNT', due_key(lane, tenant), '-inf', integer(now)) == 0
 
 -- Accepted if higher, or equal where the last outcome was a failure.
 local function is_stale(version, stored, failed)
@@ -117,4 +119,4 @@ else
   local retention = redis.call('HGET', job_key(tenant, job), 'retention')
   redis.call('EXPIRE', items, retention)
 end
-return 'accepted'
+return wakes and 'wakes' or 'joins'

@@ -37,6 +37,13 @@ def test_single_products_bulk_ones_and_deletes_wait_in_lanes_of_their_own(shop: 
     assert [_rings(shop, lane) for lane in (Lane.SINGLE, Lane.BULK, Lane.FAST)] == [1, 1, 1]
 
 
+def test_while_no_worker_answers_one_bell_waits_for_all(shop: Shop) -> None:
+    for number in range(5):
+        shop.http.post(ONE, json=product(f"p{number}"))
+    assert _pending(shop)[Lane.SINGLE] == 5
+    assert _rings(shop, Lane.SINGLE) == 1
+
+
 GOOD, BAD = product("good"), product("bad", price=-1)
 
 

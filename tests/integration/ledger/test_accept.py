@@ -17,7 +17,7 @@ def put(product_id: str, version: int | None = None, body: str = "{}", position:
 
 
 def accept(ledger: Ledger, *changes: Change, lane: Lane = Lane.BULK) -> str:
-    return ledger.accept(TENANT, lane, changes)
+    return ledger.accept(TENANT, lane, changes).job_id
 
 
 def claim(ledger: Ledger, limit: int = 64) -> Claim:
@@ -147,9 +147,11 @@ def test_an_idempotency_key_gives_the_same_job_and_conflicts_on_another_body(
 ) -> None:
     key = Idempotency.of("k", "POST /x", b"1")
     first = ledger.accept(TENANT, Lane.BULK, [put("p")], idempotency=key)
-    assert ledger.accept(TENANT, Lane.BULK, [put("p")], idempotency=key) == first
+    again = ledger.accept(TENANT, Lane.BULK, [put("p")], idempotency=key)
+    assert again.job_id == first.job_id
     assert len(claim(ledger).wanted) == 1
-    assert ledger.accept("other", Lane.BULK, [put("p")], idempotency=key) != first
+    others = ledger.accept("other", Lane.BULK, [put("p")], idempotency=key)
+    assert others.job_id != first.job_id
     with pytest.raises(IdempotencyConflict):
         ledger.accept(
             TENANT, Lane.BULK, [put("p")], idempotency=Idempotency.of("k", "POST /x", b"2")
@@ -162,7 +164,9 @@ def test_simultaneous_posts_with_one_key_make_one_job(ledger: Ledger, jobs: Jobs
     found: list[str] = []
     threads = [
         threading.Thread(
-            target=lambda: found.append(ledger.accept(TENANT, Lane.BULK, changes, idempotency=key))
+            target=lambda: found.append(
+                ledger.accept(TENANT, Lane.BULK, changes, idempotency=key).job_id
+            )
         )
         for _ in range(8)
     ]
@@ -193,9 +197,29 @@ def test_an_acceptance_cut_short_is_completed_by_its_repeat(
         patch.setattr(ledger, "_run", die_at_the_third_script)
         with pytest.raises(LedgerUnavailable):
             ledger.accept(TENANT, Lane.BULK, changes, idempotency=key)
-    job_id = ledger.accept(TENANT, Lane.BULK, changes, idempotency=key)
+    job_id = ledger.accept(TENANT, Lane.BULK, changes, idempotency=key).job_id
     assert counts(jobs, job_id) == {Outcome.PENDING: 600}
     assert client.ttl(f"vitrine:job:{TENANT}:{job_id}") == -1
+
+
+def test_a_lane_is_woken_once_for_all_that_becomes_due_in_it(ledger: Ledger) -> None:
+    def wakes(product_id: str, lane: Lane = Lane.BULK, tenant: str = TENANT) -> bool:
+        return ledger.accept(tenant, lane, [put(product_id)]).wakes
+
+    assert wakes("a")
+    assert not wakes("b")
+    assert wakes("c", Lane.SINGLE)
+    assert wakes("a", tenant="other")
+    while claim(ledger).wanted:
+        pass
+    assert wakes("d"), "what is in work is nothing that a bell was rung for"
+
+
+def test_a_repeated_acceptance_wakes_nobody(ledger: Ledger) -> None:
+    key = Idempotency.of("k", "POST /x", b"1")
+    assert ledger.accept(TENANT, Lane.BULK, [put("p")], idempotency=key).wakes
+    claim(ledger)
+    assert not ledger.accept(TENANT, Lane.BULK, [put("p")], idempotency=key).wakes
 
 
 def test_beyond_the_backlog_nothing_is_accepted(client: redis.Redis) -> None:

@@ -27,7 +27,7 @@ TENANT = "shop"
 
 def accept(ledger: Ledger, *ids: str, tenant: str = TENANT, lane: Lane = Lane.BULK) -> str:
     changes = [Change(i, product_id, Kind.PUT, None, "{}") for i, product_id in enumerate(ids)]
-    return ledger.accept(tenant, lane, changes)
+    return ledger.accept(tenant, lane, changes).job_id
 
 
 def claim(ledger: Ledger, limit: int = 64) -> Claim:

@@ -16,7 +16,7 @@ TENANT = "shop"
 
 def accept(ledger: Ledger, *ids: str, tenant: str = TENANT) -> str:
     changes = [Change(i, product_id, Kind.PUT, None, "{}") for i, product_id in enumerate(ids)]
-    return ledger.accept(tenant, Lane.BULK, changes)
+    return ledger.accept(tenant, Lane.BULK, changes).job_id
 
 
 def settle(ledger: Ledger, fail: tuple[str, ...] = ()) -> None:

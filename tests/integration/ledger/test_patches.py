@@ -13,7 +13,7 @@ TENANT = "shop"
 
 
 def accept(ledger: Ledger, change: Change, lane: Lane = Lane.BULK) -> str:
-    return ledger.accept(TENANT, lane, [change])
+    return ledger.accept(TENANT, lane, [change]).job_id
 
 
 def put(version: int | None = None) -> Change:

@@ -20,7 +20,7 @@ def put(product_id: str, version: int | None = None, body: str = "{}", position:
 
 
 def accept(ledger: Ledger, *changes: Change, lane: Lane = Lane.BULK) -> str:
-    return ledger.accept(TENANT, lane, changes)
+    return ledger.accept(TENANT, lane, changes).job_id
 
 
 def settle(ledger: Ledger, result: Outcome = Outcome.INDEXED, *, retryable: bool = False) -> Claim:

@@ -71,7 +71,7 @@ class Worker:
 
     def push(self, *products: Product, lane: Lane = Lane.BULK) -> str:
         changes = [Change.put(product, at) for at, product in enumerate(products)]
-        return self.ledger.accept(TENANT, lane, changes)
+        return self.ledger.accept(TENANT, lane, changes).job_id
 
     def product(self, name: str, data: bytes | None = None, **fields: object) -> Product:
         path = f"/{name}.jpg"
@@ -81,7 +81,7 @@ class Worker:
         return Product.model_validate({**given, **fields})
 
     def patch(self, product_id: str, **fields: object) -> str:
-        return self.ledger.accept(TENANT, Lane.FAST, [Change.patch(product_id, fields)])
+        return self.ledger.accept(TENANT, Lane.FAST, [Change.patch(product_id, fields)]).job_id
 
     def stored(self, product_id: str) -> StoredProduct:
         found = self.qdrant.get_product(TENANT, product_id, with_embedding=True)

@@ -50,7 +50,7 @@ def test_a_deleted_product_is_gone_and_stays_gone_for_late_writes(worker: Worker
     worker.reconciler.answer()
     worker.push(worker.product("p", picture((5, 5, 5))))
     (late,) = worker.ledger.claim([Lane.BULK], 1).wanted
-    job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
+    job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")]).job_id
     worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.DELETED: 1}
     (vector,) = worker.encoder.embed_images([worker.encoder.prepare(picture())])
@@ -63,7 +63,7 @@ def test_a_deleted_product_is_gone_and_stays_gone_for_late_writes(worker: Worker
 
 
 def test_deleting_what_never_was_ends_deleted(worker: Worker) -> None:
-    job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("nobody")])
+    job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("nobody")]).job_id
     worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.DELETED: 1}
 
