@@ -1,6 +1,7 @@
 """What to write for a wanted state, given what the index holds. Pure."""
 
-from collections.abc import Set
+import math
+from collections.abc import Mapping, Set
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Final
@@ -131,8 +132,19 @@ def _changed(before: Product, after: Product) -> Set[Aspect]:
     return {
         _ASPECTS.get(field, Aspect.SHOWN)
         for field in Product.model_fields
-        if field != "version" and getattr(before, field) != getattr(after, field)
+        if field != "version" and not _same(getattr(before, field), getattr(after, field))
     }
+
+
+def _same(before: object, after: object) -> bool:
+    """Equal but for a number's last digit: Qdrant's JSON reads 11.120000000000001 as 11.12."""
+    if isinstance(before, float) and isinstance(after, float):
+        return math.isclose(before, after, rel_tol=1e-12)
+    if isinstance(before, Mapping) and isinstance(after, Mapping):
+        return before.keys() == after.keys() and all(
+            _same(before[key], after[key]) for key in before
+        )
+    return before == after
 
 
 def _payload_write(

@@ -29,6 +29,19 @@ def test_the_same_catalogue_again_embeds_and_downloads_nothing(worker: Worker) -
     assert after.embedding == before.embedding
 
 
+def test_numbers_of_many_digits_are_unchanged_too(worker: Worker) -> None:
+    taxed = {"price": 10.0 + 112 / 100, "attributes": {"weight": 19.99 * 1.2, "size": "M"}}
+    product = worker.product("p", picture(), **taxed)
+    worker.push(product)
+    worker.reconciler.answer()
+    job_id = worker.push(product)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.UNCHANGED: 1}
+    job_id = worker.push(product.model_copy(update={"price": 11.13}))
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+
+
 def test_without_etags_the_bytes_decide(worker: Worker) -> None:
     product = worker.product("p", picture())
     worker.push(product)
