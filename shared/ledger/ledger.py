@@ -6,7 +6,7 @@ How the rows, leases and revs work together: docs/decisions/0002-ledger.md.
 import hashlib
 import secrets
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from typing import Any, Final
@@ -30,7 +30,7 @@ _GIVE_UP_ROUNDS: Final = 10
 
 _MESSAGE_LENGTH: Final = 500
 _WANTED_FIELDS: Final = 10
-_TAKING_SCRIPTS: Final = ("open_job", "accept", "retry")
+_TAKING_SCRIPTS: Final = ("accept", "retry")
 _WORKING_SCRIPTS: Final = ("claim", "renew", "report", "backlog", "purge", "give_up_kept")
 
 
@@ -134,23 +134,17 @@ class Ledger:
         short is completed. Raises `IdempotencyConflict`, `LedgerFull` and, for the patch of a
         product that isn't there, `ProductNotFound`. A patch comes alone.
         """
-        job_id, is_open = self._open_job(tenant, len(changes), request_id, idempotency)
-        wakes = False
-        if is_open:
-            # Not before: the repeat of a request that was accepted is answered even when full.
-            self.check_room()
-            for start in range(0, len(changes), ACCEPT_AT_ONCE):
-                part = changes[start : start + ACCEPT_AT_ONCE]
-                seal = int(start + ACCEPT_AT_ONCE >= len(changes))
-                answer = self._run("accept", tenant, job_id, lane, seal, *_change_arguments(part))
-                wakes = wakes or answer == "wakes"
-                if answer == "absent":
-                    raise ProductNotFound("there is no such product to change")
-                if answer == "crowded":
-                    raise LedgerFull(
-                        "too many patches of this product wait; send again when they have landed",
-                        RETRY_AFTER_SECONDS,
-                    )
+        shortage = _raised_by(self.check_room)
+        opening = self._opening(tenant, len(changes), request_id, idempotency, shortage)
+        job_id, wakes = "", False
+        for start in range(0, len(changes), ACCEPT_AT_ONCE):
+            part = changes[start : start + ACCEPT_AT_ONCE]
+            seal = int(start + ACCEPT_AT_ONCE >= len(changes))
+            job_id, state = self._run("accept", *opening, lane, seal, *_change_arguments(part))
+            _raise_refusal(state, shortage)
+            if state == "sealed":  # it was accepted before
+                break
+            wakes = wakes or state == "wakes"
         return Accepted(job_id, wakes)
 
     def retry(
@@ -169,16 +163,17 @@ class Ledger:
         Raises `NothingToRetry`, `IdempotencyConflict` and `LedgerFull`.
         """
         # The backlog alone: memory is not asked for, it is held already.
-        self._check_backlog()
+        shortage = _raised_by(self._check_backlog)
         # How many items there will be shows only as they are taken; the last script counts them.
-        job_id, is_open = self._open_job(tenant, 0, request_id, idempotency)
-        if not is_open:
-            products = ()
-        accepted, lanes = 0, set()
+        opening = self._opening(tenant, 0, request_id, idempotency, shortage)
+        job_id, accepted, lanes = "", 0, set()
         for start in range(0, max(1, len(products)), ACCEPT_AT_ONCE):
             part = products[start : start + ACCEPT_AT_ONCE]
             seal = int(start + ACCEPT_AT_ONCE >= len(products))
-            accepted, *rung = self._run("retry", tenant, job_id, failed_job, seal, *part)
+            job_id, state, accepted, *rung = self._run("retry", *opening, failed_job, seal, *part)
+            _raise_refusal(state, shortage)
+            if state == "sealed":
+                break
             lanes.update(rung)
         if not accepted:
             raise NothingToRetry(
@@ -187,12 +182,17 @@ class Ledger:
             )
         return Retried(job_id, accepted, sorted(map(Lane, lanes)))
 
-    def _open_job(
-        self, tenant: str, received: int, request_id: str, idempotency: Idempotency | None
-    ) -> tuple[str, bool]:
-        """The id of a new job or the one of this key, and whether it still takes items."""
-        job_id, state = self._run(
-            "open_job",
+    def _opening(
+        self,
+        tenant: str,
+        received: int,
+        request_id: str,
+        idempotency: Idempotency | None,
+        shortage: LedgerFull | None,
+    ) -> tuple[str | int, ...]:
+        """What opens a job, the same for all scripts of one request. Where room is short, they
+        still answer the repeat of a request that was accepted."""
+        return (
             tenant,
             secrets.token_hex(12),
             received,
@@ -200,12 +200,8 @@ class Ledger:
             self._retention,
             idempotency.key if idempotency else "",
             idempotency.fingerprint if idempotency else "",
+            int(shortage is None),
         )
-        if state == "conflict":
-            raise IdempotencyConflict(
-                "this Idempotency-Key was used for another request; take a new key for a new one"
-            )
-        return str(job_id), state == "open"
 
     # Working
 
@@ -273,6 +269,31 @@ def _script_sources() -> Iterator[tuple[str, str]]:
     for name in (*_TAKING_SCRIPTS, *_WORKING_SCRIPTS):
         flags = "" if name in _TAKING_SCRIPTS else " flags=allow-oom"
         yield name, f"#!lua{flags}\n{common}\n{(folder / f'{name}.lua').read_text()}"
+
+
+def _raised_by(check: Callable[[], None]) -> LedgerFull | None:
+    try:
+        check()
+    except LedgerFull as err:
+        return err
+    return None
+
+
+def _raise_refusal(state: str, shortage: LedgerFull | None) -> None:
+    """Raises what a script that takes changes refused them for, if it did."""
+    if state == "full" and shortage:
+        raise shortage
+    if state == "conflict":
+        raise IdempotencyConflict(
+            "this Idempotency-Key was used for another request; take a new key for a new one"
+        )
+    if state == "absent":
+        raise ProductNotFound("there is no such product to change")
+    if state == "crowded":
+        raise LedgerFull(
+            "too many patches of this product wait; send again when they have landed",
+            RETRY_AFTER_SECONDS,
+        )
 
 
 def _change_arguments(changes: Sequence[Change]) -> Iterator[str | int]:

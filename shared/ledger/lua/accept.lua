@@ -1,11 +1,14 @@
 -- Accepts up to a few hundred changes of one job: each becomes its product's wanted state.
 -- Repeating a call does nothing: positions that the job already has are passed over.
--- ARGV: prefix, tenant, job, lane, seal (1 for the last call of the job),
+-- ARGV: prefix, what opens a job, lane, seal (1 for the last call of the job),
 --       then per change: position, product, kind, version or '', body
--- Returns 'wakes' where the tenant had nothing due in this lane, else 'joins': what was due has been
--- rung for, and whoever answers takes all. Or, and then there is no job, 'absent' for the patch of a
--- product that isn't there and 'crowded' where too many patches wait for the product already.
-local _, tenant, job, lane, seal = unpack(ARGV, 1, 5)
+-- Returns the job, and 'wakes' where the tenant had nothing due in this lane, else 'joins': what was
+-- due has been rung for, and whoever answers takes all. Or why the changes were not taken: what
+-- open_job says; 'absent' for the patch of a product that isn't there, and 'crowded' where too many
+-- patches wait for the product already, and then there is no job.
+local tenant, lane, seal = ARGV[2], ARGV[10], ARGV[11]
+local job, opened = open_job()
+if opened ~= 'open' then return {job, opened} end
 local items = items_key(tenant, job)
 local request = redis.call('HGET', job_key(tenant, job), 'request')
 local now = now_us()
@@ -98,14 +101,14 @@ local function accept(product, kind, version, body, reference)
   end
 end
 
-for i = 6, #ARGV, 5 do
+for i = 12, #ARGV, 5 do
   local position, product, kind, version, body = unpack(ARGV, i, i + 4)
   if redis.call('HSETNX', items, position, 'pending\n' .. product) == 1 then
     local refusal = accept(product, kind, version, body, job .. ':' .. position)
     if refusal then
       -- A patch comes alone, so its job has nothing else in it.
       redis.call('DEL', items, job_key(tenant, job))
-      return refusal
+      return {job, refusal}
     end
   end
 end
@@ -119,4 +122,4 @@ else
   local retention = redis.call('HGET', job_key(tenant, job), 'retention')
   redis.call('EXPIRE', items, retention)
 end
-return wakes and 'wakes' or 'joins'
+return {job, wakes and 'wakes' or 'joins'}

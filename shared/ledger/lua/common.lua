@@ -45,6 +45,32 @@ local function forget_kept(tenant, product)
   end
 end
 
+-- Opens a job or finds the one of its Idempotency-Key. The arguments 2 to 9 of whoever calls it:
+-- tenant, job, received, request id, retention s, idempotency key or '', fingerprint of the request,
+-- room (1 where the ledger has room for what is new)
+-- Returns the job and its state: 'open'; 'sealed', and then it is a promise already; 'conflict' where
+-- the key was used for another request; 'full' where there is no room for what isn't sealed.
+local function open_job()
+  local tenant, job, received, request, retention, idempotency, fingerprint, room = unpack(ARGV, 2, 9)
+  local named = PREFIX .. 'idempotency:' .. tenant .. ':' .. idempotency
+  if idempotency ~= '' then
+    local known, print = string.match(redis.call('GET', named) or '', '^(%S+) (%S+)$')
+    local sealed = known and redis.call('HGET', job_key(tenant, known), 'sealed')
+    if sealed and print ~= fingerprint then return job, 'conflict' end
+    if sealed == '1' then return known, 'sealed' end
+    -- One that was cut short: the caller goes on where it ended.
+    if sealed then job = known end
+  end
+  if room ~= '1' then return job, 'full' end
+  if redis.call('EXISTS', job_key(tenant, job)) == 1 then return job, 'open' end
+  if idempotency ~= '' then redis.call('SET', named, job .. ' ' .. fingerprint, 'EX', retention) end
+  redis.call('HSET', job_key(tenant, job), 'received', received, 'done', 0, 'sealed', 0,
+    'retention', retention, 'request', request, 'created_at', integer(now_us()))
+  -- Until the seal makes it a promise.
+  redis.call('EXPIRE', job_key(tenant, job), retention)
+  return job, 'open'
+end
+
 -- Moves the job to the list of those that have ended, and drops some of the oldest that expired.
 -- One comes in and up to three go, so the list holds little more than the jobs that still exist.
 local function list_as_ended(tenant, job, created_at, retention)

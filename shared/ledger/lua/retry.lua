@@ -2,14 +2,15 @@
 -- A product is passed over if anything newer was accepted for it since, or if that failure has been
 -- retried already: its kept state is then gone or belongs to others. So a retry never brings an
 -- older state back, and repeating a call does nothing.
--- ARGV: prefix, tenant, new job, failed job, seal (1 for the last call of the job), product…
--- Returns the number of items that the new job has so far, then lane… of what was wanted again.
--- A job sealed without any item is gone again.
-local _, tenant, job, source, seal = unpack(ARGV, 1, 5)
+-- ARGV: prefix, what opens a job, failed job, seal (1 for the last call of the job), product…
+-- Returns the job, what open_job says, the number of items that it has so far, then lane… of what was
+-- wanted again. A job sealed without any item is gone again.
+local tenant, source, seal = ARGV[2], ARGV[10], ARGV[11]
+local job, opened = open_job()
 local key, items = job_key(tenant, job), items_key(tenant, job)
-local state = redis.call('HMGET', key, 'sealed', 'request', 'retention')
+local state = redis.call('HMGET', key, 'request', 'retention')
 local now = now_us()
-local lanes, out = {}, {}
+local lanes, out = {}, {job, opened}
 
 -- The positions that the failed job has among the references (job:position …).
 local function positions_in(references)
@@ -33,14 +34,14 @@ local function want_again(product, row, kept, lane, positions, last_rev)
   redis.call('ZREM', KEPT, tenant .. '/' .. product)
   redis.call('HDEL', wanted, 'rev')
   redis.call('HSET', wanted, 'items', table.concat(references, ' '), 'attempts', 0,
-    'request', state[2])
+    'request', state[1])
   redis.call('ZADD', due_key(lane, tenant), integer(now), product)
   redis.call('ZADD', turn_key(lane), 'NX', 0, tenant)
   lanes[lane] = true
 end
 
-if state[1] == '0' then
-  for i = 6, #ARGV do
+if opened == 'open' then
+  for i = 12, #ARGV do
     local product = ARGV[i]
     local row, kept = row_key(tenant, product), kept_key(tenant, product)
     local held = redis.call('HMGET', kept, 'items', 'rev', 'lane')
@@ -51,10 +52,10 @@ if state[1] == '0' then
   end
   local received = redis.call('HLEN', items)
   redis.call('HSET', key, 'received', received)
-  if seal ~= '1' then redis.call('EXPIRE', items, state[3])
+  if seal ~= '1' then redis.call('EXPIRE', items, state[2])
   elseif received > 0 then seal_job(tenant, job)
   else redis.call('DEL', key) end
 end
-out[1] = tonumber(redis.call('HGET', key, 'received')) or 0
+out[3] = tonumber(redis.call('HGET', key, 'received')) or 0
 for lane in pairs(lanes) do table.insert(out, lane) end
 return out

@@ -230,6 +230,16 @@ def test_beyond_the_backlog_nothing_is_accepted(client: redis.Redis) -> None:
         accept(small, put("c"))
 
 
+def test_the_repeat_of_an_accepted_request_is_answered_even_when_full(client: redis.Redis) -> None:
+    small = Ledger(client, lease_seconds=1, job_retention_seconds=600, max_pending=1)
+    key = Idempotency.of("k", "POST /x", b"1")
+    first = small.accept(TENANT, Lane.BULK, [put("a")], idempotency=key)
+    small._room_checked = float("-inf")
+    assert small.accept(TENANT, Lane.BULK, [put("a")], idempotency=key).job_id == first.job_id
+    with pytest.raises(LedgerFull):
+        accept(small, put("b"))
+
+
 def test_short_memory_refuses_changes_but_takes_reports(
     ledger: Ledger, jobs: Jobs, client: redis.Redis
 ) -> None:
