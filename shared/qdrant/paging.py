@@ -16,7 +16,7 @@ from shared.models.search import Hit
 _MARGIN: Final = 8
 """Hits read beyond each end of a page: a product comes in about as many sizes."""
 
-_MAX_WINDOW: Final = 4096
+_MAX_WINDOW: Final = 2048
 """Hits read for one page at most. Longer runs of equal scores are cut somewhere."""
 
 
@@ -47,5 +47,5 @@ def windows(offset: int, top_k: int) -> Iterator[Window]:
     yield Window(start, offset - start + top_k + _MARGIN)
     limit = offset + top_k + _MARGIN
     while limit < _MAX_WINDOW:
-        limit = min(4 * limit, _MAX_WINDOW)
+        limit = min(16 * limit, _MAX_WINDOW)
         yield Window(0, limit)

@@ -4,6 +4,7 @@ import logging
 import math
 import uuid
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from typing import Any, Final
 
 import httpx
@@ -254,19 +255,32 @@ class QdrantService:
             "using": VECTOR_NAME,
             "filter": conditions.of_search(tenant, filters, without_group),
             "score_threshold": min_score,
-            "with_payload": PUBLIC_FIELDS,
         }
-        hits: list[Hit] = []
-        for window in windows(offset, top_k):
-            hits = self._query(request, window)
+        first, *wider = windows(offset, top_k)
+        hits = self._query(request, first, PUBLIC_FIELDS)
+        page = first.page(hits, offset, top_k)
+        if page is not None:
+            return page
+        # A long run of equal scores: only its order matters, most of it isn't shown.
+        for window in wider:
+            hits = self._query(request, window, ("id",))
             page = window.page(hits, offset, top_k)
             if page is not None:
-                return page
-        return hits[offset : offset + top_k]
+                break
+        return self._with_fields(tenant, page or hits[offset : offset + top_k])
 
-    def _query(self, request: Mapping[str, Any], window: Window) -> list[Hit]:
+    def _with_fields(self, tenant: str, hits: Sequence[Hit]) -> list[Hit]:
+        """The hits with their public fields, without those that are gone meanwhile."""
+        fields = self.public_fields(tenant, [hit.product_id for hit in hits])
+        return [
+            replace(hit, payload=fields[hit.product_id]) for hit in hits if hit.product_id in fields
+        ]
+
+    def _query(
+        self, request: Mapping[str, Any], window: Window, fields: Sequence[str]
+    ) -> list[Hit]:
         body = orjson.dumps(
-            {**request, "limit": window.limit, "offset": window.start},
+            {**request, "with_payload": fields, "limit": window.limit, "offset": window.start},
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
         with translated("search"):
@@ -335,8 +349,9 @@ def _embedding(vector: object) -> list[float] | None:
 
 
 def _hit(point: models.ScoredPoint) -> Hit:
-    fields = public_fields(point.payload or {})
-    return Hit(product_id=fields["product_id"], score=point.score, payload=fields)
+    payload = point.payload or {}
+    fields = public_fields(payload) if "name" in payload else {}
+    return Hit(product_id=payload["id"], score=point.score, payload=fields)
 
 
 def _checked_cursor(cursor: str) -> str:

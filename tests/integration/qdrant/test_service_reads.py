@@ -86,6 +86,22 @@ def test_top_k_and_offset_cut_the_same_ranking(qdrant: QdrantService, tenant: st
     assert len(everything) == 4
 
 
+def test_products_of_one_picture_stand_in_one_order_over_all_pages(
+    qdrant: QdrantService, tenant: str, make_point: MakePoint
+) -> None:
+    names = [f"p{number:03}" for number in range(120)]
+    qdrant.upsert_products([make_point(name, 1, seed=1, price=7) for name in reversed(names)])
+    hits = [
+        hit
+        for offset in range(0, 120, 30)
+        for hit in qdrant.search(tenant, direction(1), Filters(), 30, offset=offset)
+    ]
+    assert [hit.product_id for hit in hits] == names
+    assert {(hit.payload["name"], hit.payload["price"]) for hit in hits} == {
+        (name, 7) for name in names
+    }
+
+
 @pytest.mark.usefixtures("shop")
 def test_a_tenant_sees_nothing_of_another(qdrant: QdrantService) -> None:
     stranger = uuid.uuid4().hex
