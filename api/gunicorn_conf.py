@@ -1,5 +1,6 @@
 """How gunicorn serves the API: one process, many threads. Its names are gunicorn's settings."""
 
+import os
 import sys
 from typing import Any
 
@@ -31,6 +32,11 @@ keepalive = 75
 # A process is started anew after these seconds without a sign of life; fetching and loading a
 # model counts as none.
 timeout = 600
+
+# The sign of life is a file's time, set at every turn of the loop. On the disk that the ledger
+# syncs with every write, the loop would wait for it.
+_IN_MEMORY = "/dev/shm"  # noqa: S108 - gunicorn removes the file's name as soon as it is open
+worker_tmp_dir = _IN_MEMORY if os.access(_IN_MEMORY, os.W_OK) else None
 
 # As long as the longest `?wait`, and a little.
 graceful_timeout = 35
