@@ -55,6 +55,18 @@ def test_revs_rise_even_within_one_microsecond(ledger: Ledger) -> None:
     assert revs == sorted(set(revs))
 
 
+def test_revs_rise_even_where_the_clock_is_set_back(ledger: Ledger, client: redis.Redis) -> None:
+    accept(ledger, put("p"))
+    (before,) = settle(ledger).wanted
+    ahead = before.rev + 3600 * 1_000_000
+    client.hset(f"vitrine:row:{TENANT}:p", "rev", ahead)
+    revs = []
+    for _ in range(3):
+        accept(ledger, put("p"))
+        revs += [wanted.rev for wanted in settle(ledger).wanted]
+    assert revs == [ahead + 1, ahead + 2, ahead + 3]
+
+
 @pytest.mark.parametrize(
     ("stored", "sent", "taken"),
     [(5, 6, True), (5, 5, False), (5, 4, False), (5, None, True), (None, 0, True)],

@@ -124,15 +124,39 @@ def test_an_item_is_counted_once_however_often_it_is_reported(ledger: Ledger, jo
     assert job.state is JobState.SUCCEEDED
 
 
+def test_an_item_that_has_ended_stays_so_though_its_wanted_state_comes_back(
+    ledger: Ledger, jobs: Jobs, client: redis.Redis
+) -> None:
+    """As from a backup that is older than the job's end."""
+    job_id = accept(ledger, "a", "b")
+    wanted, due = f"vitrine:wanted:{TENANT}:a", f"vitrine:due:{Lane.BULK}:{TENANT}"
+    held = claim(ledger, 1)
+    assert ids(held) == ["a"]
+    backup = client.hgetall(wanted)
+    report(ledger, held)
+    client.hset(wanted, mapping=backup)
+    client.zadd(due, {"a": 0})
+    report(ledger, held, Outcome.FAILED, code="image_timeout")
+    job = jobs.get(TENANT, job_id)
+    assert job is not None
+    assert {outcome: count for outcome, count in job.counts.items() if count} == {
+        Outcome.INDEXED: 1,
+        Outcome.PENDING: 1,
+    }
+    assert jobs.item(TENANT, job).outcome is Outcome.INDEXED
+
+
 def test_a_worker_that_lost_its_lease_may_still_report_success_but_not_put_off(
-    ledger: Ledger, jobs: Jobs
+    ledger: Ledger, jobs: Jobs, client: redis.Redis
 ) -> None:
     job_id = accept(ledger, "a")
     slow = claim(ledger)
     time.sleep(LEASE_SECONDS + 0.05)
-    quick = claim(ledger)
+    claim(ledger)
+    wanted, due = f"vitrine:wanted:{TENANT}:a", f"vitrine:due:{Lane.BULK}:{TENANT}"
+    before = client.hgetall(wanted), client.zscore(due, "a")
     report(ledger, slow, Verdict.RETRY, delay=100)
-    assert quick.wanted[0].attempts == 0
+    assert (client.hgetall(wanted), client.zscore(due, "a")) == before
     report(ledger, slow)
     job = jobs.get(TENANT, job_id)
     assert job is not None

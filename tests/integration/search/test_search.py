@@ -2,6 +2,8 @@
 
 import threading
 import time
+from collections.abc import Sequence
+from typing import Any
 
 import pytest
 import redis
@@ -9,7 +11,7 @@ import redis
 from shared.errors import QdrantUnavailable
 from shared.ledger import Generations, connect
 from shared.models.change import Aspect
-from shared.models.search import SearchRequest
+from shared.models.search import Hit, SearchRequest
 from tests.integration.search.conftest import TENANT, Searching
 from tests.servers import RedisServer
 
@@ -35,6 +37,24 @@ def test_after_a_change_has_landed_no_search_shows_the_state_before(searching: S
         searching.put(f"Shirt {at}", 30.0)
         assert names(searching) == [f"Shirt {at}"]
         assert names(searching) == [f"Shirt {at}"]
+
+
+def test_a_change_that_lands_while_an_answer_is_made_is_seen_by_the_next_search(
+    searching: Searching, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An answer is kept under the generation that was read before Qdrant was asked."""
+    searching.put("Old Shirt", 30.0)
+    ask = searching.qdrant.search
+
+    def overtaken(*asked: Any, **options: Any) -> Sequence[Hit]:
+        hits = ask(*asked, **options)
+        searching.put("New Shirt", 25.0)
+        return hits
+
+    with monkeypatch.context() as patch:
+        patch.setattr(searching.qdrant, "search", overtaken)
+        assert names(searching) == ["Old Shirt"]
+    assert names(searching) == ["New Shirt"]
 
 
 def test_a_change_of_the_catalogue_spoils_no_query_vector(searching: Searching) -> None:

@@ -7,7 +7,8 @@ import pytest
 import redis
 
 from shared.errors import QdrantRejected, QdrantUnavailable
-from shared.models.change import Change, Lane, Outcome
+from shared.ledger import Generations
+from shared.models.change import Aspect, Change, Lane, Outcome
 from shared.models.product import ImageFacts
 from shared.models.search import Filters
 from shared.qdrant.points import LivePoint, PointWrite, ProductKey
@@ -142,6 +143,15 @@ def test_a_write_that_was_never_reported_is_found_and_not_embedded_again(
 ) -> None:
     job_id = worker.push(worker.product("p", picture()))
 
+    die_before_the_report(worker, monkeypatch)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    assert worker.encoder.embedded == 1
+
+
+def die_before_the_report(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The worker writes what is due and dies; its lease runs out."""
+
     class Died(BaseException):
         pass
 
@@ -153,9 +163,55 @@ def test_a_write_that_was_never_reported_is_found_and_not_embedded_again(
         with pytest.raises(Died):
             worker.reconciler.answer()
     time.sleep(LEASE_SECONDS + 0.1)
+
+
+def test_a_write_that_is_found_done_still_makes_cached_answers_unreachable(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, client: redis.Redis
+) -> None:
+    """What it changed is not known any more, so all that answers depend on counts as changed."""
+    generations = Generations(client)
+    worker.push(worker.product("p", picture(), price=1))
+    worker.reconciler.answer()
+    before = generations.current(TENANT)
+    worker.push(worker.product("p", price=2))
+    die_before_the_report(worker, monkeypatch)
+    assert generations.current(TENANT) == before
+    worker.reconciler.answer()
+    after = generations.current(TENANT)
+    assert before is not None
+    assert after is not None
+    assert all(before[aspect] != after[aspect] for aspect in Aspect)
+
+
+def test_a_deletion_that_is_found_done_still_makes_cached_answers_unreachable(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, client: redis.Redis
+) -> None:
+    generations = Generations(client)
+    worker.push(worker.product("p", picture()))
+    worker.reconciler.answer()
+    before = generations.current(TENANT)
+    worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
+    die_before_the_report(worker, monkeypatch)
+    assert generations.current(TENANT) == before
+    worker.reconciler.answer()
+    after = generations.current(TENANT)
+    assert before is not None
+    assert after is not None
+    assert before[Aspect.MEMBERSHIP] != after[Aspect.MEMBERSHIP]
+
+
+def test_a_write_that_the_index_lost_is_not_called_indexed(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    job_id = worker.push(worker.product("p", picture()))
+    with monkeypatch.context() as patch:
+        # Acknowledged, and not to be found when it is read back.
+        patch.setattr(worker.qdrant, "upsert_products", lambda _: {})
+        worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.PENDING: 1}
     worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
-    assert worker.encoder.embedded == 1
+    assert worker.stored("p").product.name == "P"
 
 
 def test_a_product_that_kills_its_workers_ends_as_failed(worker: Worker) -> None:

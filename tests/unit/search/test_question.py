@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shared.caches.answers import answer_key
+from shared.models.change import Aspect
 from shared.models.search import SearchRequest, SimilarRequest
 from shared.search.question import QueryPicture, Question
 from shared.search.service import mixed
@@ -88,6 +89,25 @@ def test_tenants_collections_and_generations_never_share_an_answer() -> None:
         for parts in [("s", "c", "1"), ("t", "c", "1"), ("s", "d", "1"), ("s", "c", "2")]
     }
     assert len(keys) == 4
+
+
+@pytest.mark.parametrize(
+    ("fields", "aspects"),
+    [
+        ({}, set()),
+        ({"min_score": 0.1, "offset": 3}, set()),
+        ({"price_min": 1}, {Aspect.PRICE}),
+        ({"price_max": 1}, {Aspect.PRICE}),
+        ({"category_filter": "hats"}, {Aspect.CATEGORY}),
+        ({"attributes": {"color": "red"}}, {Aspect.ATTRIBUTES}),
+        ({"price_min": 0, "category_filter": "a"}, {Aspect.PRICE, Aspect.CATEGORY}),
+    ],
+)
+def test_a_ranking_depends_on_what_its_filters_look_at(
+    fields: dict[str, Any], aspects: set[Aspect]
+) -> None:
+    request = SearchRequest.model_validate({"text_query": "a", **fields})
+    assert Question.of_search(request, []).ranks_by() == {Aspect.MEMBERSHIP, *aspects}
 
 
 def test_a_mix_is_the_normalised_sum() -> None:

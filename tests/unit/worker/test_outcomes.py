@@ -1,10 +1,12 @@
 """When a worker tries again, and what it reports."""
 
+from dataclasses import replace
+
 import pytest
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
-from shared.models.change import Kind, Outcome, Verdict, Wanted
-from worker.outcomes import RetryPolicy, crashed, found_done
+from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Verdict, Wanted
+from worker.outcomes import RetryPolicy, crashed, found_done, landed
 
 POLICY = RetryPolicy(max_attempts=3, base_seconds=2.0, max_seconds=600.0, chance=lambda: 0.5)
 
@@ -63,3 +65,13 @@ def test_work_found_done_still_says_what_is_wrong_with_its_picture() -> None:
     report = found_done(wanted(), ["image_not_found"])
     assert (report.result, report.code) == (Outcome.INDEXED, "image_not_found")
     assert found_done(wanted(kind=Kind.DELTA), ["image_not_found"]).code == ""
+
+
+def test_what_changed_is_believed_only_of_who_was_alone() -> None:
+    """Else another's write, of which no search was told, may be among what was compared with."""
+    alone = wanted()
+    beside_others = replace(alone, alone=False)
+    changed = frozenset({Aspect.PRICE})
+    assert landed(alone, Outcome.INDEXED, changed).changed == changed
+    assert landed(beside_others, Outcome.INDEXED, changed).changed == EVERYTHING
+    assert landed(beside_others, Outcome.UNCHANGED, frozenset()).changed == EVERYTHING

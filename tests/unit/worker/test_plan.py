@@ -1,0 +1,54 @@
+"""What a write says that it changed."""
+
+from typing import Any
+
+import pytest
+
+from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Wanted
+from shared.models.product import ImageFacts, Product, StoredProduct
+from worker.pictures import SamePicture
+from worker.plan import deletion, patched, with_same_picture
+
+FACTS = ImageFacts("0" * 64)
+WANTED = Wanted("shop", "p", 7, Kind.DELTA, "", (), None, 0, "", alone=True)
+
+
+def product(**fields: Any) -> Product:
+    return Product.model_validate({"id": "p", "name": "P", "image_url": "http://h/x", **fields})
+
+
+STORED = StoredProduct(
+    product=product(), rev=6, indexed_at="2026-01-01T00:00:00", image=FACTS, warnings=()
+)
+
+
+@pytest.mark.parametrize(
+    ("fields", "changed"),
+    [
+        ({}, set()),
+        ({"version": 3}, set()),
+        ({"price": 3}, {Aspect.PRICE}),
+        ({"category": "hats"}, {Aspect.CATEGORY}),
+        ({"attributes": {"color": "red"}}, {Aspect.ATTRIBUTES}),
+        ({"group_id": "g"}, {Aspect.MEMBERSHIP}),
+        ({"name": "Q"}, {Aspect.SHOWN}),
+        ({"description": "new"}, {Aspect.SHOWN}),
+        ({"image_url": "http://h/y"}, {Aspect.SHOWN}),
+        ({"price": 3, "description": "new"}, {Aspect.PRICE, Aspect.SHOWN}),
+    ],
+)
+def test_each_field_changes_what_searches_depend_on(
+    fields: dict[str, Any], changed: set[Aspect]
+) -> None:
+    after = product(**fields)
+    steps = [
+        patched(WANTED, after, STORED),
+        with_same_picture(WANTED, after, STORED, SamePicture(FACTS)),
+    ]
+    for step in steps:
+        assert step.report.changed == changed
+        assert step.report.result is (Outcome.INDEXED if changed else Outcome.UNCHANGED)
+
+
+def test_a_deletion_changes_everything() -> None:
+    assert deletion(WANTED).report.changed == EVERYTHING
