@@ -4,7 +4,7 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test run lint api-key env train-demo-model evaluate-demo-model clean
+.PHONY: demo test mutants run lint api-key env train-demo-model evaluate-demo-model clean
 
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
@@ -12,6 +12,10 @@ demo: $(STAMP)
 # Two processes, each with servers of its own: most tests wait for something most of the time.
 test: $(STAMP)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TEST_ARGS)
+
+# Breaks each promise in a copy of the tree and runs the tests that must notice.
+mutants: $(STAMP)
+	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
 run: $(STAMP)
 	@exec $(BIN)/python -m shared.embedded.stack
