@@ -4,7 +4,7 @@ import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from types import TracebackType
-from typing import Any, Final
+from typing import Any, Final, Self
 
 import requests
 
@@ -85,7 +85,7 @@ class ShopClient:
             raise ApiFault(str(err)) from err
         return response.content
 
-    def __enter__(self) -> "ShopClient":
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(
