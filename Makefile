@@ -4,7 +4,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test mutants run lint api-key env train-demo-model evaluate-demo-model clean
+.PHONY: demo test mutants run lint api-key env backup restore rebuild-ledger train-demo-model \
+	evaluate-demo-model clean
 
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
@@ -31,6 +32,15 @@ api-key: $(STAMP)
 
 env: $(STAMP)
 	@sh deploy/write-env.sh
+
+backup: $(STAMP)
+	@$(BIN)/python -m operations backup $(if $(FILE),"$(FILE)")
+
+restore: $(STAMP)
+	@$(BIN)/python -m operations restore $(if $(FORCE),--force) $(if $(FILE),"$(FILE)")
+
+rebuild-ledger: $(STAMP)
+	@$(BIN)/python -m operations rebuild-ledger
 
 train-demo-model: $(STAMP)
 	$(BIN)/python -m demo.train

@@ -13,11 +13,13 @@ from shared.embedding.identity import collection_name
 from shared.embedding.service import EmbeddingService
 from shared.errors import QdrantUnavailable
 from shared.fetch.fetcher import Fetcher
-from shared.ledger import Ledger, connect
+from shared.ledger import Ledger, LedgerRebuild, connect
 from shared.models.change import Lane
 from shared.qdrant.service import QdrantService
+from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
 from worker.leases import LeaseKeeper
+from worker.lost_ledger import warn_of_lost_ledger
 from worker.outcomes import RetryPolicy
 from worker.pictures import PictureReader
 from worker.reconciler import Reconciler
@@ -69,8 +71,9 @@ def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) 
 
 def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
     """Loads the model only where a lane needs it. Raises `ModelUnavailable`."""
+    redis = connect(settings.redis_url)
     ledger = Ledger(
-        connect(settings.redis_url),
+        redis,
         lease_seconds=settings.lease_seconds,
         job_retention_seconds=settings.job_retention_seconds,
         max_pending=settings.ledger_max_pending,
@@ -93,6 +96,9 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
         encoder = load_embedding_service(settings, frozenset({"image"}))
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
     _ensure_collection(qdrant, settings.attribute_indexes)
+    points = PointTransfer(settings.qdrant_url, qdrant.collection, api_key=settings.qdrant_api_key)
+    warn_of_lost_ledger(LedgerRebuild(redis), points)
+    points.close()
     doorbell = Doorbell(app)
     leases = LeaseKeeper(ledger, settings.lease_seconds)
     reconciler = Reconciler(

@@ -27,16 +27,21 @@ _KILLING_SECONDS: Final = 1.0
 """Together well below the five seconds in which nothing may be left."""
 
 
-def start(mark: str, watched: Sequence[int], scratch: Path | None) -> subprocess.Popen[bytes]:
+def start(
+    mark: str, watched: Sequence[int], scratch: Path | None, lock: int
+) -> subprocess.Popen[bytes]:
     """Starts a reaper for the stack called `mark`, led by the first of the `watched` processes.
 
     `scratch` is removed in the end. A leader that has stopped its stack itself may end the reaper.
+    `lock`: descriptor of a lock that is to be held until the last of the stack's processes is gone.
     """
     command = [sys.executable, "-m", "shared.embedded.reaper", mark, *map(str, watched)]
     if scratch:
         command += ["--scratch", str(scratch)]
     # A session of its own: Ctrl-C and the terminal's end are not meant for it.
-    return subprocess.Popen(command, start_new_session=True)  # noqa: S603 - our own command line
+    return subprocess.Popen(  # noqa: S603 - our own command line
+        command, start_new_session=True, pass_fds=[lock]
+    )
 
 
 def end_stack(mark: str) -> None:

@@ -17,6 +17,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
+from collections.abc import Collection
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -24,6 +25,7 @@ from typing import Any, Final
 from supervisor.xmlrpc import SupervisorTransport
 
 from shared.embedded import reaper
+from shared.embedded.data_dir import DataDir, DataDirInUse
 from shared.settings import SETTINGS_FAULT, Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
@@ -42,6 +44,10 @@ _STOP_SECONDS: Final = 30
 """Grace for running tasks and requests; the longest is one batch of pictures."""
 
 
+_PREDECESSOR_SECONDS: Final = 5.0
+"""A stack that was just killed has ended all its processes within this."""
+
+
 class StackError(Exception):
     """The stack can't start or go on; the message says which process and where to look."""
 
@@ -56,8 +62,10 @@ class Stack:
         log_dir: Path | None = None,
         scratch: Path | None = None,
         parent: int | None = None,
+        only: Collection[str] = _START_ORDER,
     ) -> None:
         """`log_dir`: logs go to files there instead of stdout. `scratch`: removed in the end.
+        `only`: the processes to start, where not all of the Procfile's are wanted.
 
         `parent`: our parent's process id, where it was noted earlier; under make its end is ours.
         The settings that were given (by the environment, `.env` or the caller) reach all processes.
@@ -68,8 +76,12 @@ class Stack:
         self._scratch = scratch
         self._log_dir = log_dir
         self._parent = os.getppid() if parent is None else parent
+        self._only = only
+        self._held = DataDir(self.data_dir)
         given = settings.model_fields_set
-        self._embedded = [name for name, (field, _) in _EMBEDDED.items() if field not in given]
+        self._embedded = [
+            name for name, (field, _) in _EMBEDDED.items() if name in only and field not in given
+        ]
         inherited = os.environ  # noqa: TID251 - handed on as a whole, not read
         environ = {**inherited, **settings.as_environ()}
         self.environ = {
@@ -85,6 +97,10 @@ class Stack:
         for name in self._embedded:
             field, url = _EMBEDDED[name]
             self.environ[field.upper()] = url.format(port=free_port())
+        self._addresses = {
+            field: self.environ[field.upper()]
+            for field in (_EMBEDDED[name][0] for name in self._embedded)
+        }
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._reaper: subprocess.Popen[bytes] | None = None
 
@@ -94,7 +110,14 @@ class Stack:
         return f"http://{self.settings.api_host}:{self.settings.api_port}"
 
     def start(self) -> None:
-        """Starts the reaper and all processes; returns before they are ready."""
+        """Starts the reaper and all processes; returns before they are ready.
+
+        Raises `StackError` where another stack runs on the same data.
+        """
+        try:
+            lock = self._held.take(_PREDECESSOR_SECONDS)
+        except DataDirInUse as err:
+            raise StackError(str(err)) from err
         run_dir = self.data_dir / "run"
         # Counters start at zero with the stack; files of an earlier one would be added to them.
         shutil.rmtree(self.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
@@ -103,7 +126,7 @@ class Stack:
                 Path(folder).mkdir(parents=True, exist_ok=True)
         # Under make, its end is ours: a killed make can't tell.
         watched = [os.getpid(), *([self._parent] if "MAKELEVEL" in self.environ else [])]
-        self._reaper = reaper.start(self.mark, watched, self._scratch)
+        self._reaper = reaper.start(self.mark, watched, self._scratch, lock)
         config = run_dir / "supervisord.conf"
         with config.open("w") as file:
             self._configuration(run_dir).write(file)
@@ -116,6 +139,7 @@ class Stack:
             stdout=subprocess.DEVNULL if self._log_dir else None,
             stderr=subprocess.DEVNULL if self._log_dir else None,
         )
+        self._held.announce(self._addresses)
 
     def wait_until_ready(self, seconds: float) -> None:
         """Returns once the API answers that all its parts work. Raises `StackError`."""
@@ -165,6 +189,7 @@ class Stack:
             # Nothing is left for it to end or to remove.
             self._reaper.kill()
             self._reaper.wait()
+        self._held.release()
 
     def __enter__(self) -> "Stack":
         self.start()
@@ -208,7 +233,7 @@ class Stack:
         return {
             name: command
             for name, command in commands.items()
-            if name not in _EMBEDDED or name in self._embedded
+            if name in self._only and (name not in _EMBEDDED or name in self._embedded)
         }
 
     def _is_ready(self) -> bool:
@@ -244,16 +269,15 @@ def main() -> None:
     """Runs the stack in the foreground until a signal or a process's settings end it."""
     settings = Settings()  # stops here, by name, where one is wrong
     signal.signal(signal.SIGTERM, _interrupt)
-    with contextlib.suppress(KeyboardInterrupt), Stack(settings) as it:
-        try:
+    try:
+        with contextlib.suppress(KeyboardInterrupt), Stack(settings) as it:
             it.wait_until_ready(900)  # the first start may have to fetch the model
             print(f"Vitrine is ready: {it.api_url}/docs", flush=True)  # noqa: T201
             while True:
                 time.sleep(1)
                 it.check()
-        except StackError as err:
-            it.stop()
-            sys.exit(f"vitrine: {err}")
+    except StackError as err:
+        sys.exit(f"vitrine: {err}")
 
 
 if __name__ == "__main__":

@@ -4,13 +4,21 @@ from shared.ledger.connection import connect
 from shared.ledger.generations import GENERATION_TIMEOUT_SECONDS, Generations
 from shared.ledger.jobs import Jobs
 from shared.ledger.ledger import Idempotency, LaneBacklog, Ledger
+from shared.ledger.rebuild import IndexedProduct, LedgerRebuild, RebuiltRows
+from shared.ledger.snapshot import LedgerRestore, LedgerSnapshot, RestoredStates
 
 __all__ = [
     "GENERATION_TIMEOUT_SECONDS",
     "Generations",
     "Idempotency",
+    "IndexedProduct",
     "Jobs",
     "LaneBacklog",
     "Ledger",
+    "LedgerRebuild",
+    "LedgerRestore",
+    "LedgerSnapshot",
+    "RebuiltRows",
+    "RestoredStates",
     "connect",
 ]

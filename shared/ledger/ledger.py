@@ -8,13 +8,13 @@ import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
-from importlib import resources
 from typing import Any, Final
 
 import redis
 
 from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, translated
+from shared.ledger.scripts import script_source
 from shared.models.change import Change, Claim, Kind, Lane, Report, Wanted
 from shared.models.job import Accepted, ProductStatus, Retried
 
@@ -263,12 +263,11 @@ class Ledger:
 
 
 def _script_sources() -> Iterator[tuple[str, str]]:
-    """Each script with the common part in front. Those that free memory run when it is short."""
-    folder = resources.files("shared.ledger") / "lua"
-    common = (folder / "common.lua").read_text()
-    for name in (*_TAKING_SCRIPTS, *_WORKING_SCRIPTS):
-        flags = "" if name in _TAKING_SCRIPTS else " flags=allow-oom"
-        yield name, f"#!lua{flags}\n{common}\n{(folder / f'{name}.lua').read_text()}"
+    """Those that free memory run when it is short."""
+    for name in _TAKING_SCRIPTS:
+        yield name, script_source(name)
+    for name in _WORKING_SCRIPTS:
+        yield name, script_source(name, when_memory_is_short=True)
 
 
 def _raised_by(check: Callable[[], None]) -> LedgerFull | None:

@@ -4,7 +4,7 @@ As plain JSON and not as the client's models: for a write of 64 points those cos
 """
 
 import re
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import QdrantRejected
@@ -50,6 +50,11 @@ def of_search(tenant: str, filters: Filters, without_group: str | None = None) -
     return {"must": must, "must_not": [_equals("group_id", without_group)]}
 
 
+def older_points(revs: Mapping[str, int]) -> Filter:
+    """The stored points, by id, whose rev is lower than the one given for them."""
+    return {"should": [{"must": _older(*point)} for point in revs.items()]}
+
+
 def older_than(writes: Sequence[LivePoint | Tombstone]) -> Filter:
     """The stored points that these writes may replace: each only where its own rev is lower.
 
@@ -57,12 +62,17 @@ def older_than(writes: Sequence[LivePoint | Tombstone]) -> Filter:
     every point with its rev. At most one write per product. Points that aren't stored yet are
     inserted whatever the condition.
     """
-    return {"should": [{"must": _older(write)} for write in writes]}
+    return older_points({point_id(*write.key): write.rev for write in writes})
 
 
 def older_with_picture(write: PayloadWrite) -> Filter:
     """The stored point, where its rev is lower and its picture the one that was decided about."""
-    return {"must": [*_older(write), _equals("image_sha256", write.image.sha256)]}
+    return {
+        "must": [
+            *_older(point_id(*write.key), write.rev),
+            _equals("image_sha256", write.image.sha256),
+        ]
+    }
 
 
 def tombstones_before(rev: int) -> Filter:
@@ -73,8 +83,8 @@ def tombstones_before(rev: int) -> Filter:
     }
 
 
-def _older(write: LivePoint | Tombstone | PayloadWrite) -> list[Condition]:
-    return [{"has_id": [point_id(*write.key)]}, _within("rev", lt=write.rev)]
+def _older(point: str, rev: int) -> list[Condition]:
+    return [{"has_id": [point]}, _within("rev", lt=rev)]
 
 
 def _tenant_conditions(tenant: str, category: str | None) -> list[Condition]:

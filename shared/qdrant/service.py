@@ -5,19 +5,19 @@ import math
 import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Any, Final
+from typing import Any
 
-import httpx
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from qdrant_client import QdrantClient, models
+from qdrant_client import models
 
 from shared.errors import InvalidCursor, QdrantUnavailable, VitrineError
 from shared.models.product import StoredProduct, point_id
 from shared.models.search import Filters, Hit
 from shared.qdrant import filters as conditions
 from shared.qdrant.collection import ensure_collection
+from shared.qdrant.connection import connect
 from shared.qdrant.faults import translated
 from shared.qdrant.paging import Window, windows
 from shared.qdrant.points import (
@@ -39,8 +39,6 @@ from shared.qdrant.points import (
 )
 
 log = logging.getLogger(__name__)
-
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
 
 
 class QdrantService:
@@ -70,24 +68,8 @@ class QdrantService:
         """
         self.collection = collection
         self._read_timeout = math.ceil(read_timeout)
-        self._client = QdrantClient(
-            url=url,
-            timeout=math.ceil(write_timeout),
-            # As a header: the client would warn about a key on plain HTTP, which is what a
-            # private network between two containers uses.
-            headers={"api-key": api_key} if api_key else None,
-            # Its check is a thread that asks for a version and warns; the versions are pinned.
-            check_compatibility=False,
-            # For loopback the client would open a connection per request. Ours are kept for less
-            # than the 5 s after which Qdrant drops idle ones, so none is used as it closes. The
-            # bound exceeds any process's threads: nobody waits for a connection.
-            limits=httpx.Limits(
-                max_connections=max_connections,
-                max_keepalive_connections=max_connections,
-                keepalive_expiry=4.0,
-            ),
-            # A proxy from the environment must not come between processes of one machine.
-            trust_env=httpx.URL(url).host not in _LOOPBACK,
+        self._client = connect(
+            url, api_key=api_key, timeout=write_timeout, max_connections=max_connections
         )
 
     def close(self) -> None:

@@ -45,6 +45,14 @@ local function forget_kept(tenant, product)
   end
 end
 
+-- What the index holds of the product under this rev; the deleted ones are kept in mind by rev.
+local function set_state(tenant, product, row, rev, state)
+  redis.call('HSET', row, 'state', state)
+  local grave = tenant .. '/' .. product
+  if state == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
+  else redis.call('ZREM', GRAVES, grave) end
+end
+
 -- Opens a job or finds the one of its Idempotency-Key. The arguments 2 to 9 of whoever calls it:
 -- tenant, job, received, request id, retention s, idempotency key or '', fingerprint of the request,
 -- room (1 where the ledger has room for what is new)

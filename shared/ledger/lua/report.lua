@@ -28,13 +28,6 @@ local function keep(tenant, product, wanted, rev)
   redis.call('ZREMRANGEBYSCORE', KEPT, '-inf', integer(now - tonumber(retention) * 1000000))
 end
 
-local function set_state(tenant, product, row, rev, state)
-  redis.call('HSET', row, 'state', state)
-  local grave = tenant .. '/' .. product
-  if state == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
-  else redis.call('ZREM', GRAVES, grave) end
-end
-
 -- A change that was given up as its workers seemed to die of it, and landed all the same.
 local function land_late(tenant, product, row, rev, result)
   set_state(tenant, product, row, rev, LANDED[result])

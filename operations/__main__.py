@@ -1,0 +1,130 @@
+"""`python -m operations backup|restore|rebuild-ledger`; the Makefile has a target for each."""
+
+import sys
+from collections.abc import Callable
+from datetime import UTC, datetime
+from pathlib import Path
+
+import click
+from pydantic import ValidationError
+
+from operations.archive import ArchiveReader
+from operations.backup import back_up
+from operations.faults import ExitCode, OperationFault
+from operations.progress import progress_bar
+from operations.rebuild import rebuild
+from operations.restore import Target, restore
+from operations.servers import running_servers
+from shared.embedding.identity import collection_name
+from shared.errors import LedgerFull, LedgerUnavailable, ModelUnavailable, VitrineError
+from shared.ledger import LedgerRebuild, LedgerRestore, LedgerSnapshot, RebuiltRows, connect
+from shared.qdrant.transfer import PointTransfer
+from shared.settings import Settings
+
+_FILE = click.Path(dir_okay=False, path_type=Path)
+
+
+@click.group()
+def main() -> None:
+    """Backs the service up and restores it, on the servers and the model that are set."""
+
+
+@main.command()
+@click.argument("file", required=False, type=_FILE)
+def backup(file: Path | None) -> None:
+    """Writes a backup to FILE (backups/<time>.zip where none is named); the service may run."""
+    path = file or Path("backups") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.zip"
+
+    def run(settings: Settings, points: PointTransfer) -> str:
+        model = {
+            "CLIP_MODEL": settings.clip_model,
+            "CLIP_PRETRAINED": settings.clip_pretrained,
+            "CLIP_RESIZE_MODE": settings.clip_resize_mode,
+        }
+        held = back_up(path, points, LedgerSnapshot(connect(settings.redis_url)), model)
+        size = path.stat().st_size / 1e6
+        return f"{path}: {held.points} points, {held.records} ledger records, {size:.1f} MB"
+
+    _on_servers(run)
+
+
+@main.command("restore")
+@click.argument("file", type=_FILE)
+@click.option("--force", is_flag=True, help="merge into a target that is not empty")
+def restore_(file: Path, force: bool) -> None:
+    """Restores FILE into an empty stack, running or not."""
+
+    def run(settings: Settings, points: PointTransfer) -> str:
+        archive = ArchiveReader(file)
+        redis = connect(settings.redis_url)
+        target = Target(
+            points, LedgerRebuild(redis), LedgerRestore(redis), settings.attribute_indexes
+        )
+        done = restore(archive, target, force=force)
+        archive.close()
+        return (
+            f"restored {done.points} points and {done.jobs} jobs; {done.waiting} products wait "
+            "for a worker"
+        )
+
+    _on_servers(run)
+
+
+@main.command()
+def rebuild_ledger() -> None:
+    """Makes the ledger's rows anew from the index, as after the loss of Redis."""
+
+    def run(settings: Settings, points: PointTransfer) -> str:
+        total = points.count()
+        if not total:
+            raise OperationFault(
+                ExitCode.NO_INPUT,
+                f"{points.collection} holds no points: nothing to rebuild a ledger from. If the "
+                "index is lost too, restore a backup",
+            )
+        rows = RebuiltRows()
+        ledger = LedgerRebuild(connect(settings.redis_url))
+        with progress_bar("products", total) as advance:
+            for done, rows in rebuild(points.facts(), points.collection, ledger):  # noqa: B007
+                advance(done)
+        return f"{rows.added} rows added, {rows.raised} brought up to the index, {rows.left} left"
+
+    _on_servers(run)
+
+
+def _on_servers(run: Callable[[Settings, PointTransfer], str]) -> None:
+    """Runs the command on its servers, says what it did, or ends with its exit code."""
+    try:
+        settings = Settings()
+        collection = collection_name(settings)
+        with running_servers(settings) as found:
+            points = PointTransfer(found.qdrant_url, collection, api_key=found.qdrant_api_key)
+            try:
+                said = run(found, points)
+            finally:
+                points.close()
+    except OperationFault as fault:
+        _stop(fault.code, fault.message)
+    except ValidationError as err:
+        _stop(ExitCode.SETTINGS, str(err))
+    except ModelUnavailable as err:
+        _stop(ExitCode.SETTINGS, err.message)
+    except VitrineError as err:
+        _stop(ExitCode.UNAVAILABLE, f"{err.message}; {_next_step(err)}")
+    click.echo(said)
+
+
+def _next_step(err: VitrineError) -> str:
+    if isinstance(err, LedgerFull):
+        return "give Redis more memory (REDIS_MAXMEMORY), then run this again with FORCE=1"
+    name = "REDIS_URL" if isinstance(err, LedgerUnavailable) else "QDRANT_URL"
+    return f"see that the server of {name} runs and has room, then try again"
+
+
+def _stop(code: ExitCode, message: str) -> None:
+    click.echo(f"vitrine: {message}", err=True)
+    sys.exit(code)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,60 @@
+"""Takes a backup while the service runs: the ledger first, the index after it.
+
+Whatever the ledger's part says has landed stood in the index before the index was read. Read the
+other way round, a change that landed between the two would be in neither part.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+from operations.archive import ArchiveWriter
+from operations.faults import ExitCode, OperationFault
+from operations.progress import progress_bar
+from shared.ledger import LedgerSnapshot
+from shared.qdrant.transfer import PointTransfer
+
+
+@dataclass(frozen=True, slots=True)
+class BackedUp:
+    """What the file holds: points (products and tombstones) and records of the ledger."""
+
+    points: int
+    records: int
+
+
+def back_up(
+    path: Path, points: PointTransfer, ledger: LedgerSnapshot, model: Mapping[str, str]
+) -> BackedUp:
+    """Writes the file, or nothing. `model`: the settings that name the collection's model.
+
+    Raises `OperationFault` where the file can't be written or nothing is there to back up, and
+    what the servers' methods raise.
+    """
+    started = datetime.now(UTC)
+    total = points.count()
+    with ArchiveWriter(path) as archive:
+        records = archive.ledger(ledger.records())
+        if not total and not records:
+            raise OperationFault(
+                ExitCode.NO_INPUT,
+                f"there is nothing to back up: no ledger, and no points in {points.collection}; "
+                "look at DATA_DIR, REDIS_URL, QDRANT_URL and the model's settings",
+            )
+        written = 0
+        with progress_bar("products", total) as advance:
+            for page in points.points() if total else ():
+                archive.points(page)
+                written += len(page)
+                advance(len(page))
+        archive.finish(
+            {
+                "collection": points.collection,
+                "model": model,
+                "started_at": started.isoformat(timespec="seconds"),
+                "points": written,
+                "ledger_records": records,
+            }
+        )
+    return BackedUp(written, records)

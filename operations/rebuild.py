@@ -1,0 +1,50 @@
+"""Makes the ledger's rows anew from the index, as after the loss of Redis."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from shared.ledger import IndexedProduct, LedgerRebuild, RebuiltRows
+from shared.models.change import State
+from shared.qdrant.transfer import RawPoint
+
+
+class RowsFromIndex:
+    """Takes points in pages; in the end, no answer cached before is found any more."""
+
+    def __init__(self, ledger: LedgerRebuild) -> None:
+        self._ledger = ledger
+        self._highest: dict[str, int] = {}
+        self.rows = RebuiltRows()
+
+    def take(self, points: Sequence[RawPoint]) -> None:
+        """Brings these products' rows up to what the index holds."""
+        for point in points:
+            self._highest[point.tenant] = max(self._highest.get(point.tenant, 0), point.rev)
+        self.rows += self._ledger.take(
+            [
+                IndexedProduct(
+                    point.tenant,
+                    point.product_id,
+                    point.rev,
+                    point.version,
+                    State.DELETED if point.is_tombstone else State.LIVE,
+                )
+                for point in points
+            ]
+        )
+
+    def finish(self, collection: str, other_tenants: Iterable[str] = ()) -> None:
+        """After the last page. `other_tenants`: those that have no points but may have answers."""
+        highest = dict.fromkeys(other_tenants, 0) | self._highest
+        self._ledger.raise_generations(highest)
+        self._ledger.note(collection)
+
+
+def rebuild(
+    pages: Iterator[list[RawPoint]], collection: str, ledger: LedgerRebuild
+) -> Iterator[tuple[int, RebuiltRows]]:
+    """Works page by page; yields how many points a page had, and the rows so far."""
+    rows = RowsFromIndex(ledger)
+    for page in pages:
+        rows.take(page)
+        yield len(page), rows.rows
+    rows.finish(collection)

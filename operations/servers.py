@@ -1,0 +1,83 @@
+"""The servers that a command works on: those that are set, a running stack's, or its own."""
+
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Final
+
+from operations.faults import ExitCode, OperationFault
+from shared.embedded.data_dir import DataDir, DataDirInUse
+from shared.embedded.stack import Stack, StackError
+from shared.errors import LedgerUnavailable, QdrantUnavailable
+from shared.ledger import LedgerRebuild, connect
+from shared.qdrant.transfer import PointTransfer
+from shared.settings import Settings
+
+_EMBEDDED: Final = ("redis_url", "qdrant_url")
+
+_START_SECONDS: Final = 120.0
+"""A ledger reads its file at the start, some 100 MB a second."""
+
+
+@contextmanager
+def running_servers(settings: Settings) -> Iterator[Settings]:
+    """The settings with the addresses of servers that run.
+
+    What is not set is embedded: if a stack runs on DATA_DIR, its servers are used; else they are
+    started for as long as this lasts. Raises `OperationFault`.
+    """
+    embedded = [name for name in _EMBEDDED if name not in settings.model_fields_set]
+    if not embedded:
+        yield settings
+        return
+    data_dir = DataDir(settings.data_dir.resolve())
+    try:
+        data_dir.take()
+        data_dir.release()
+    except DataDirInUse as err:
+        addresses = data_dir.addresses()
+        if addresses is None:
+            raise OperationFault(
+                ExitCode.UNAVAILABLE,
+                f"{err}; or it is just starting or stopping: try again in a moment",
+            ) from err
+        yield settings.model_copy(update={name: addresses[name] for name in embedded})
+        return
+    with _started(settings, embedded) as found:
+        yield found
+
+
+@contextmanager
+def _started(settings: Settings, embedded: list[str]) -> Iterator[Settings]:
+    logs = settings.data_dir.resolve() / "run" / "log"
+    try:
+        with Stack(settings, log_dir=logs, only=("redis", "qdrant")) as stack:
+            found = settings.model_copy(
+                update={name: stack.environ[name.upper()] for name in embedded}
+            )
+            _wait(stack, found)
+            yield found
+    except StackError as err:
+        raise OperationFault(ExitCode.UNAVAILABLE, str(err)) from err
+
+
+def _wait(stack: Stack, settings: Settings) -> None:
+    """Returns once the servers answer. Raises `StackError`."""
+    redis = connect(settings.redis_url)
+    points = PointTransfer(settings.qdrant_url, "any", api_key=settings.qdrant_api_key)
+    deadline = time.monotonic() + _START_SECONDS
+    try:
+        while True:
+            stack.check()
+            try:
+                LedgerRebuild(redis).knows("any")
+                points.count()
+            except (LedgerUnavailable, QdrantUnavailable) as err:
+                if time.monotonic() > deadline:
+                    raise StackError(err.message) from err
+                time.sleep(0.1)
+            else:
+                return
+    finally:
+        redis.close()
+        points.close()

@@ -1,0 +1,69 @@
+"""The data directory of the embedded servers: one stack at a time, and where its servers listen."""
+
+import fcntl
+import json
+import os
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Final
+
+_LOCK: Final = "lock"
+_ADDRESSES: Final = "servers.json"
+
+
+class DataDirInUse(Exception):
+    """Another stack, or a command that works on the same data, holds the directory."""
+
+
+class DataDir:
+    """Held by whoever runs servers on it. The kernel drops the lock with its last holder."""
+
+    def __init__(self, path: Path) -> None:
+        self._run = path / "run"
+        self._descriptor: int | None = None
+
+    def take(self, wait_seconds: float = 0.0) -> int:
+        """Takes the directory; the lock's descriptor, for a process that shall hold it too.
+
+        Raises `DataDirInUse` where another one keeps it for longer than `wait_seconds`.
+        """
+        self._run.mkdir(parents=True, exist_ok=True)
+        descriptor = os.open(self._run / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
+        deadline = time.monotonic() + wait_seconds
+        while True:
+            try:
+                fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                break
+            except BlockingIOError:
+                if time.monotonic() >= deadline:
+                    os.close(descriptor)
+                    raise DataDirInUse(
+                        f"another process runs servers on {self._run.parent}; stop it, or name "
+                        "another directory with DATA_DIR"
+                    ) from None
+                time.sleep(0.1)
+        (self._run / _ADDRESSES).unlink(missing_ok=True)  # those of one that was killed
+        self._descriptor = descriptor
+        return descriptor
+
+    def release(self) -> None:
+        """Gives the directory up, once the servers have ended."""
+        if self._descriptor is not None:
+            (self._run / _ADDRESSES).unlink(missing_ok=True)
+            os.close(self._descriptor)
+            self._descriptor = None
+
+    def announce(self, addresses: Mapping[str, str]) -> None:
+        """Leaves word of where the servers listen; names are settings."""
+        unfinished = self._run / f"{_ADDRESSES}.new"
+        unfinished.write_text(json.dumps(dict(addresses)))
+        unfinished.replace(self._run / _ADDRESSES)
+
+    def addresses(self) -> Mapping[str, str] | None:
+        """Where the running servers listen; None where nobody has left word."""
+        try:
+            found: Mapping[str, str] = json.loads((self._run / _ADDRESSES).read_text())
+        except FileNotFoundError:
+            return None
+        return found

@@ -1,0 +1,38 @@
+-- Brings rows up to what the index holds, where the index knows something newer or the row lacks it.
+-- A row that is newer keeps its rev: something was accepted since, and its outcome will follow.
+-- ARGV: prefix, then per product: tenant, product, rev, version or '', state
+-- Returns the numbers of rows that were added, raised to a newer rev, and left.
+local added, raised, left = 0, 0, 0
+
+local function take_over(tenant, product, row, rev, version, state)
+  redis.call('HSET', row, 'rev', rev)
+  if version ~= '' then redis.call('HSET', row, 'version', version) end
+  -- A failure, and what was kept of it, is older than what the index holds. What is still wanted
+  -- under an older rev stays: its worker finds the newer point, and ends its items.
+  redis.call('HDEL', row, 'failed', 'message')
+  redis.call('PERSIST', row)
+  forget_kept(tenant, product)
+  set_state(tenant, product, row, rev, state)
+end
+
+for i = 2, #ARGV, 5 do
+  local tenant, product, rev, version, state = unpack(ARGV, i, i + 4)
+  local row = row_key(tenant, product)
+  local held = redis.call('HMGET', row, 'rev', 'version', 'state')
+  if not held[1] then
+    take_over(tenant, product, row, rev, version, state)
+    added = added + 1
+  elseif tonumber(held[1]) < tonumber(rev) then
+    take_over(tenant, product, row, rev, version, state)
+    raised = raised + 1
+  else
+    -- Accepted by a ledger that had forgotten the product.
+    if version ~= '' and not held[2] then redis.call('HSET', row, 'version', version) end
+    if held[3] == 'absent' then
+      set_state(tenant, product, row, rev, state)
+      redis.call('PERSIST', row)
+    end
+    left = left + 1
+  end
+end
+return {added, raised, left}

@@ -1,0 +1,93 @@
+"""Rows of the ledger made anew from what the index holds."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import redis
+
+from shared.ledger.connection import PREFIX, translated
+from shared.ledger.scripts import script_source
+from shared.models.change import Aspect, State
+
+_ROWS_AT_ONCE: Final = 250
+"""As for accepting: a script of so many keeps others from Redis for some milliseconds."""
+
+_COLLECTIONS: Final = f"{PREFIX}collections"
+"""The collections whose products this ledger has known from the first one on."""
+
+
+@dataclass(frozen=True, slots=True)
+class IndexedProduct:
+    """What the index tells of a product or its tombstone. `rev` in µs since 1970."""
+
+    tenant: str
+    product_id: str
+    rev: int
+    version: int | None
+    state: State
+
+
+@dataclass(frozen=True, slots=True)
+class RebuiltRows:
+    """What became of the rows: added, raised to what the index held, left as they were."""
+
+    added: int = 0
+    raised: int = 0
+    left: int = 0
+
+    def __add__(self, other: "RebuiltRows") -> "RebuiltRows":
+        return RebuiltRows(
+            self.added + other.added, self.raised + other.raised, self.left + other.left
+        )
+
+
+class LedgerRebuild:
+    """Writes rows from the index, never over what is newer; may run beside everything else.
+
+    A row's rev is the product's clock: the next change gets a higher one, whatever the machine's
+    clock says. Methods raise `LedgerUnavailable` and `LedgerFull`.
+    """
+
+    def __init__(self, client: redis.Redis) -> None:
+        self._redis = client
+        self._rebuild = client.register_script(script_source("rebuild"))
+        self._raise = client.register_script(script_source("raise_generations"))
+
+    def is_empty(self) -> bool:
+        """Whether the ledger knows no product at all; looks through all keys where it doesn't."""
+        with translated():
+            return next(self._redis.scan_iter(f"{PREFIX}row:*", count=1000), None) is None
+
+    def knows(self, collection: str) -> bool:
+        """Whether this ledger was there from the collection's first product on, or rebuilt."""
+        with translated():
+            return bool(self._redis.sismember(_COLLECTIONS, collection))
+
+    def note(self, collection: str) -> None:
+        """Notes that the ledger knows all products of the collection."""
+        with translated():
+            self._redis.sadd(_COLLECTIONS, collection)
+
+    def take(self, products: Sequence[IndexedProduct]) -> RebuiltRows:
+        """Brings the products' rows up to what the index holds."""
+        rows = RebuiltRows()
+        for start in range(0, len(products), _ROWS_AT_ONCE):
+            arguments: list[Any] = [PREFIX]
+            for product in products[start : start + _ROWS_AT_ONCE]:
+                version = "" if product.version is None else product.version
+                arguments += (product.tenant, product.product_id, product.rev)
+                arguments += (version, product.state)
+            with translated():
+                rows += RebuiltRows(*self._rebuild(args=arguments))
+        return rows
+
+    def raise_generations(self, highest_revs: Mapping[str, int]) -> None:
+        """Makes all answers that were cached of these tenants unreachable.
+
+        The generations go on above the tenants' highest revs, so that none comes twice although
+        the last ones are forgotten and the clock may have been set back.
+        """
+        pairs = [field for pair in highest_revs.items() for field in pair]
+        with translated():
+            self._raise(args=[PREFIX, len(Aspect), *Aspect, *pairs])

@@ -1,0 +1,148 @@
+"""Points as they stand, out of a collection and into one: for backups and rebuilding the ledger."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any, Final
+
+import numpy as np
+import orjson
+from numpy.typing import NDArray
+from qdrant_client import models
+
+from shared.errors import QdrantUnavailable
+from shared.qdrant.collection import ensure_collection
+from shared.qdrant.connection import connect
+from shared.qdrant.faults import translated
+from shared.qdrant.filters import older_points
+from shared.qdrant.points import VECTOR_NAME, Payload
+
+PAGE: Final = 256
+"""Points per request: some 2 MB of JSON with their vectors."""
+
+_TIMEOUT_SECONDS: Final = 30.0
+"""Nobody waits for an answer of these as for a search's, and a busy server may take a while."""
+
+_FACTS: Final = ("id", "tenant", "tombstone_of", "rev", "version")
+"""The fields that a row of the ledger follows from."""
+
+
+@dataclass(frozen=True, slots=True, eq=False)
+class RawPoint:
+    """A point as stored. `embedding`: float32 of shape (512,); None for a tombstone, or where
+    vectors weren't asked for.
+    """
+
+    id: str
+    payload: Payload
+    embedding: NDArray[np.float32] | None
+
+    @property
+    def tenant(self) -> str:
+        return str(self.payload.get("tenant") or self.payload["tombstone_of"])
+
+    @property
+    def product_id(self) -> str:
+        return str(self.payload["id"])
+
+    @property
+    def rev(self) -> int:
+        return int(self.payload["rev"])
+
+    @property
+    def version(self) -> int | None:
+        return self.payload.get("version")
+
+    @property
+    def is_tombstone(self) -> bool:
+        return "tombstone_of" in self.payload
+
+
+class PointTransfer:
+    """All points of one collection, of all tenants and with the tombstones.
+
+    Every method raises QdrantUnavailable and QdrantRejected as `QdrantService` does.
+    """
+
+    def __init__(self, url: str, collection: str, *, api_key: str | None = None) -> None:
+        self.collection = collection
+        self._client = connect(url, api_key=api_key, timeout=_TIMEOUT_SECONDS, max_connections=4)
+
+    def close(self) -> None:
+        """Closes all connections."""
+        self._client.close()
+
+    def ensure_collection(self, attribute_indexes: Sequence[str]) -> None:
+        """Creates the collection and its payload indexes where they are missing."""
+        with translated("set up the collection"):
+            ensure_collection(self._client, self.collection, attribute_indexes)
+
+    def count(self) -> int:
+        """How many points there are; 0 also where there is no such collection."""
+        with translated("count points"):
+            if not self._client.collection_exists(self.collection):
+                return 0
+            return self._client.count(self.collection, exact=True).count
+
+    def facts(self) -> Iterator[list[RawPoint]]:
+        """Pages of all points with what the ledger needs to know of them: without vectors."""
+        return self._scroll({"with_payload": _FACTS, "with_vector": False})
+
+    def points(self) -> Iterator[list[RawPoint]]:
+        """Pages of all points, whole.
+
+        What is written meanwhile may be in them or not, but whatever stood before the first page
+        was read is in them, or something newer of the same product.
+        """
+        return self._scroll({"with_payload": True, "with_vector": True})
+
+    def _scroll(self, request: dict[str, Any]) -> Iterator[list[RawPoint]]:
+        offset: str | None = None
+        while True:
+            with translated("read points"):
+                # The client's own method checks each of the numbers: some 6 times as slow.
+                answer = self._client.http.client.request(
+                    type_=dict[str, Any],
+                    method="POST",
+                    url="/collections/{collection}/points/scroll",
+                    path_params={"collection": self.collection},
+                    headers={"Content-Type": "application/json"},
+                    content=orjson.dumps({**request, "limit": PAGE, "offset": offset}),
+                )
+            page = answer["result"]
+            if page["points"]:
+                yield [_raw(record) for record in page["points"]]
+            offset = page["next_page_offset"]
+            if offset is None:
+                return
+
+    def write(self, points: Sequence[RawPoint]) -> None:
+        """Writes each point unless the index holds a rev as high or higher of it."""
+        body = orjson.dumps(
+            {
+                "points": [
+                    {
+                        "id": point.id,
+                        "vector": {} if point.embedding is None else {VECTOR_NAME: point.embedding},
+                        "payload": point.payload,
+                    }
+                    for point in points
+                ],
+                "update_filter": older_points({point.id: point.rev for point in points}),
+            },
+            option=orjson.OPT_SERIALIZE_NUMPY,
+        )
+        with translated("write points"):
+            answer = self._client.http.points_api.upsert_points(
+                self.collection,
+                wait=True,
+                point_insert_operations=body,  # type: ignore[arg-type]  # passed on as it is
+            )
+        if answer.result is None or answer.result.status is not models.UpdateStatus.COMPLETED:
+            raise QdrantUnavailable("Qdrant took the points but didn't apply them in time")
+
+
+def _raw(record: dict[str, Any]) -> RawPoint:
+    vectors = record.get("vector") or {}
+    numbers = vectors.get(VECTOR_NAME)
+    embedding = None if numbers is None else np.asarray(numbers, dtype=np.float32)
+    return RawPoint(str(record["id"]), record["payload"], embedding)
