@@ -33,9 +33,9 @@ def back_up(
     what the servers' methods raise.
     """
     started = datetime.now(UTC)
-    total = points.count()
     with ArchiveWriter(path) as archive:
         records = archive.ledger(ledger.records())
+        total = points.count()
         if not total and not records:
             raise OperationFault(
                 ExitCode.NO_INPUT,

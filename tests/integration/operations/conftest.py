@@ -1,0 +1,165 @@
+"""An index and a ledger to back up, and another pair to restore into; all on real servers."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+
+import numpy as np
+import pytest
+import redis
+
+from operations.restore import Target
+from shared.ledger import (
+    Generations,
+    Jobs,
+    Ledger,
+    LedgerRebuild,
+    LedgerRestore,
+    LedgerSnapshot,
+    connect,
+)
+from shared.models.change import Change, Claim, Lane, Outcome, Report, Verdict
+from shared.models.product import ImageFacts, Product
+from shared.qdrant.points import VECTOR_SIZE, LivePoint, Tombstone
+from shared.qdrant.service import QdrantService
+from shared.qdrant.transfer import PointTransfer
+from tests.servers import EmbeddedQdrantProcess, RedisServer
+
+TENANT = "shop"
+MODEL = {"CLIP_MODEL": "demo"}
+
+
+@dataclass
+class Site:
+    """One index and its ledger, with what works on them."""
+
+    qdrant: QdrantService
+    points: PointTransfer
+    redis: redis.Redis
+    ledger: Ledger = field(init=False)
+    jobs: Jobs = field(init=False)
+    generations: Generations = field(init=False)
+    snapshot: LedgerSnapshot = field(init=False)
+    rows: LedgerRebuild = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.ledger = Ledger(
+            self.redis, lease_seconds=0.3, job_retention_seconds=600, max_pending=100_000
+        )
+        self.jobs = Jobs(self.redis)
+        self.generations = Generations(self.redis)
+        self.snapshot = LedgerSnapshot(self.redis)
+        self.rows = LedgerRebuild(self.redis)
+
+    @property
+    def target(self) -> Target:
+        return Target(self.points, self.rows, LedgerRestore(self.redis), ["color"])
+
+    def accept(self, *changes: Change) -> str:
+        return self.ledger.accept(TENANT, Lane.BULK, changes)
+
+    def put(self, product_id: str, version: int | None = None, **fields: object) -> str:
+        return self.accept(Change.put(product(product_id, version, **fields)))
+
+    def claim(self) -> Claim:
+        return self.ledger.claim(list(Lane), 64)
+
+    def write(self, claim: Claim) -> list[Report]:
+        """What a worker does between claim and report, without pictures."""
+        reports = []
+        for wanted in claim.wanted:
+            outcome = Outcome.INDEXED if wanted.kind == "put" else Outcome.DELETED
+            if wanted.kind == "put":
+                held = Product.model_validate_json(wanted.body)
+                held = held.model_copy(update={"version": wanted.version})
+                self.qdrant.upsert_product(live(held, wanted.rev))
+            else:
+                stone = Tombstone(wanted.tenant, wanted.product_id, wanted.rev, wanted.version)
+                self.qdrant.upsert_product(stone)
+            reports.append(Report(wanted.tenant, wanted.product_id, wanted.rev, outcome))
+        return reports
+
+    def work(self) -> None:
+        """Everything that is due lands."""
+        while (claim := self.claim()).wanted:
+            self.ledger.report(claim, self.write(claim))
+
+    def fail(self, code: str = "image_timeout", retryable: bool = True) -> None:
+        """Everything that is due fails."""
+        claim = self.claim()
+        self.ledger.report(
+            claim,
+            [
+                Report(w.tenant, w.product_id, w.rev, Outcome.FAILED, code, "no", retryable)
+                for w in claim.wanted
+            ],
+        )
+
+    def put_off(self) -> None:
+        """Everything that is due is tried again in an hour."""
+        claim = self.claim()
+        self.ledger.report(
+            claim,
+            [
+                Report(w.tenant, w.product_id, w.rev, Verdict.RETRY, delay_seconds=3600)
+                for w in claim.wanted
+            ],
+        )
+
+    def row(self, product_id: str) -> dict[str, str]:
+        return dict(self.redis.hgetall(f"vitrine:row:{TENANT}:{product_id}"))  # type: ignore[arg-type]
+
+
+def product(product_id: str, version: int | None = None, **fields: object) -> Product:
+    given = {"name": product_id, "image_url": "https://shop.example/a.jpg", **fields}
+    return Product(id=product_id, version=version, **given)  # type: ignore[arg-type]
+
+
+def live(held: Product, rev: int) -> LivePoint:
+    vector = np.random.default_rng(rev).normal(size=VECTOR_SIZE).astype(np.float32)
+    return LivePoint(
+        tenant=TENANT,
+        product=held,
+        rev=rev,
+        embedding=vector / np.linalg.norm(vector),
+        image=ImageFacts(sha256=f"sha-{rev}"),
+        indexed_at=datetime.now(UTC).isoformat(),
+    )
+
+
+@pytest.fixture(scope="session")
+def servers(
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Iterator[list[tuple[EmbeddedQdrantProcess, RedisServer]]]:
+    pairs = []
+    for name in ("original", "other"):
+        folder = tmp_path_factory.mktemp(name)
+        pair = EmbeddedQdrantProcess(folder / "qdrant"), RedisServer(folder / "redis")
+        for server in pair:
+            server.start()
+        pairs.append(pair)
+    yield pairs
+    for pair in pairs:
+        for server in pair:
+            server.stop()
+
+
+def _site(pair: tuple[EmbeddedQdrantProcess, RedisServer]) -> Iterator[Site]:
+    qdrant = pair[0].empty_collection()
+    client = connect(pair[1].url)
+    client.flushall()
+    points = PointTransfer(pair[0].url, qdrant.collection)
+    yield Site(qdrant, points, client)
+    points.close()
+    qdrant.close()
+    client.close()
+
+
+@pytest.fixture
+def site(servers: list[tuple[EmbeddedQdrantProcess, RedisServer]]) -> Iterator[Site]:
+    yield from _site(servers[0])
+
+
+@pytest.fixture
+def other(servers: list[tuple[EmbeddedQdrantProcess, RedisServer]]) -> Iterator[Site]:
+    yield from _site(servers[1])
