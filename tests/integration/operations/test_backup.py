@@ -181,7 +181,7 @@ def test_a_backup_taken_amid_changes_holds_together(
         version = 0
         while not stop.is_set():
             version += 1
-            names = [f"p{(version * 7 + at) % 400}" for at in range(20)]
+            names = [f"p{(version * 7 + at) % 120}" for at in range(20)]
             site.accept(*(Change.put(product(n, version), at) for at, n in enumerate(names)))
             site.accept(Change.delete(names[0], version))
 
@@ -193,7 +193,7 @@ def test_a_backup_taken_amid_changes_holds_together(
     for thread in threads:
         thread.start()
     try:
-        while len(points_of(site)) < 350:
+        while len(points_of(site)) < 110:
             stop.wait(0.05)
         carry(site, other, tmp_path)
     finally:
@@ -205,7 +205,7 @@ def test_a_backup_taken_amid_changes_holds_together(
     assert len(listed) > 20
     assert all(job.finished_at for job in listed)
     held = {point.product_id: point for page in other.points.facts() for point in page}
-    assert len(held) >= 350
+    assert len(held) > 100
     for name, point in held.items():
         row = other.row(name)
         assert (int(row["rev"]), int(row["version"])) == (point.rev, point.version)

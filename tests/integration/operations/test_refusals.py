@@ -1,23 +1,26 @@
 """What is refused, with which exit code, and that nothing is left of it."""
 
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from click.testing import CliRunner
 
+from operations.__main__ import main
 from operations.archive import ArchiveReader
 from operations.backup import back_up
 from operations.faults import ExitCode, OperationFault
 from operations.restore import restore
 from shared.embedded.data_dir import DataDir
 from shared.embedded.stack import ROOT
-from shared.ledger import LedgerSnapshot, connect
+from shared.ledger import LedgerSnapshot
 from shared.qdrant.transfer import PointTransfer
 from tests.integration.operations.conftest import MODEL, Site
+from tests.servers import EmbeddedQdrantProcess, RedisServer
 
 
 @pytest.fixture
@@ -36,22 +39,47 @@ def refused(file: Path, target: Site, *, force: bool = False) -> OperationFault:
     return caught.value
 
 
-def command(*arguments: str, limit: int | None = None, **settings: str) -> tuple[int, str]:
-    """Exit code and stderr. `limit`: bytes that a file may have."""
+@dataclass
+class Operations:
+    """The commands, run in this process; `settings` are all that is set."""
 
-    def bounded() -> None:
-        if limit is not None:
-            resource.setrlimit(resource.RLIMIT_FSIZE, (limit, limit))
+    settings: Mapping[str, str]
 
+    def __call__(self, *arguments: str, **more: str) -> tuple[int, str]:
+        """Exit code and stderr."""
+        environ = {"CLIP_MODEL": "demo", **self.settings, **more}
+        ran = CliRunner(env=environ).invoke(main, arguments)
+        return ran.exit_code, ran.stderr
+
+
+@pytest.fixture
+def command(
+    servers: Sequence[tuple[EmbeddedQdrantProcess, RedisServer]],
+    site: Site,
+    tmp_path_factory: pytest.TempPathFactory,
+    monkeypatch: pytest.MonkeyPatch,
+) -> Operations:
+    # Where no .env lies.
+    monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
+    assert site.rows.is_empty()
+    qdrant, redis = servers[0]
+    return Operations({"REDIS_URL": redis.url, "QDRANT_URL": qdrant.url})
+
+
+def bounded_backup(file: Path, most_bytes: int, settings: Mapping[str, str]) -> tuple[int, str]:
+    """The command in a process of its own whose files may have so many bytes."""
+    code = (
+        f"import resource; resource.setrlimit(resource.RLIMIT_FSIZE, ({most_bytes}, {most_bytes}));"
+        "from operations.__main__ import main; main()"
+    )
     ran = subprocess.run(
-        [sys.executable, "-m", "operations", *arguments],
+        [sys.executable, "-c", code, "backup", str(file)],
         cwd=ROOT,
         env={"PATH": os.defpath, "CLIP_MODEL": "demo", **settings},
         capture_output=True,
         text=True,
         timeout=60,
         check=False,
-        preexec_fn=bounded,
     )
     return ran.returncode, ran.stderr
 
@@ -113,48 +141,58 @@ def test_nothing_to_back_up_is_said_and_leaves_no_file(site: Site, tmp_path: Pat
 
 
 def test_without_room_for_the_file_nothing_is_left_of_it(
-    servers: list[tuple[object, object]], site: Site, tmp_path: Path
+    command: Operations, site: Site, tmp_path: Path
 ) -> None:
     # The command's collection is the demo model's: only the ledger has something to say here.
     for number in range(2000):
         site.redis.hset(f"vitrine:row:shop:p{number}", mapping={"rev": number, "state": "live"})
-    addresses = {"REDIS_URL": _url(site), "QDRANT_URL": servers[0][0].url}  # type: ignore[attr-defined]
-    code, said = command("backup", str(tmp_path / "b.zip"), limit=8192, **addresses)
+    file = tmp_path / "b.zip"
+    code, said = bounded_backup(file, 8192, command.settings)
     assert code == ExitCode.CANT_CREATE, said
     assert "make room" in said
     assert list(tmp_path.iterdir()) == []
-    code, said = command("backup", str(tmp_path / "b.zip"), **addresses)
+    code, said = command("backup", str(file))
     assert code == 0, said
-    assert (tmp_path / "b.zip").stat().st_mode & 0o777 == 0o600
+    assert file.stat().st_mode & 0o777 == 0o600
 
 
-def test_a_server_that_does_not_answer_is_named_by_its_setting(tmp_path: Path, site: Site) -> None:
-    nobody = "127.0.0.1:1"
-    settings = {"REDIS_URL": _url(site), "QDRANT_URL": f"http://{nobody}"}
-    code, said = command("backup", str(tmp_path / "b.zip"), **settings)
-    assert (code, "QDRANT_URL" in said) == (ExitCode.UNAVAILABLE, True), said
-    assert "Traceback" not in said
-    client = connect(f"redis://{nobody}/0")
-    with pytest.raises(Exception, match="does not answer"):
-        list(LedgerSnapshot(client).records())
+def test_a_server_that_does_not_answer_is_named_by_its_setting(
+    command: Operations, tmp_path: Path
+) -> None:
+    for setting, url in (
+        ("QDRANT_URL", "http://127.0.0.1:1"),
+        ("REDIS_URL", "redis://127.0.0.1:1/0"),
+    ):
+        code, said = command("backup", str(tmp_path / "b.zip"), **{setting: url})
+        assert (code, setting in said) == (ExitCode.UNAVAILABLE, True), said
+    assert list(tmp_path.iterdir()) == []
 
 
-def test_without_a_file_or_with_a_wrong_one_the_command_says_so(tmp_path: Path) -> None:
+def test_without_a_file_or_with_a_wrong_one_the_command_says_so(
+    command: Operations, tmp_path: Path
+) -> None:
     code, said = command("restore")
     assert (code, "FILE" in said) == (2, True)
-    urls = {"REDIS_URL": "redis://127.0.0.1:1/0", "QDRANT_URL": "http://127.0.0.1:1"}
-    code, said = command("restore", str(tmp_path / "none.zip"), **urls)
+    code, said = command("restore", str(tmp_path / "none.zip"))
     assert (code, "there is no file" in said) == (ExitCode.NO_INPUT, True)
 
 
-def test_data_that_another_process_works_on_is_left_alone(tmp_path: Path) -> None:
+def test_an_index_without_points_rebuilds_nothing(command: Operations) -> None:
+    code, said = command("rebuild-ledger")
+    assert (code, "restore a backup" in said) == (ExitCode.NO_INPUT, True)
+
+
+def test_a_wrong_setting_is_named(command: Operations) -> None:
+    code, said = command("rebuild-ledger", LEASE_SECONDS="soon")
+    assert (code, "lease_seconds" in said) == (ExitCode.SETTINGS, True)
+
+
+def test_data_that_another_process_works_on_is_left_alone(
+    command: Operations, tmp_path: Path
+) -> None:
     holder = DataDir(tmp_path)
     holder.take()
-    code, said = command("rebuild-ledger", DATA_DIR=str(tmp_path))
+    only_redis = Operations({"REDIS_URL": command.settings["REDIS_URL"]})
+    code, said = only_redis("rebuild-ledger", DATA_DIR=str(tmp_path))
     holder.release()
     assert (code, "another process runs servers" in said) == (ExitCode.UNAVAILABLE, True)
-
-
-def _url(site: Site) -> str:
-    given = site.redis.connection_pool.connection_kwargs
-    return f"redis://{given['host']}:{given['port']}/{given['db']}"
