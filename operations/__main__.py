@@ -14,7 +14,7 @@ from operations.faults import ExitCode, OperationFault
 from operations.progress import progress_bar
 from operations.rebuild import rebuild
 from operations.restore import Target, restore
-from operations.servers import running_servers
+from operations.servers import check_room, running_servers
 from shared.embedding.identity import collection_name
 from shared.errors import LedgerFull, LedgerUnavailable, ModelUnavailable, VitrineError
 from shared.ledger import LedgerRebuild, LedgerRestore, LedgerSnapshot, RebuiltRows, connect
@@ -56,6 +56,8 @@ def restore_(file: Path, force: bool) -> None:
 
     def run(settings: Settings, points: PointTransfer) -> str:
         archive = ArchiveReader(file)
+        if "qdrant_url" not in Settings().model_fields_set:  # embedded, so its data is here
+            check_room(settings.data_dir, file.stat().st_size)
         redis = connect(settings.redis_url)
         target = Target(
             points, LedgerRebuild(redis), LedgerRestore(redis), settings.attribute_indexes

@@ -1,8 +1,10 @@
 """The servers that a command works on: those that are set, a running stack's, or its own."""
 
+import shutil
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Final
 
 from operations.faults import ExitCode, OperationFault
@@ -17,6 +19,10 @@ _EMBEDDED: Final = ("redis_url", "qdrant_url")
 
 _START_SECONDS: Final = 120.0
 """A ledger reads its file at the start, some 100 MB a second."""
+
+
+_DATA_PER_ARCHIVE: Final = 3
+"""The index, its log and the ledger take 2.1 times the file (50,000 products)."""
 
 
 @contextmanager
@@ -59,6 +65,18 @@ def _started(settings: Settings, embedded: list[str]) -> Iterator[Settings]:
             yield found
     except StackError as err:
         raise OperationFault(ExitCode.UNAVAILABLE, str(err)) from err
+
+
+def check_room(data_dir: Path, archive_bytes: int) -> None:
+    """Raises `OperationFault` where embedded servers would fill the disk with a restored file."""
+    free = shutil.disk_usage(data_dir).free
+    needed = _DATA_PER_ARCHIVE * archive_bytes
+    if free < needed:
+        raise OperationFault(
+            ExitCode.CANT_CREATE,
+            f"{data_dir} has room for {free / 1e6:.0f} MB, and restoring may take "
+            f"{needed / 1e6:.0f} MB; make room, or set DATA_DIR to another disk",
+        )
 
 
 def _wait(stack: Stack, settings: Settings) -> None:

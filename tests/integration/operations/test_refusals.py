@@ -15,6 +15,7 @@ from operations.archive import ArchiveReader
 from operations.backup import back_up
 from operations.faults import ExitCode, OperationFault
 from operations.restore import restore
+from operations.servers import check_room
 from shared.embedded.data_dir import DataDir
 from shared.embedded.stack import ROOT
 from shared.ledger import LedgerSnapshot
@@ -154,6 +155,13 @@ def test_without_room_for_the_file_nothing_is_left_of_it(
     code, said = command("backup", str(file))
     assert code == 0, said
     assert file.stat().st_mode & 0o777 == 0o600
+
+
+def test_a_disk_too_small_for_what_is_restored_is_told_beforehand(tmp_path: Path) -> None:
+    check_room(tmp_path, 1)
+    with pytest.raises(OperationFault, match="DATA_DIR") as caught:
+        check_room(tmp_path, 10**18)
+    assert caught.value.code == ExitCode.CANT_CREATE
 
 
 def test_a_server_that_does_not_answer_is_named_by_its_setting(
