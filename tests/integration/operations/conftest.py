@@ -56,7 +56,7 @@ class Site:
         return Target(self.points, self.rows, LedgerRestore(self.redis), ["color"])
 
     def accept(self, *changes: Change) -> str:
-        return self.ledger.accept(TENANT, Lane.BULK, changes)
+        return self.ledger.accept(TENANT, Lane.BULK, changes).job_id
 
     def put(self, product_id: str, version: int | None = None, **fields: object) -> str:
         return self.accept(Change.put(product(product_id, version, **fields)))

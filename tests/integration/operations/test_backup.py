@@ -83,7 +83,7 @@ def test_what_waited_is_done_in_its_job_and_in_its_order(
     jobs = [site.put(f"p{number}", version=number) for number in range(5)]
     jobs.append(site.accept(Change.delete("patched")))
     patched = site.accept(Change.put(product("again")))
-    patch = site.ledger.accept(TENANT, Lane.FAST, [Change.patch("again", {"price": 3})])
+    patch = site.ledger.accept(TENANT, Lane.FAST, [Change.patch("again", {"price": 3})]).job_id
     site.put_off()
     assert carry(site, other, tmp_path).waiting == 7
     claim = other.claim()
@@ -115,9 +115,9 @@ def test_failures_are_known_and_can_be_retried(site: Site, other: Site, tmp_path
 def test_a_repeated_request_finds_its_job(site: Site, other: Site, tmp_path: Path) -> None:
     key = Idempotency.of("key", "POST /x", b"body")
     changes = [Change.put(product("once"))]
-    job = site.ledger.accept(TENANT, Lane.BULK, changes, idempotency=key)
+    job = site.ledger.accept(TENANT, Lane.BULK, changes, idempotency=key).job_id
     carry(site, other, tmp_path)
-    assert other.ledger.accept(TENANT, Lane.BULK, changes, idempotency=key) == job
+    assert other.ledger.accept(TENANT, Lane.BULK, changes, idempotency=key).job_id == job
     assert 0 < other.redis.ttl(f"vitrine:idempotency:{TENANT}:{key.key}") <= 600
 
 
@@ -163,11 +163,11 @@ def test_what_is_accepted_meanwhile_can_be_pushed_again(
     accepted = []
 
     def accept() -> None:
-        accepted.append(site.ledger.accept(TENANT, Lane.BULK, changes, idempotency=key))
+        accepted.append(site.ledger.accept(TENANT, Lane.BULK, changes, idempotency=key).job_id)
 
     carry(site, other, tmp_path, Interrupted(site, after, accept))
     assert other.jobs.get(TENANT, accepted[0]) is None
-    job = other.ledger.accept(TENANT, Lane.BULK, changes, idempotency=key)
+    job = other.ledger.accept(TENANT, Lane.BULK, changes, idempotency=key).job_id
     other.work()
     assert outcomes(other, job) == ["indexed", "indexed"]
 
