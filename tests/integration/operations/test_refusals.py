@@ -76,7 +76,8 @@ def bounded_backup(file: Path, most_bytes: int, settings: Mapping[str, str]) -> 
     ran = subprocess.run(
         [sys.executable, "-c", code, "backup", str(file)],
         cwd=ROOT,
-        env={"PATH": os.defpath, "CLIP_MODEL": "demo", **settings},
+        # Or compiled modules would be cut short, too, and stay so.
+        env={"PATH": os.defpath, "PYTHONDONTWRITEBYTECODE": "1", "CLIP_MODEL": "demo", **settings},
         capture_output=True,
         text=True,
         timeout=60,
