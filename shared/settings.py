@@ -45,7 +45,7 @@ class Settings(BaseSettings):
     clip_backend: Literal["auto", "torch"] = "auto"
     clip_precision: Literal["auto", "fp32"] = "auto"
     clip_resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
-    embed_batch_size: int = Field(32, ge=1, le=1024)
+    embed_batch_size: int = Field(16, ge=1, le=1024)
 
     # Pictures
     image_allowed_networks: Annotated[tuple[Network, ...], NoDecode] = ()

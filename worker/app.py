@@ -32,7 +32,7 @@ def create_app(settings: Settings) -> Celery:
         lanes = [lane for lane in Lane if lane in sender.app.amqp.queues.consume_from]
         # Celery only logs what a signal's receiver raises, and would go on without any task.
         try:
-            runtime = build(settings, app, lanes)
+            runtime = build(settings, app, lanes, sender.concurrency)
             if settings.metrics_port and settings.prometheus_multiproc_dir is None:
                 start_http_server(settings.metrics_port, settings.metrics_host)
         except PermanentError as err:

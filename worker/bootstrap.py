@@ -69,8 +69,11 @@ def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) 
             time.sleep(_QDRANT_RETRY_SECONDS)
 
 
-def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
-    """Loads the model only where a lane needs it. Raises `ModelUnavailable`."""
+def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) -> Runtime:
+    """Loads the model only where a lane needs it. Raises `ModelUnavailable`.
+
+    `threads`: how many tasks the process runs at once. Half of them are kept from bulk.
+    """
     redis = connect(settings.redis_url)
     ledger = Ledger(
         redis,
@@ -91,7 +94,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
             settings.image_allowed_networks,
             max_bytes=settings.image_max_bytes,
             timeout_seconds=settings.image_timeout_seconds,
-            connections=settings.image_threads,
+            connections=2 * settings.image_threads,  # urgent pictures have threads of their own
         )
         encoder = load_embedding_service(settings, frozenset({"image"}))
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
@@ -109,6 +112,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane]) -> Runtime:
         leases=leases,
         retries=RetryPolicy(settings.item_max_attempts, settings.retry_base_seconds),
         lanes=lanes,
+        bulk_tasks=max(1, threads // 2),
         attribute_indexes=settings.attribute_indexes,
     )
     sweeper = Sweeper(

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -61,26 +61,38 @@ class _Ready:
 
 
 class PictureReader:
-    """Fetches and decodes in its own threads, shared by all tasks of the process."""
+    """Fetches and decodes in its own threads, shared by all tasks of the process.
+
+    Urgent pictures have threads of their own: a place at the head of one queue would not help them
+    while all threads wait for a picture server that is slow.
+    """
 
     def __init__(self, fetcher: Fetcher, encoder: EmbeddingService, threads: int) -> None:
+        """`threads` at most for urgent pictures, and as many for the others."""
         self._fetcher = fetcher
         self._encoder = encoder
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
+        self._urgent_pool = ThreadPoolExecutor(threads, thread_name_prefix="urgent-picture")
 
     def read(
-        self, requests: Sequence[PictureRequest[Key]]
+        self, requests: Sequence[PictureRequest[Key]], *, urgent: bool = False
     ) -> Iterator[Sequence[tuple[Key, PictureResult]]]:
         """Groups of results as they become ready, so that a slow server holds up only its own.
 
         Within a group the pictures share the encoder's batches, also with those of other tasks.
+        Urgent ones overtake the others, and wait for none of their own batch.
         """
-        waiting = {self._pool.submit(self._prepare, asked): asked.key for asked in requests}
+        pool = self._urgent_pool if urgent else self._pool
+        waiting = {pool.submit(self._prepare, asked): asked.key for asked in requests}
         try:
             while waiting:
-                done, _ = wait(waiting, timeout=STRAGGLER_SECONDS)
+                if urgent:
+                    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
+                else:
+                    done, _ = wait(waiting, timeout=STRAGGLER_SECONDS)
                 if done:
-                    yield self._embed([(waiting.pop(future), future) for future in done])
+                    group = [(waiting.pop(future), future) for future in done]
+                    yield self._embed(group, urgent)
         finally:
             # Where the batch is given back, nobody waits for the rest.
             for future in waiting:
@@ -89,6 +101,7 @@ class PictureReader:
     def close(self) -> None:
         """Ends the threads; what is being fetched is finished."""
         self._pool.shutdown(wait=True, cancel_futures=True)
+        self._urgent_pool.shutdown(wait=True, cancel_futures=True)
 
     def _prepare(self, asked: PictureRequest[Key]) -> _Ready | SamePicture | ItemFault:
         known = asked.known
@@ -114,11 +127,12 @@ class PictureReader:
             return unexpected(err)
 
     def _embed(
-        self, group: Sequence[tuple[Key, Future[_Ready | SamePicture | ItemFault]]]
+        self, group: Sequence[tuple[Key, Future[_Ready | SamePicture | ItemFault]]], urgent: bool
     ) -> Sequence[tuple[Key, PictureResult]]:
         read = [(key, future.result()) for key, future in group]
         ready = [result for _, result in read if isinstance(result, _Ready)]
-        vectors = iter(self._encoder.embed_images([one.prepared for one in ready]))
+        prepared = [one.prepared for one in ready]
+        vectors = iter(self._encoder.embed_images(prepared, urgent=urgent))
         results: list[tuple[Key, PictureResult]] = []
         for key, result in read:
             if isinstance(result, _Ready):

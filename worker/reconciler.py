@@ -1,5 +1,6 @@
 """Makes the index hold what the ledger wants: claim, look, fetch, embed, write, report."""
 
+import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -42,7 +43,7 @@ from worker.plan import (
 log = structlog.get_logger(__name__)
 
 CLAIM_LIMIT: Final = 64
-"""Products per task: two batches of the encoder, and one write that Qdrant takes in its stride."""
+"""Products per claim: a few batches of the encoder, one write that Qdrant takes in its stride."""
 
 PAUSE_SECONDS: Final = 3.0
 """How long a worker leaves its lanes alone after Qdrant or the encoder failed it."""
@@ -80,9 +81,14 @@ class Reconciler:
         leases: LeaseKeeper,
         retries: RetryPolicy,
         lanes: Sequence[Lane],
+        bulk_tasks: int = 4,
         attribute_indexes: Sequence[str] = (),
     ) -> None:
-        """`pictures` is needed where `lanes` hold puts."""
+        """`pictures` is needed where `lanes` hold puts.
+
+        `bulk_tasks` work on bulk at once, at most: as long as more threads than these answer, one
+        is free for what overtakes it.
+        """
         self._ledger = ledger
         self._doorbell = doorbell
         self._qdrant = qdrant
@@ -90,25 +96,49 @@ class Reconciler:
         self._leases = leases
         self._retries = retries
         self._lanes = lanes
+        self._bulk_places = threading.Semaphore(bulk_tasks)
+        self._bulk_turned_away = False
         self._attribute_indexes = attribute_indexes
         self._pause = Breaker(PAUSE_SECONDS)
         self._index_in_doubt = False
         self._closed = False
 
     def answer(self) -> bool:
-        """Answers one doorbell: works off up to `CLAIM_LIMIT` due products, if any are due.
+        """Answers one doorbell: of each lane in turn, works off up to `CLAIM_LIMIT` due products.
 
-        Returns whether others are due. While the worker pauses or stops, it takes none: whatever
-        waits stays in the ledger, and the sweepers ring.
+        Returns whether others are due that this worker has a place for. While the worker pauses or
+        stops, it takes none: whatever waits stays in the ledger, and the sweepers ring.
         """
+        more = False
+        for lane in self._lanes:
+            # A claim of each, for what overtakes must not wait for what it overtakes.
+            more |= self._serve_bulk() if lane is Lane.BULK else self._serve(lane)
+        return more
+
+    def _serve_bulk(self) -> bool:
+        """Serves bulk where a place is free; who frees one passes on a bell that found none."""
+        if not self._bulk_places.acquire(blocking=False):
+            self._bulk_turned_away = True
+            return False
+        try:
+            return self._serve(Lane.BULK)
+        finally:
+            self._bulk_places.release()
+            if self._bulk_turned_away:
+                self._bulk_turned_away = False
+                self._ring(Lane.BULK)
+
+    def _serve(self, lane: Lane) -> bool:
+        """Works off one claim of the lane; returns whether others are due in it."""
         if self._closed or self._pause.is_open or not self._index_is_there():
             return False
-        claim = self._ledger.claim(self._lanes, CLAIM_LIMIT)
+        claim = self._ledger.claim([lane], CLAIM_LIMIT)
         with self._leases.held(claim):
             if claim.more:
-                self._ring_on()
+                # So one ring keeps all threads busy until nothing is due.
+                self._ring(lane)
             if claim.wanted:
-                self._work(claim)
+                self._work(claim, urgent=lane is not Lane.BULK)
         return claim.more
 
     def close(self) -> None:
@@ -127,17 +157,16 @@ class Reconciler:
             self._index_in_doubt = False
         return True
 
-    def _ring_on(self) -> None:
-        """Passes the bell on, so that one ring keeps all threads busy until nothing is due."""
+    def _ring(self, lane: Lane) -> None:
         try:
-            self._doorbell.ring(self._lanes[0])
+            self._doorbell.ring(lane)
         except TransientError as err:
             log.warning("doorbell_failed", error=err.message)
 
-    def _work(self, claim: Claim) -> None:
+    def _work(self, claim: Claim, *, urgent: bool) -> None:
         open_ = {(wanted.tenant, wanted.product_id): wanted for wanted in claim.wanted}
         try:
-            for reports in self._reconcile(claim.wanted):
+            for reports in self._reconcile(claim.wanted, urgent):
                 self._report(claim, reports)
                 for report in reports:
                     del open_[report.tenant, report.product_id]
@@ -156,7 +185,7 @@ class Reconciler:
                 claim, [self._retries.after_fault(wanted, fault) for wanted in open_.values()]
             )
 
-    def _reconcile(self, claimed: Sequence[Wanted]) -> Iterable[Sequence[Report]]:
+    def _reconcile(self, claimed: Sequence[Wanted], urgent: bool) -> Iterable[Sequence[Report]]:
         """Reports in groups, each as soon as its write stands."""
         index = self._qdrant.stored([(wanted.tenant, wanted.product_id) for wanted in claimed])
         settled: list[Report] = []
@@ -187,12 +216,14 @@ class Reconciler:
         if steps:
             yield self._write(steps)
         if pictures:
-            yield from self._put(pictures)
+            yield from self._put(pictures, urgent)
 
-    def _put(self, requests: Sequence[PictureRequest[_Put]]) -> Iterable[Sequence[Report]]:
+    def _put(
+        self, requests: Sequence[PictureRequest[_Put]], urgent: bool
+    ) -> Iterable[Sequence[Report]]:
         if self._pictures is None:
             raise RuntimeError("a put came to a worker without a model; check its lanes (-Q)")
-        for group in self._pictures.read(requests):
+        for group in self._pictures.read(requests, urgent=urgent):
             steps: list[Step] = []
             faults: list[Report] = []
             for put, result in group:

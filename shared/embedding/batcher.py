@@ -23,6 +23,10 @@ class Batcher(Generic[Item, Result]):
     The thread takes what waits, up to `max_batch`, at most `max_wait` seconds after the first item
     came. While a batch runs, the next one gathers by itself. A batch that raises is split in
     halves until the culprit stands alone; that one fails, the others succeed.
+
+    Urgent items have a queue of their own and overtake the others, in batches of their own, for a
+    lone one then costs a forward of one. While both kinds wait, the batches alternate: neither is
+    ever kept waiting for longer than it takes to run one batch of the other.
     """
 
     def __init__(
@@ -47,18 +51,23 @@ class Batcher(Generic[Item, Result]):
         self._capacity = capacity
         self._probe = probe
         self._waiting: deque[tuple[Item, Future[Result]]] = deque()
+        self._urgent: deque[tuple[Item, Future[Result]]] = deque()
+        self._ran_urgent = False
         self._changed = threading.Condition()
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def submit(self, item: Item, timeout: float) -> "Future[Result]":
+    def submit(self, item: Item, timeout: float, *, urgent: bool = False) -> "Future[Result]":
         """Queue an item, waiting up to `timeout` seconds for a free place (0: not at all).
+
+        `capacity` holds for each of the two queues, so that a full one keeps nothing urgent out.
 
         Raises EncoderBusy where the queue stays full or the batcher has been stopped.
         """
         deadline = time.monotonic() + timeout
+        queue = self._urgent if urgent else self._waiting
         with self._changed:
-            while len(self._waiting) >= self._capacity and not self._stopping:
+            while len(queue) >= self._capacity and not self._stopping:
                 self._ensure_thread()
                 left = deadline - time.monotonic()
                 if left <= 0:
@@ -69,7 +78,7 @@ class Batcher(Generic[Item, Result]):
             if self._stopping:
                 raise EncoderBusy(f"The {self._name} encoder is shutting down.")
             future: Future[Result] = Future()
-            self._waiting.append((item, future))
+            queue.append((item, future))
             self._ensure_thread()
             self._changed.notify_all()
         return future
@@ -124,23 +133,33 @@ class Batcher(Generic[Item, Result]):
         """The next batch; empty when stopped and drained."""
         with self._changed:
             while True:
-                while not self._waiting and not self._stopping:
+                while not self._queued() and not self._stopping:
                     self._changed.wait()
                 self._gather()
+                queue = self._next_queue()
                 batch: list[tuple[Item, Future[Result]]] = []
-                while self._waiting and len(batch) < self._max_batch:
-                    item, future = self._waiting.popleft()
+                while queue and len(batch) < self._max_batch:
+                    item, future = queue.popleft()
                     # False where the caller has given up: nobody waits for that result any more.
                     if future.set_running_or_notify_cancel():
                         batch.append((item, future))
                 self._changed.notify_all()
-                if batch or (self._stopping and not self._waiting):
+                if batch or (self._stopping and not self._queued()):
+                    self._ran_urgent = queue is self._urgent
                     return batch
+
+    def _queued(self) -> int:
+        return len(self._urgent) + len(self._waiting)
+
+    def _next_queue(self) -> "deque[tuple[Item, Future[Result]]]":
+        if self._urgent and self._waiting:
+            return self._waiting if self._ran_urgent else self._urgent
+        return self._urgent or self._waiting
 
     def _gather(self) -> None:
         """Wait a little for a fuller batch. The lock is held, but given away while waiting."""
         deadline = time.monotonic() + self._max_wait
-        while len(self._waiting) < self._max_batch and not self._stopping:
+        while self._queued() < self._max_batch and not self._stopping:
             left = deadline - time.monotonic()
             if left <= 0:
                 break
@@ -180,8 +199,8 @@ class Batcher(Generic[Item, Result]):
 
     def _fail_waiting(self, message: str) -> None:
         with self._changed:
-            while self._waiting:
-                _, future = self._waiting.popleft()
+            while self._queued():
+                _, future = (self._urgent or self._waiting).popleft()
                 if future.set_running_or_notify_cancel():
                     _settle(future, EncoderBusy(message))
             self._changed.notify_all()

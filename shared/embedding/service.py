@@ -29,9 +29,7 @@ TEXT_TIMEOUT = 5.0
 IMAGE_TIMEOUT = 120.0
 """Seconds a picture waits: a full queue ahead of it on a slow CPU takes some ten."""
 
-_IMAGE_GATHER_SECONDS = (
-    0.004  # Pictures come in bursts; a forward of 32 takes two hundred times it.
-)
+_IMAGE_GATHER_SECONDS = 0.004  # Pictures come in bursts; a forward of 16 takes a hundred times it.
 _TEXT_GATHER_SECONDS = 0.0  # A lone query goes at once; others gather while it runs.
 _TEXT_CAPACITY_BATCHES = 8  # About half a second of work: beyond it queries would miss deadlines.
 _IMAGE_CAPACITY_BATCHES = 2  # The next batch is always full; 600 kB each, so no more than needed.
@@ -121,10 +119,13 @@ class EmbeddingService:
         self,
         pictures: Sequence[Image.Image | PreparedImage],
         timeout: float = IMAGE_TIMEOUT,
+        *,
+        urgent: bool = False,
     ) -> list[Vector | ItemFault]:
         """Vectors of RGB pictures or of what `prepare` returned, in order.
 
-        A picture that can't be embedded yields its fault in its place; the others are unharmed.
+        Urgent ones overtake those of calls that are not. A picture that can't be embedded yields
+        its fault in its place; the others are unharmed.
         Blocks while the encoder has enough to do. Raises EncoderBusy where the encoder doesn't
         get through them within `timeout` seconds, stops or breaks: then no picture is to blame.
         """
@@ -137,7 +138,8 @@ class EmbeddingService:
             except (ItemPermanent, ItemTransient) as fault:
                 pending.append(fault)
             else:
-                pending.append(self._images.submit(work, deadline - time.monotonic()))
+                left = deadline - time.monotonic()
+                pending.append(self._images.submit(work, left, urgent=urgent))
         return [
             self._image_outcome(entry, deadline) if isinstance(entry, Future) else entry
             for entry in pending

@@ -29,10 +29,12 @@ LEASE_SECONDS = 1.0
 
 
 class HashingEncoder:
-    """Stands in for the model: a vector from the picture's bytes. Counts what it embeds."""
+    """Stands in for the model: a vector from the picture's bytes. Counts what it embeds, and
+    how much of it overtakes."""
 
     def __init__(self) -> None:
         self.embedded = 0
+        self.urgent = 0
         self.refused: set[bytes] = set()
 
     def prepare(self, data: bytes) -> PreparedImage:
@@ -42,8 +44,11 @@ class HashingEncoder:
             raise ZeroDivisionError("a fault of our own")
         return np.frombuffer(hashlib.sha512(data).digest() * 8, np.uint8).astype(np.float32)
 
-    def embed_images(self, pictures: Sequence[PreparedImage]) -> list[Vector | ItemFault]:
+    def embed_images(
+        self, pictures: Sequence[PreparedImage], *, urgent: bool = False
+    ) -> list[Vector | ItemFault]:
         self.embedded += len(pictures)
+        self.urgent += len(pictures) if urgent else 0
         return [picture / np.linalg.norm(picture) for picture in pictures]
 
 

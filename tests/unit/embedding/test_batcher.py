@@ -160,6 +160,45 @@ def test_a_full_queue_holds_a_patient_caller_back_until_there_is_room(
     assert [batcher.result(future, WAIT) for future in futures] == [2 * n for n in range(40)]
 
 
+def test_what_is_urgent_overtakes_a_full_queue_in_a_batch_of_its_own(
+    batcher: "Batcher[int, int]", doubler: Doubler
+) -> None:
+    hold(batcher, doubler)
+    bulk = [batcher.submit(n, WAIT) for n in range(1, 17)]
+    with pytest.raises(EncoderBusy):
+        batcher.submit(17, 0.0)
+    single = batcher.submit(100, 0.0, urgent=True)
+    doubler.gate.set()
+    assert batcher.result(single, WAIT) == 200
+    assert [batcher.result(future, WAIT) for future in bulk] == [2 * n for n in range(1, 17)]
+    assert doubler.batches == [[0], [100], list(range(1, 9)), list(range(9, 17))]
+
+
+def test_what_is_not_urgent_gets_every_second_batch_however_much_is(
+    batcher: "Batcher[int, int]", doubler: Doubler
+) -> None:
+    hold(batcher, doubler)
+    bulk = [batcher.submit(n, WAIT) for n in range(1, 13)]
+    singles = [batcher.submit(n, WAIT, urgent=True) for n in range(101, 117)]
+    doubler.gate.set()
+    for future in [*bulk, *singles]:
+        batcher.result(future, WAIT)
+    assert [(batch[0] > 100, len(batch)) for batch in doubler.batches[1:]] == [
+        (True, 8),
+        (False, 8),
+        (True, 8),
+        (False, 4),
+    ]
+
+
+def test_stop_drains_what_is_urgent_too(batcher: "Batcher[int, int]", doubler: Doubler) -> None:
+    hold(batcher, doubler)
+    futures = [batcher.submit(n, WAIT, urgent=n % 2 == 0) for n in range(10)]
+    threading.Timer(0.02, doubler.gate.set).start()
+    batcher.stop(WAIT)
+    assert [future.result(0) for future in futures] == [2 * n for n in range(10)]
+
+
 def test_who_gives_up_is_not_worked_for(batcher: "Batcher[int, int]", doubler: Doubler) -> None:
     hold(batcher, doubler)
     with pytest.raises(EncoderBusy):
@@ -197,10 +236,11 @@ def test_stop_fails_what_could_not_be_finished_in_time(
     batcher: "Batcher[int, int]", doubler: Doubler
 ) -> None:
     hold(batcher, doubler)
-    future = batcher.submit(1, WAIT)
+    futures = [batcher.submit(1, WAIT), batcher.submit(2, WAIT, urgent=True)]
     batcher.stop(0.01)
-    with pytest.raises(EncoderBusy):
-        batcher.result(future, WAIT)
+    for future in futures:
+        with pytest.raises(EncoderBusy):
+            batcher.result(future, WAIT)
     doubler.gate.set()
 
 

@@ -1,0 +1,72 @@
+"""The whole embedded stack with a model of real size, for a benchmark to call as a shop would."""
+
+import contextlib
+import shutil
+import tempfile
+from collections.abc import Iterator, Mapping
+from ipaddress import ip_network
+from pathlib import Path
+from types import TracebackType
+from typing import Any, Final
+
+import requests
+
+from demo.settings import demo_settings
+from shared.embedded.stack import Stack, free_port
+from shared.embedding.identity import RANDOM_WEIGHTS
+
+_READY_SECONDS: Final = 180.0
+_ANSWER_SECONDS: Final = 60.0
+"""A benchmark measures what is slow rather than giving it up."""
+
+
+class Client:
+    """Requests to the API; anything but a success raises requests' HTTPError."""
+
+    def __init__(self, api_url: str) -> None:
+        self._prefix = f"{api_url}/api/v1"
+        self._session = requests.Session()
+        # A proxy of the user's environment can't reach our loopback.
+        self._session.trust_env = False
+
+    def call(
+        self, method: str, path: str, body: Mapping[str, Any] | None = None
+    ) -> Mapping[str, Any]:
+        """The JSON answer."""
+        response = self._session.request(
+            method, self._prefix + path, json=body, timeout=_ANSWER_SECONDS
+        )
+        response.raise_for_status()
+        answer: Mapping[str, Any] = response.json()
+        return answer
+
+    def __enter__(self) -> "Client":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._session.close()
+
+
+@contextlib.contextmanager
+def running_service(model: str) -> Iterator[Client]:
+    """A client of a stack that is ready, with random weights: they cost what trained ones do.
+
+    Everything is on loopback and in a temporary directory, and gone afterwards.
+    """
+    scratch = Path(tempfile.mkdtemp(prefix="vitrine-benchmark-"))
+    settings = demo_settings(scratch / "data", free_port(), ip_network("127.0.0.0/8"))
+    settings = settings.model_copy(
+        update={"clip_model": model, "clip_pretrained": RANDOM_WEIGHTS, "log_level": "WARNING"}
+    )
+    try:
+        with Stack(settings, log_dir=scratch / "logs", scratch=scratch) as stack:
+            stack.wait_until_ready(_READY_SECONDS)
+            with Client(stack.api_url) as client:
+                yield client
+    finally:
+        shutil.rmtree(scratch, ignore_errors=True)

@@ -1,0 +1,86 @@
+"""What overtakes bulk, and what bulk keeps: real threads, with a picture server that hangs."""
+
+import threading
+import time
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+
+from shared.models.change import Lane, Outcome
+from tests.integration.worker.conftest import Worker
+from tests.pictures import picture
+
+PICTURE_THREADS = 8
+
+
+def hang(worker: Worker, name: str) -> threading.Event:
+    """The picture comes once the event is set."""
+    event = worker.pictures.delays[f"/{name}.jpg"] = threading.Event()
+    return event
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.005)
+
+
+def test_a_single_passes_bulk_whose_pictures_hold_all_their_threads(worker: Worker) -> None:
+    slow = [worker.product(f"slow-{at}", picture()) for at in range(PICTURE_THREADS + 4)]
+    events = [hang(worker, product.id) for product in slow]
+    bulk = worker.push(*slow)
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.reconciler.answer)
+        wait_until(lambda: len(worker.pictures.requests) == PICTURE_THREADS)
+        single = worker.push(worker.product("single", picture()), lane=Lane.SINGLE)
+        worker.reconciler.answer()
+        assert worker.counts(single) == {Outcome.INDEXED: 1}
+        assert worker.counts(bulk) == {Outcome.PENDING: len(slow)}
+        for event in events:
+            event.set()
+        answered.result(10)
+    assert worker.counts(bulk) == {Outcome.INDEXED: len(slow)}
+    assert worker.encoder.urgent == 1
+
+
+def test_bulk_leaves_threads_free_and_its_bell_is_not_lost(worker: Worker) -> None:
+    worker.reconciler._bulk_places = threading.Semaphore(1)
+    came = hang(worker, "slow")
+    bulk = worker.push(worker.product("slow", picture()))
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.reconciler.answer)
+        wait_until(lambda: worker.pictures.requests == ["/slow.jpg"])
+        more = worker.push(worker.product("more", picture()))
+        assert not worker.reconciler.answer()
+        assert worker.counts(more) == {Outcome.PENDING: 1}
+        assert worker.bell.rings == []
+        came.set()
+        answered.result(10)
+    assert worker.counts(bulk) == {Outcome.INDEXED: 1}
+    assert worker.bell.rings == [Lane.BULK]
+    worker.reconciler.answer()
+    assert worker.counts(more) == {Outcome.INDEXED: 1}
+
+
+def test_one_bell_serves_both_lanes_the_single_first(worker: Worker) -> None:
+    bulk = worker.push(worker.product("bulk", picture((1, 1, 1))))
+    single = worker.push(worker.product("single", picture((2, 2, 2))), lane=Lane.SINGLE)
+    worker.reconciler.answer()
+    assert worker.pictures.requests == ["/single.jpg", "/bulk.jpg"]
+    assert worker.counts(bulk) == worker.counts(single) == {Outcome.INDEXED: 1}
+    assert (worker.encoder.embedded, worker.encoder.urgent) == (2, 1)
+
+
+def test_a_single_waits_for_no_slower_one_that_was_claimed_with_it(worker: Worker) -> None:
+    came = hang(worker, "slow")
+    slow = worker.push(worker.product("slow", picture()), lane=Lane.SINGLE)
+    quick = worker.push(worker.product("quick", picture()), lane=Lane.SINGLE)
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.reconciler.answer)
+        began = time.monotonic()
+        wait_until(lambda: worker.counts(quick) == {Outcome.INDEXED: 1})
+        assert time.monotonic() - began < 1.5  # bulk would wait 2 s for the slow one
+        assert worker.counts(slow) == {Outcome.PENDING: 1}
+        came.set()
+        answered.result(10)
+    assert worker.counts(slow) == {Outcome.INDEXED: 1}
