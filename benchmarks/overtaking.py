@@ -78,12 +78,12 @@ def _each(every: float, measure: Callable[[int], float], count: int) -> list[flo
 def _until_found(client: Client, product: Mapping[str, Any]) -> float:
     """Seconds from the push to the answer of a search that shows the product."""
     began = time.perf_counter()
-    answer = client.call("POST", "/index-product?wait=30", product)
+    job = _ended(client, client.call("POST", "/index-product?wait=30", product)["job_id"])
     query = {"text_query": "a shirt", "category_filter": product["category"]}
     results = client.call("POST", "/search", query)["results"]
     seconds = time.perf_counter() - began
     if [result["product_id"] for result in results] != [product["id"]]:
-        raise RuntimeError(f"{product['id']} was not found after {seconds:.1f} s: {answer}")
+        raise RuntimeError(f"{product['id']} was not found after {seconds:.1f} s: {job}")
     return seconds
 
 
@@ -91,10 +91,18 @@ def _until_patched(client: Client, product: Mapping[str, Any], price: int) -> fl
     """Seconds from the acceptance of a new price to the end of its job."""
     job_id = client.call("PATCH", f"/products/{product['id']}", {"price": price})["job_id"]
     began = time.perf_counter()
-    job = client.call("GET", f"/jobs/{job_id}?wait=30")
+    job = _ended(client, job_id)
     if job["state"] != "succeeded":
         raise RuntimeError(f"the patch of {product['id']} has not landed: {job}")
     return time.perf_counter() - began
+
+
+def _ended(client: Client, job_id: str) -> Mapping[str, Any]:
+    """The job, once it has ended."""
+    while True:
+        job = client.call("GET", f"/jobs/{job_id}?wait=30")
+        if job["finished_at"]:
+            return job
 
 
 def _landed(client: Client, job: str) -> int:

@@ -2,7 +2,7 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import FIRST_COMPLETED, Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Final, Generic, TypeVar
 
@@ -22,6 +22,9 @@ Key = TypeVar("Key")
 
 STRAGGLER_SECONDS: Final = 2.0
 """How long pictures that are ready wait for slower ones of the same batch."""
+
+_URGENT_STRAGGLER_SECONDS: Final = 0.05
+"""The same for urgent ones: those of a burst still share forward passes."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -80,16 +83,14 @@ class PictureReader:
         """Groups of results as they become ready, so that a slow server holds up only its own.
 
         Within a group the pictures share the encoder's batches, also with those of other tasks.
-        Urgent ones overtake the others, and wait for none of their own batch.
+        Urgent ones overtake the others, and hardly wait for slower ones of their own batch.
         """
         pool = self._urgent_pool if urgent else self._pool
+        patience = _URGENT_STRAGGLER_SECONDS if urgent else STRAGGLER_SECONDS
         waiting = {pool.submit(self._prepare, asked): asked.key for asked in requests}
         try:
             while waiting:
-                if urgent:
-                    done, _ = wait(waiting, return_when=FIRST_COMPLETED)
-                else:
-                    done, _ = wait(waiting, timeout=STRAGGLER_SECONDS)
+                done, _ = wait(waiting, timeout=patience)
                 if done:
                     group = [(waiting.pop(future), future) for future in done]
                     yield self._embed(group, urgent)
