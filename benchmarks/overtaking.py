@@ -6,7 +6,8 @@ Starts the embedded stack with ViT-B-32 (random weights) and serves drawn pictur
 stack it pushes products one by one (`POST /index-product`) and waits until a search finds each,
 then it patches these (`PATCH /products/{id}`) and waits for the end of each job. It pushes 10,000
 products in one call (`POST /index-products`), and does the same again while they wait. Printed are
-seconds, and how many times longer the same takes than on the idle stack.
+seconds, how many times longer the same takes than on the idle stack, and how many products of bulk
+land in the time of the longest: at most about `EMBED_BATCH_SIZE`, however busy the cores are.
 
 It takes some three minutes on two cores. The bulk is not brought to its end. Timings of one run are
 comparable with each other, not with those of another machine.
@@ -51,7 +52,10 @@ def main() -> None:
         waiting = client.call("GET", job)["counts"]["pending"]
     for what in idle:
         print(_line(f"{what}, idle", idle[what]))
-        print(_line(f"{what}, {options.products} in bulk", busy[what]), _ratio(idle, busy, what))
+        print(_line(f"{what}, {options.products} in bulk", busy[what]))
+        times = statistics.median(busy[what]) / statistics.median(idle[what])
+        pictures_ahead = max(busy[what]) * rate
+        print(f"  {times:.1f} times idle; the longest took as long as {pictures_ahead:.1f} of bulk")
     print(f"bulk meanwhile: {rate:.1f} products/s; {waiting} still waited at the end")
 
 
@@ -136,13 +140,6 @@ def _products(urls: Sequence[str]) -> Iterator[dict[str, Any]]:
 def _line(what: str, seconds: Sequence[float]) -> str:
     median, longest = statistics.median(seconds), max(seconds)
     return f"{what:48} median {median:6.3f} s   max {longest:6.3f} s   of {len(seconds)}"
-
-
-def _ratio(
-    idle: Mapping[str, Sequence[float]], busy: Mapping[str, Sequence[float]], what: str
-) -> str:
-    times = statistics.median(busy[what]) / statistics.median(idle[what])
-    return f"  {times:.1f} times idle"
 
 
 def _options() -> argparse.Namespace:
