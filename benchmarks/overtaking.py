@@ -7,7 +7,8 @@ stack it pushes products one by one (`POST /index-product`) and waits until a se
 then it patches these (`PATCH /products/{id}`) and waits for the end of each job. It pushes 10,000
 products in one call (`POST /index-products`), and does the same again while they wait. Printed are
 seconds, how many times longer the same takes than on the idle stack, and how many products of bulk
-land in the time of the longest: at most about `EMBED_BATCH_SIZE`, however busy the cores are.
+land in the time of the longest: about `EMBED_BATCH_SIZE` with a model this large, however busy the
+cores are.
 
 It takes some three minutes on two cores. The bulk is not brought to its end. Timings of one run are
 comparable with each other, not with those of another machine.
