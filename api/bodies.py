@@ -1,5 +1,6 @@
 """Reading request bodies: bounded in bytes whatever the transfer, and in what JSON may cost."""
 
+import contextlib
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -9,6 +10,7 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from pydantic_core import from_json
 
+from api.connections import BoundedSocket
 from api.problems import Problem
 
 JSON: Final = "application/json"
@@ -71,7 +73,7 @@ def read_body(
         )
     # Packed data may be a little longer than what it holds, never twice as long.
     if (request.content_length or 0) > limit * (1 if coding == "identity" else 2):
-        _discard(request.stream)
+        _discard(request)
         raise too_large(limit)
     chunks = _chunks(request.stream)
     if coding != "identity":
@@ -80,10 +82,10 @@ def read_body(
     for chunk in chunks:
         size += len(chunk)
         if size > limit:
-            _discard(request.stream)
+            _discard(request)
             raise too_large(limit)
         if admit is not None and free is not None and size > free:
-            _admit(admit, request.stream)
+            _admit(admit, request)
             admit = None
         parts.append(chunk)
     return b"".join(parts)
@@ -110,16 +112,18 @@ def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     try:
         while chunk := stream.read(_CHUNK):
             yield chunk
+    except TimeoutError as err:
+        raise Problem(408, "request_timeout", "the body did not come in time") from err
     except (OSError, ParseException) as err:
         # The connection broke, or the chunks of the transfer are none.
         raise Problem(400, "malformed", "the body could not be read to its end") from err
 
 
-def _admit(admit: Callable[[], None], stream: IO[bytes]) -> None:
+def _admit(admit: Callable[[], None], request: Request) -> None:
     try:
         admit()
     except Exception:
-        _discard(stream)
+        _discard(request)
         raise
 
 
@@ -154,12 +158,17 @@ def _unpacker() -> "zlib._Decompress":
     return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
 
-def _discard(stream: IO[bytes]) -> None:
+def _discard(request: Request) -> None:
     deadline, size = time.monotonic() + _DISCARD_SECONDS, 0
-    for chunk in _chunks(stream):
-        size += len(chunk)
-        if size > _DISCARD_BYTES or time.monotonic() > deadline:
-            return
+    client = request.environ.get("gunicorn.socket")
+    if isinstance(client, BoundedSocket):
+        client.hurry(deadline)
+    # What the client is told is why its body was refused, not how its sending ended.
+    with contextlib.suppress(Problem):
+        for chunk in _chunks(request.stream):
+            size += len(chunk)
+            if size > _DISCARD_BYTES or time.monotonic() > deadline:
+                return
 
 
 def too_large(limit: int) -> Problem:

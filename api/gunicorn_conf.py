@@ -1,6 +1,7 @@
 """How gunicorn serves the API: one process, many threads. Its names are gunicorn's settings."""
 
 import os
+import resource
 import sys
 from typing import Any
 
@@ -24,7 +25,13 @@ proc_name = "vitrine-api"
 workers = 1
 worker_class = "api.gunicorn_worker.ProblemWorker"
 threads = _settings.api_threads
-worker_connections = 1000
+
+# Each connection takes a file descriptor, and the API's own connections need some besides: where
+# none were left, every search would fail.
+_soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+_descriptors = _hard if _hard != resource.RLIM_INFINITY else max(_soft, 65_536)
+resource.setrlimit(resource.RLIMIT_NOFILE, (_descriptors, _hard))
+worker_connections = max(threads + 1, min(1000, _descriptors - 2 * threads - 128))
 
 # Above the idle time of common load balancers' connections, which then close them first.
 keepalive = 75

@@ -3,34 +3,16 @@
 import gzip
 import http.client
 import json
-import os
 import re
 import socket
-import subprocess
-import sys
-import time
 from collections.abc import Iterator
-from pathlib import Path
 
 import pytest
 
 from shared.embedded.stack import free_port
 from tests.integration.api.conftest import product
+from tests.integration.api.gunicorn_process import serving, start_gunicorn
 from tests.servers import EmbeddedQdrantProcess, RedisServer
-
-ROOT = Path(__file__).parents[3]
-
-
-def _gunicorn(app: str, **settings: str) -> subprocess.Popen[str]:
-    inherited = {name: os.environ[name] for name in ("PATH", "HOME") if name in os.environ}
-    return subprocess.Popen(
-        [sys.executable, "-m", "gunicorn", "-c", "api/gunicorn_conf.py", app],
-        cwd=ROOT,
-        env={**inherited, "PYTHONPATH": str(ROOT), **settings},
-        stdout=subprocess.PIPE,
-        stderr=subprocess.STDOUT,
-        text=True,
-    )
 
 
 @pytest.fixture(scope="module")
@@ -40,30 +22,14 @@ def port(
     qdrant_server: EmbeddedQdrantProcess,
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Iterator[int]:
-    port = free_port()
-    process = _gunicorn(
-        "tests.integration.api.served:app",
-        API_PORT=str(port),
+    with serving(
         API_THREADS="4",
         REDIS_URL=ledger_server.url,
         REDIS_CACHE_URL=cache_server.url,
         QDRANT_URL=qdrant_server.url,
         PROMETHEUS_MULTIPROC_DIR=str(tmp_path_factory.mktemp("metrics")),
-    )
-    deadline = time.monotonic() + 60
-    while True:
-        try:
-            socket.create_connection(("127.0.0.1", port), 1).close()
-            break
-        except OSError:
-            assert process.poll() is None
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
-    yield port
-    process.terminate()
-    output, _ = process.communicate(timeout=40)
-    assert process.returncode == 0
-    assert "Traceback" not in output
+    ) as port:
+        yield port
 
 
 @pytest.fixture
@@ -152,15 +118,17 @@ def test_what_is_no_request_is_answered_without_html(
     ],
 )
 def test_an_id_stays_as_it_was_sent(port: int, path: bytes, product_id: str) -> None:
-    answer = _raw(port, b"DELETE " + path + b" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
+    answer = _raw(
+        port, b"DELETE " + path + b" HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n"
+    )
     assert json.loads(answer.partition(b"\r\n\r\n")[2])["product_id"] == product_id
 
 
 def test_no_header_names_another_path(port: int) -> None:
     answer = _raw(
         port,
-        b"GET /healthz HTTP/1.1\r\nHost: x\r\nSCRIPT_NAME: /healthz\r\nPATH_INFO: /metrics\r\n"
-        b"X-Forwarded-Prefix: /y\r\nConnection: close\r\n\r\n",
+        b"GET /healthz HTTP/1.1\r\nHost: 127.0.0.1\r\nSCRIPT_NAME: /healthz\r\n"
+        b"PATH_INFO: /metrics\r\nX-Forwarded-Prefix: /y\r\nConnection: close\r\n\r\n",
     )
     assert answer.startswith(b"HTTP/1.1 200 ")
     assert answer.endswith(b'{"status":"ok"}')
@@ -186,7 +154,7 @@ def test_metrics_come_from_the_shared_directory(connection: http.client.HTTPConn
 def test_a_process_that_would_be_open_to_all_does_not_start(
     settings: dict[str, str], named: str
 ) -> None:
-    process = _gunicorn("api.wsgi:app", API_PORT=str(free_port()), **settings)
+    process = start_gunicorn("api.wsgi:app", API_PORT=str(free_port()), **settings)
     output, _ = process.communicate(timeout=60)
     assert process.returncode != 0
     assert named in output
