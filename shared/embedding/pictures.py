@@ -7,6 +7,7 @@ one, and a broken profile then does no harm.
 """
 
 import io
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
@@ -37,11 +38,32 @@ _UPRIGHT: Final = {
     8: Transpose.ROTATE_90,
 }
 
+_BAND_PIXELS: Final = 4_000_000
+
 _SIXTEEN_BIT_COLOUR: Final = "RGB;16B"  # Pillow's name for how such a PNG is unpacked
 
 
+LEAST_DECODING_BYTES: Final = 500_000_000
+
+# Peak memory of decoding, bytes per pixel, a little above what pictures of 50 million pixels took
+# (9.3, WebP 17): the decoder's own buffers, the samples as decoded (4 bytes for a colour of three),
+# and one copy in another mode or another orientation.
+_BYTES_PER_PIXEL: Final = 10
+_WEBP_BYTES_PER_PIXEL: Final = 20
+_PROGRESSIVE_BYTES_PER_PIXEL: Final = 6
+"""The coefficients of a progressive JPEG, which are held in full whatever the draft."""
+
+
+def decoding_bytes(max_pixels: int) -> int:
+    """Memory that decoding must be given for pictures of up to `max_pixels`."""
+    return max(LEAST_DECODING_BYTES, _BYTES_PER_PIXEL * max_pixels)
+
+
 def decode_picture(
-    data: bytes, max_pixels: int, draft_edge: int | None = DRAFT_EDGE
+    data: bytes,
+    max_pixels: int,
+    draft_edge: int | None = DRAFT_EDGE,
+    admit: Callable[[int], None] | None = None,
 ) -> Image.Image:
     """Decode `data` to an upright RGB picture that owns its pixels.
 
@@ -49,7 +71,8 @@ def decode_picture(
     (Pillow's own bound of 179 million stays in force beside it).
     A JPEG whose shorter edge is at least twice `draft_edge` pixels is decoded at a half, a quarter
     or an eighth, never below `draft_edge` (12 megapixels then cost about 20 ms); None decodes it
-    in full.
+    in full. `admit` is called once, before anything is decoded, with the bytes of memory that it
+    will take at its peak; it may wait.
 
     Raises ItemPermanent with `not_an_image`, `image_unsupported_format`, `image_too_many_pixels`
     or `image_corrupt`, and ItemTransient where memory ran out. Nothing else escapes.
@@ -57,9 +80,13 @@ def decode_picture(
     kind = _format_to_open(data)
     try:
         with Image.open(io.BytesIO(data), formats=[kind]) as image:
-            _check_pixels(image.size, max_pixels)
+            full = image.size
+            _check_pixels(full, max_pixels)
             if draft_edge is not None:
                 image.draft(None, (draft_edge, draft_edge))
+            cost = _checked_cost(image, full, decoding_bytes(max_pixels))
+            if admit is not None:
+                admit(cost)
             return _on_white(image)
     except ItemPermanent:
         raise
@@ -109,6 +136,20 @@ def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
         raise _too_many_pixels(size, max_pixels)
 
 
+def _checked_cost(image: Image.Image, full: tuple[int, int], most: int) -> int:
+    """Bytes that decoding takes at its peak; raises ItemPermanent where they are more than `most`.
+
+    That hits large WebP files alone: their decoder holds the picture four times.
+    """
+    per_pixel = _WEBP_BYTES_PER_PIXEL if image.format == OpenedFormat.WEBP else _BYTES_PER_PIXEL
+    cost = image.width * image.height * per_pixel
+    if image.info.get("progressive"):
+        cost += full[0] * full[1] * _PROGRESSIVE_BYTES_PER_PIXEL
+    if cost > most:
+        raise _too_many_pixels(full, most // per_pixel)
+    return cost
+
+
 def _too_many_pixels(size: tuple[int, int] | None, max_pixels: int) -> ItemPermanent:
     measured = f"{size[0]:,} × {size[1]:,} pixels" if size else "far more pixels"
     return ItemPermanent(
@@ -153,24 +194,37 @@ def _rgb(image: Image.Image, rawmode: str) -> Image.Image:
     if image.mode.startswith("I"):
         return _from_sixteen_bit_grey(image)
     if not image.has_transparency_data:
-        return image.convert("RGB")
+        # Converting RGB to RGB would be one more copy: 200 MB of the largest pictures.
+        return image if image.mode == "RGB" else image.convert("RGB")
     if rawmode == _SIXTEEN_BIT_COLOUR:
         # Pillow keeps the high byte of each sample, but all 16 bits of the transparent colour.
         image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
-    rgba = image if image.mode == "RGBA" else image.convert("RGBA")
-    flat = Image.new("RGB", rgba.size, "white")
-    flat.paste(rgba, mask=rgba.getchannel("A"))
+    flat = Image.new("RGB", image.size, "white")
+    for box in _bands(image.size):
+        band = image.crop(box).convert("RGBA")
+        flat.paste(band, box, mask=band.getchannel("A"))
     return flat
 
 
 def _from_sixteen_bit_grey(image: Image.Image) -> Image.Image:
     """16-bit grey scaled to 8 bits. Pillow's own conversion clips: all above 255 turns white."""
-    samples = np.asarray(image)
-    grey = (np.clip(samples, 0, 65_535) >> 8).astype(np.uint8)
+    flat = Image.new("RGB", image.size)
     transparent = image.info.get("transparency")
-    if isinstance(transparent, int):
-        grey[samples == transparent] = 255
-    return Image.fromarray(grey).convert("RGB")
+    for box in _bands(image.size):
+        samples = np.asarray(image.crop(box))
+        grey = (np.clip(samples, 0, 65_535) >> 8).astype(np.uint8)
+        if isinstance(transparent, int):
+            grey[samples == transparent] = 255
+        flat.paste(Image.fromarray(grey), box)
+    return flat
+
+
+def _bands(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """The picture in rows of a few million pixels: what is in between need not be held in full."""
+    width, height = size
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)
 
 
 def _reason(err: Exception) -> str:

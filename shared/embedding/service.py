@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.embedding.batcher import Batcher
+from shared.embedding.decoding_budget import DecodingBudget
 from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
-from shared.embedding.pictures import DRAFT_EDGE, decode_picture
+from shared.embedding.pictures import DRAFT_EDGE, decode_picture, decoding_bytes
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.metrics import EMBEDDING_BATCH_SIZE, EMBEDDINGS
 
@@ -68,6 +69,7 @@ class EmbeddingService:
         self._encoder = encoder
         self._fetch = fetch
         self._max_pixels = max_pixels
+        self._decoding = DecodingBudget(decoding_bytes(max_pixels))
         self._draft_edge = max(DRAFT_EDGE, 2 * encoder.image_edge) if draft else None
         self._images: Batcher[_Work[PreparedImage], Vector] = Batcher(
             "image",
@@ -110,10 +112,14 @@ class EmbeddingService:
     def prepare(self, data: bytes) -> PreparedImage:
         """Decode and preprocess a picture file in the calling thread.
 
-        Returns float32 of shape (3, height, width) for `embed_images`. Raises ItemPermanent or
+        Returns float32 of shape (3, height, width) for `embed_images`. Waits where others decode
+        so much that memory would run short. Raises ItemPermanent or
         ItemTransient with the picture's fault.
         """
-        return self._preprocessed(decode_picture(data, self._max_pixels, self._draft_edge))
+        with self._decoding.account() as admit:
+            return self._preprocessed(
+                decode_picture(data, self._max_pixels, self._draft_edge, admit)
+            )
 
     def embed_images(
         self,
