@@ -43,6 +43,22 @@ DOORBELL_FAILURES = Counter("doorbell_failures_total", "Doorbells the broker did
 
 LANE_PAUSES = Counter("lane_pauses_total", "Batches given back: a service was down.", ["reason"])
 
+RATE_LIMITED = Counter(
+    "rate_limited_total", "Requests refused because their caller's limit was used up.", ["kind"]
+)
+
+MESSAGES_REFUSED = Counter(
+    "queue_messages_refused_total",
+    "Messages in the queues that are no doorbell of ours, thrown away.",
+    ["reason"],
+)
+
+QUERY_VECTOR_REQUESTS = Counter(
+    "search_vector_cache_requests_total",
+    "Query vectors looked up, by what the cache said.",
+    ["result"],
+)
+
 HTTP_REQUESTS = Counter(
     "http_requests_total", "Requests answered by the API.", ["route", "method", "status"]
 )

@@ -13,6 +13,7 @@ from shared.logs import configure_logging
 from shared.models.change import Lane
 from shared.settings import SETTINGS_FAULT, Settings, get_settings
 from worker.bootstrap import Runtime, build
+from worker.messages import guard
 from worker.tasks import register
 
 log = structlog.get_logger(__name__)
@@ -21,6 +22,7 @@ log = structlog.get_logger(__name__)
 def create_app(settings: Settings) -> Celery:
     """A Celery app that builds its collaborators once the worker knows its queues."""
     app = celery_app(settings.celery_broker_url)
+    guard()
     running: list[Runtime] = []
 
     @signals.setup_logging.connect(weak=False)
