@@ -2,17 +2,33 @@
 
 import hashlib
 from collections.abc import Mapping, Sequence
+from types import NoneType
+from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
 from shared.caches.connection import CacheConnection
 from shared.metrics import SEARCH_CACHE_REQUESTS, SEARCH_RANKING_REQUESTS
 from shared.models.change import Aspect
+from shared.models.search import MAX_TOP_K
 
 Results = Sequence[Mapping[str, object]]
 
 Ranked = Sequence[tuple[str, float]]
 """Product ids and shown scores, best first."""
+
+
+_TYPES: Final[Mapping[str, tuple[type, ...]]] = {
+    "product_id": (str,),
+    "name": (str,),
+    "description": (str, NoneType),
+    "price": (int, float, NoneType),
+    "category": (str, NoneType),
+    "image_url": (str,),
+    "attributes": (dict,),
+    "similarity_score": (int, float),
+}
+"""A result's fields. The cache may hold what another version wrote, or somebody else."""
 
 
 def answer_key(
@@ -43,8 +59,13 @@ class RankingCache:
     def get(self, key: str) -> Ranked | None:
         """The ranking held under a key from `answer_key`."""
         value = self._connection.get(f"ranking:{key}")
-        ranked = _parsed_ranking(value) if value is not None else None
-        SEARCH_RANKING_REQUESTS.labels("miss" if ranked is None else "hit").inc()
+        if value is None:
+            SEARCH_RANKING_REQUESTS.labels("miss").inc()
+            return None
+        ranked = _parsed_ranking(value)
+        if ranked is None:
+            self._connection.drop(f"ranking:{key}")
+        SEARCH_RANKING_REQUESTS.labels("unreadable" if ranked is None else "hit").inc()
         return ranked
 
     def put(self, key: str, ranked: Ranked) -> None:
@@ -78,17 +99,38 @@ class AnswerCache:
 
 
 def _parsed_ranking(value: bytes) -> Ranked | None:
-    try:
-        return [(str(product_id), float(score)) for product_id, score in from_json(value)]
-    except (ValueError, TypeError):
+    ranked = _parsed_list(value)
+    if ranked is None or not all(_is_rank(rank) for rank in ranked):
         return None
+    return [(product_id, score) for product_id, score in ranked]
+
+
+def _is_rank(rank: object) -> bool:
+    return (
+        isinstance(rank, list)
+        and len(rank) == len(("product_id", "score"))
+        and isinstance(rank[0], str)
+        and isinstance(rank[1], float)
+    )
 
 
 def _parsed(value: bytes) -> Results | None:
+    results = _parsed_list(value)
+    return results if results is not None and all(_is_result(hit) for hit in results) else None
+
+
+def _parsed_list(value: bytes) -> list[Any] | None:
     try:
-        results = from_json(value)
+        found = from_json(value, allow_inf_nan=False)
     except ValueError:
         return None
-    if isinstance(results, list) and all(isinstance(result, dict) for result in results):
-        return results
-    return None
+    return found if isinstance(found, list) and len(found) <= MAX_TOP_K else None
+
+
+def _is_result(hit: object) -> bool:
+    """Whether it has a result's fields with values of their types, and no others."""
+    return (
+        isinstance(hit, dict)
+        and hit.keys() == _TYPES.keys()
+        and all(isinstance(hit[name], kinds) for name, kinds in _TYPES.items())
+    )

@@ -41,6 +41,10 @@ class CacheConnection:
         try:
             # Bytes, for the client decodes nothing; redis-py's types can't know that.
             value = cast("bytes | None", self._redis.get(key))
+        except redis.ResponseError:
+            # The server answers: what it holds is no string, so it isn't ours.
+            self.drop(key)
+            return None
         except redis.RedisError:
             self._breaker.trip()
             return None

@@ -7,8 +7,10 @@ import numpy as np
 import numpy.typing as npt
 
 from shared.caches.connection import CacheConnection
+from shared.metrics import QUERY_VECTOR_REQUESTS
 
 _TTL_SECONDS = 7 * 86_400
+_NORM_TOLERANCE = 1e-3
 
 Vector = npt.NDArray[np.float32]
 Kind = Literal["text", "image"]
@@ -29,15 +31,28 @@ class QueryVectorCache:
 
     def get(self, kind: Kind, content: str) -> Vector | None:
         """The vector, float32 of shape (dimensions,), if held."""
-        value = self._connection.get(self._key(kind, content))
-        if value is None or len(value) != self._bytes:
+        key = self._key(kind, content)
+        value = self._connection.get(key)
+        if value is None:
+            QUERY_VECTOR_REQUESTS.labels("miss").inc()
             return None
-        return np.frombuffer(value, dtype="<f4")
+        vector = self._parsed(value)
+        if vector is None:
+            self._connection.drop(key)
+        QUERY_VECTOR_REQUESTS.labels("unreadable" if vector is None else "hit").inc()
+        return vector
 
     def put(self, kind: Kind, content: str, vector: Vector) -> None:
         """Holds the vector for a week; the server drops the least used ones earlier."""
         value = vector.astype("<f4").tobytes()
         self._connection.put(self._key(kind, content), value, _TTL_SECONDS)
+
+    def _parsed(self, value: bytes) -> Vector | None:
+        if len(value) != self._bytes:
+            return None
+        vector = np.frombuffer(value, dtype="<f4")
+        # What is no unit vector is none of ours. A comparison with NaN is false, too.
+        return vector if abs(float(vector @ vector) - 1) < _NORM_TOLERANCE else None
 
     def _key(self, kind: Kind, content: str) -> str:
         digest = hashlib.sha256(f"{self._collection} {kind} {content}".encode()).hexdigest()

@@ -7,6 +7,7 @@ from typing import Any
 
 import pytest
 import redis
+from prometheus_client import REGISTRY
 
 from shared.errors import QdrantUnavailable
 from shared.ledger import Generations, connect
@@ -114,17 +115,87 @@ def test_the_same_search_at_once_is_computed_once(searching: Searching) -> None:
     assert searching.encoder.texts == ["red shirt"]
 
 
-def test_an_unreadable_cached_answer_is_dropped_and_computed_anew(
+GARBAGE = [
+    b"",
+    b"\x80\x04pickle",
+    b"{",
+    b"null",
+    b"7",
+    b"{}",
+    b"[7]",
+    b"[{}]",
+    b'[["p"]]',
+    b'[["p", "high"]]',
+    b"[[1, 0.5]]",
+    b'[["p", 0.5, 1]]',
+    b'[{"product_id": "p", "similarity_score": 0.5}]',
+    b'[{"product_id": 1, "name": "x", "description": null, "price": null, "category": null,'
+    b' "image_url": "x", "attributes": {}, "similarity_score": 0.5}]',
+    b'[{"product_id": "p", "name": "x", "description": null, "price": "7", "category": null,'
+    b' "image_url": "x", "attributes": [], "similarity_score": NaN, "secret": 1}]',
+    b"[" * 100_000,
+    b"[" + b"[]," * 1000 + b"[]]",
+    b"\0" * 2048,
+    b"\xff" * 2048,
+]
+
+
+def _spoil(cache_server: RedisServer, pattern: str, value: bytes | None) -> int:
+    """Puts the value, or for None a list, in place of all that is cached under such keys."""
+    cache = redis.Redis.from_url(cache_server.url)
+    keys = list(cache.scan_iter(pattern))
+    for key in keys:
+        cache.delete(key)
+        if value is None:
+            cache.lpush(key, b"x")
+        else:
+            cache.set(key, value)
+    cache.close()
+    return len(keys)
+
+
+@pytest.mark.parametrize(
+    ("pattern", "metric"),
+    [
+        ("search:*", "search_cache_requests_total"),
+        ("ranking:*", "search_ranking_requests_total"),
+        ("vector:*", "search_vector_cache_requests_total"),
+    ],
+)
+def test_what_is_cached_and_unreadable_is_dropped_counted_and_computed_anew(
+    searching: Searching, cache_server: RedisServer, pattern: str, metric: str
+) -> None:
+    def unreadable() -> float:
+        return REGISTRY.get_sample_value(metric, {"result": "unreadable"}) or 0.0
+
+    searching.put("Red Shirt", 30.0)
+    right = searching.service.search(TENANT, REQUEST).results
+    before = unreadable()
+    for value in GARBAGE:
+        assert _spoil(cache_server, pattern, value) >= 1
+        if pattern != "search:*":
+            _drop(cache_server, "search:*")
+        if pattern == "vector:*":
+            _drop(cache_server, "ranking:*")
+        assert searching.service.search(TENANT, REQUEST).results == right, value
+        assert searching.service.search(TENANT, REQUEST).cached
+    assert unreadable() == before + len(GARBAGE)
+
+
+def _drop(cache_server: RedisServer, pattern: str) -> None:
+    cache = redis.Redis.from_url(cache_server.url)
+    cache.delete(*cache.keys(pattern))
+    cache.close()
+
+
+def test_what_is_cached_and_no_string_is_dropped(
     searching: Searching, cache_server: RedisServer
 ) -> None:
     searching.put("Red Shirt", 30.0)
-    searching.service.search(TENANT, REQUEST)
-    cache = redis.Redis.from_url(cache_server.url)
-    for key in cache.scan_iter("search:*"):
-        cache.set(key, b"\x80\x04pickle")
-    assert names(searching) == ["Red Shirt"]
+    right = searching.service.search(TENANT, REQUEST).results
+    _spoil(cache_server, "*", None)
+    assert searching.service.search(TENANT, REQUEST).results == right
     assert searching.service.search(TENANT, REQUEST).cached
-    cache.close()
 
 
 def test_without_the_cache_searches_answer_uncached(
