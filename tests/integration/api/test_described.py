@@ -1,0 +1,66 @@
+"""Requests made up from the API's own description, good and bad: it answers as it says.
+
+`--hypothesis-profile=long` makes up many more.
+"""
+
+from collections.abc import Iterator
+
+import pytest
+import schemathesis
+from hypothesis import HealthCheck, given, settings
+from schemathesis import Case, GenerationMode
+from schemathesis.checks import not_a_server_error
+from schemathesis.specs.openapi.checks import (
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+    status_code_conformance,
+)
+
+from api.openapi_parts import Operation
+from api.operations import OPERATIONS
+from tests.integration.api.gunicorn_process import serving
+from tests.servers import EmbeddedQdrantProcess, RedisServer
+
+CHECKS = (
+    not_a_server_error,
+    status_code_conformance,
+    content_type_conformance,
+    response_headers_conformance,
+    response_schema_conformance,
+)
+
+
+EXAMPLES = 3000 if settings.get_current_profile_name() == "long" else 15
+
+
+@pytest.fixture(scope="module")
+def description(
+    ledger_server: RedisServer, cache_server: RedisServer, qdrant_server: EmbeddedQdrantProcess
+) -> Iterator[schemathesis.BaseSchema]:
+    with serving(
+        REDIS_URL=ledger_server.url,
+        REDIS_CACHE_URL=cache_server.url,
+        QDRANT_URL=qdrant_server.url,
+        SEARCH_TIMEOUT_SECONDS="2",
+    ) as port:
+        yield schemathesis.openapi.from_url(f"http://127.0.0.1:{port}/openapi.json")
+
+
+@pytest.mark.parametrize("mode", [GenerationMode.POSITIVE, GenerationMode.NEGATIVE])
+@pytest.mark.parametrize("operation", OPERATIONS, ids=[one.name for one in OPERATIONS])
+def test_every_operation_answers_as_described(
+    description: schemathesis.BaseSchema, operation: Operation, mode: GenerationMode
+) -> None:
+    described = description[operation.path][operation.method.upper()]
+    if mode is GenerationMode.NEGATIVE and not (operation.parameters or operation.body):
+        return  # nothing that could be wrong
+
+    @given(case=described.as_strategy(generation_mode=mode))
+    @settings(max_examples=EXAMPLES, suppress_health_check=list(HealthCheck))
+    def answers(case: Case) -> None:
+        if case.query and "wait" in case.query:
+            case.query["wait"] = 0
+        case.call_and_validate(checks=CHECKS, timeout=40)
+
+    answers()
