@@ -6,6 +6,7 @@ from flask import Flask
 
 from api.answers import PREFIX
 from api.auth import key_ring, protect
+from api.browsers import register_cors, register_hosts
 from api.documentation import Documentation
 from api.edge import register_edge
 from api.health import Health, readiness_of
@@ -15,6 +16,7 @@ from api.jobs import JobResource
 from api.metrics import Metrics
 from api.problems import register_problems
 from api.products import ProductIdConverter, Products
+from api.rates import SEARCH, WRITE, RateLimiter
 from api.search import Searching
 from api.services import Services
 from api.waiting import WaitingRoom
@@ -33,8 +35,18 @@ def create_app(services: Services) -> Flask:
     app.url_map.converters["product_id"] = ProductIdConverter
     register_edge(app)
     register_problems(app)
+    register_cors(app, services.settings)
+    if keys is None:
+        register_hosts(app, services.settings)
 
-    intake = Intake(services.ledger, services.doorbell)
+    rates = RateLimiter(
+        services.settings.redis_cache_url,
+        {
+            SEARCH: services.settings.rate_limit_search,
+            WRITE: services.settings.rate_limit_write,
+        },
+    )
+    intake = Intake(services.ledger, services.doorbell, rates)
     waiting = WaitingRoom(max(1, int(services.settings.api_threads * WAITING_SHARE)))
     for resource in (
         Indexing(intake, services.jobs, waiting),
@@ -42,7 +54,7 @@ def create_app(services: Services) -> Flask:
         JobResource(services.jobs, intake, waiting),
         Searching(services.search, WaitingRoom(services.settings.api_picture_queries)),
     ):
-        app.register_blueprint(protect(resource.blueprint(), keys), url_prefix=PREFIX)
+        app.register_blueprint(protect(resource.blueprint(), keys, rates), url_prefix=PREFIX)
 
     for open_resource in (
         Health(readiness_of(services), Metrics(services.ledger)),

@@ -1,13 +1,19 @@
 """Who asks: the tenant, from the request's key and from nothing else."""
 
-from ipaddress import ip_address
+from typing import Final
 
 from flask import Blueprint, Request, g, request
 from structlog.contextvars import bind_contextvars
 
-from api.keys import DEFAULT_TENANT, KeyRing
+from api.browsers import is_loopback
+from api.keys import DEFAULT_TENANT, Key, KeyRing
 from api.problems import Problem
+from api.rates import SEARCH, WRITE, RateLimiter
 from shared.settings import Settings
+
+_READ_METHODS: Final = frozenset({"GET", "HEAD"})
+_SEARCH_BLUEPRINT: Final = "search"
+"""Its POST is a read with a body."""
 
 
 class OpenToTheNetwork(Exception):
@@ -21,7 +27,7 @@ def key_ring(settings: Settings) -> KeyRing | None:
     """
     if settings.api_keys_file is not None:
         return KeyRing(settings.api_keys_file)
-    if not _is_loopback(settings.api_host):
+    if not is_loopback(settings.api_host):
         raise OpenToTheNetwork(
             f"API_HOST is {settings.api_host} and API_KEYS_FILE is not set: anybody on the network "
             "could change the catalogue. Set API_KEYS_FILE (make a key with "
@@ -30,28 +36,42 @@ def key_ring(settings: Settings) -> KeyRing | None:
     return None
 
 
-def protect(blueprint: Blueprint, keys: KeyRing | None) -> Blueprint:
-    """Lets only requests with a key into the blueprint, and notes their tenant in `g.tenant`."""
+def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> Blueprint:
+    """Lets only requests with a key into the blueprint, and no more of them than its limits allow.
+
+    Notes in `g.tenant` whose request it is, and in `g.caller` against whom it counts.
+    """
 
     @blueprint.before_request
     def authenticate() -> None:
-        g.tenant = DEFAULT_TENANT if keys is None else _tenant(keys, request)
+        if request.method == "OPTIONS":
+            return  # nothing of a tenant is in the answer, and browsers ask without a key
+        if keys is None:
+            g.tenant, g.caller = DEFAULT_TENANT, request.remote_addr or ""
+        else:
+            key = _key(keys, request)
+            g.tenant, g.caller = key.tenant, key.digest
         bind_contextvars(tenant=g.tenant)
+        if request.method in _READ_METHODS or request.blueprint == _SEARCH_BLUEPRINT:
+            rates.spend(SEARCH, g.caller)
+        else:
+            # What a write costs is known once its body is read, which costs something, too.
+            rates.check(WRITE, g.caller)
 
     return blueprint
 
 
-def _tenant(keys: KeyRing, asked: Request) -> str:
+def _key(keys: KeyRing, asked: Request) -> Key:
     presented = _presented(asked)
-    tenant = keys.tenant(presented) if presented else None
-    if tenant is None:
+    key = keys.key(presented) if presented else None
+    if key is None:
         raise Problem(
             401,
             "unauthorized",
             "this key is not known" if presented else "send a key: Authorization: Bearer …",
             headers={"WWW-Authenticate": 'Bearer realm="vitrine"'},
         )
-    return tenant
+    return key
 
 
 def _presented(asked: Request) -> str:
@@ -59,12 +79,3 @@ def _presented(asked: Request) -> str:
     if scheme.lower() == "bearer":
         return token.strip()
     return asked.headers.get("X-API-Key", "").strip()
-
-
-def _is_loopback(host: str) -> bool:
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False

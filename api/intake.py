@@ -7,6 +7,7 @@ import structlog
 from flask import Request, g
 
 from api.idempotency import idempotency
+from api.rates import WRITE, RateLimiter
 from shared.breaker import Breaker
 from shared.doorbell import Doorbell, DoorbellFailed
 from shared.ledger import Ledger
@@ -22,16 +23,19 @@ others."""
 class Intake:
     """Accepts the changes of one request as one job."""
 
-    def __init__(self, ledger: Ledger, doorbell: Doorbell) -> None:
+    def __init__(self, ledger: Ledger, doorbell: Doorbell, rates: RateLimiter) -> None:
         self._ledger = ledger
+        self._rates = rates
         self._doorbell = doorbell
         self._breaker = Breaker(_BELL_PAUSE_SECONDS)
 
     def accept(self, request: Request, lane: Lane, changes: Sequence[Change], body: bytes) -> str:
         """The job's id, once the ledger holds all changes.
 
-        Raises the ledger's errors, and a 422 problem for an unusable Idempotency-Key.
+        Raises the ledger's errors, a 422 problem for an unusable Idempotency-Key, and a 429
+        problem where the caller's limit is used up.
         """
+        self._rates.spend(WRITE, g.caller, len(changes))
         accepted = self._ledger.accept(
             g.tenant,
             lane,
@@ -49,6 +53,7 @@ class Intake:
 
         Raises `NothingToRetry` and what `accept` raises.
         """
+        self._rates.spend(WRITE, g.caller, max(1, len(products)))
         retried = self._ledger.retry(
             g.tenant,
             failed_job,

@@ -71,13 +71,18 @@ class KeyRing:
 
     def tenant(self, presented: str) -> str | None:
         """The tenant of a key; None for one that isn't in the file."""
+        key = self.key(presented)
+        return key.tenant if key else None
+
+    def key(self, presented: str) -> Key | None:
+        """The file's entry for a key; None for one that isn't in it."""
         self._refresh()
         digest = hashlib.sha256(presented.encode("utf-8", "surrogateescape")).hexdigest()
         found = None
         # Every digest is compared, so that the time tells nothing of where a match stands.
         for key in self._keys:
             if hmac.compare_digest(key.digest, digest):
-                found = key.tenant
+                found = key
         return found
 
     def _refresh(self) -> None:

@@ -48,7 +48,12 @@ def document(*, keys_needed: bool) -> Json:
 
 def _operation(operation: Operation, *, keys_needed: bool) -> Json:
     answers = {str(status): answer for status, answer in operation.answers.items()}
-    for status in sorted({*operation.problems, HTTPStatus.INTERNAL_SERVER_ERROR}):
+    problems = {*operation.problems, HTTPStatus.INTERNAL_SERVER_ERROR}
+    if not operation.open:
+        problems.add(HTTPStatus.TOO_MANY_REQUESTS)
+    if not keys_needed:
+        problems.add(HTTPStatus.FORBIDDEN)  # under another name than this machine's
+    for status in sorted(problems):
         answers[str(int(status))] = _problem(status)
     entry: Json = {
         "operationId": operation.name,
@@ -69,7 +74,7 @@ def _problem(status: int) -> Json:
         "description": HTTPStatus(status).phrase,
         "content": {MEDIA_TYPE: {"schema": reference(ProblemAnswer)}},
     }
-    if status == HTTPStatus.SERVICE_UNAVAILABLE:
+    if status in (HTTPStatus.SERVICE_UNAVAILABLE, HTTPStatus.TOO_MANY_REQUESTS):
         seconds = {"description": "Seconds to wait.", "schema": {"type": "integer"}}
         answer["headers"] = {"Retry-After": seconds}
     return answer

@@ -158,7 +158,7 @@ def in_path(name: str, description: str) -> Json:
 PRODUCT_ID: Final = in_path("product_id", "May hold `/`, as such or as `%2F`.")
 JOB_ID: Final = in_path("job_id", "As given on acceptance.")
 WRITE_PROBLEMS: Final = (401, 409, 422, 503)
-BODY_PROBLEMS: Final = (400, 413, 415)
+BODY_PROBLEMS: Final = (400, 408, 413, 415)
 
 ATTRIBUTES: Final = reference(SearchRequest)["$ref"] + "/properties/attributes"
 _RANKING_FIELDS: Final[Mapping[str, Json]] = {

@@ -16,6 +16,10 @@ SETTINGS_FAULT: Final = 78
 
 Network = IPv4Network | IPv6Network
 
+_PERIOD: Final = r"[1-9]\d*/[1-9]?\d*(second|minute|hour|day)s?"
+RateLimits = Annotated[str, Field(pattern=rf"^({_PERIOD}(;{_PERIOD})*)?$")]
+"""How much in which time, as `600/minute` or `50/second;100000/hour`; empty: no limit."""
+
 
 class Settings(BaseSettings):
     """Typed settings; field names in upper case are the environment variables' names."""
@@ -29,6 +33,11 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = None
     api_encoder_threads: int = Field(4, ge=1, le=256)
     api_picture_queries: int = Field(4, ge=1, le=64)
+    api_body_seconds: float = Field(60.0, gt=0)
+    api_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
+    cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
+    rate_limit_search: RateLimits = ""
+    rate_limit_write: RateLimits = ""
 
     # Servers. The ledger's Redis also carries the Celery queues unless BROKER_URL names another.
     redis_url: str = "redis://127.0.0.1:6379/0"
@@ -83,7 +92,7 @@ class Settings(BaseSettings):
             return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("attribute_indexes", mode="before")
+    @field_validator("attribute_indexes", "api_allowed_hosts", "cors_origins", mode="before")
     @classmethod
     def _split_names(cls, value: object) -> object:
         if isinstance(value, str):
