@@ -1,6 +1,8 @@
 """The Celery application of the workers: `celery -A worker.app worker --pool threads -Q …`."""
 
+import os
 import sys
+from typing import Final
 
 import structlog
 from celery import Celery, signals
@@ -12,11 +14,16 @@ from shared.errors import PermanentError
 from shared.logs import configure_logging
 from shared.models.change import Lane
 from shared.settings import SETTINGS_FAULT, Settings, get_settings
-from worker.bootstrap import Runtime, build
+from worker.bootstrap import PICTURE_LANES, Runtime, build
 from worker.messages import guard
 from worker.tasks import register
 
 log = structlog.get_logger(__name__)
+
+_NICENESS: Final = 10
+"""How far a worker that embeds pictures steps back for others on the same machine. A search takes
+milliseconds and somebody waits for it; an import takes minutes and loses next to nothing. It keeps
+its share where nobody else wants the cores."""
 
 
 def create_app(settings: Settings) -> Celery:
@@ -34,6 +41,8 @@ def create_app(settings: Settings) -> Celery:
         lanes = [lane for lane in Lane if lane in sender.app.amqp.queues.consume_from]
         # Celery only logs what a signal's receiver raises, and would go on without any task.
         try:
+            if PICTURE_LANES.intersection(lanes):
+                os.nice(_NICENESS)  # before any thread starts: on Linux each inherits it
             runtime = build(settings, app, lanes, sender.concurrency)
             if settings.metrics_port and settings.prometheus_multiproc_dir is None:
                 start_http_server(settings.metrics_port, settings.metrics_host)

@@ -27,7 +27,7 @@ from worker.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 
-_PICTURE_LANES: Final = frozenset({Lane.SINGLE, Lane.BULK})
+PICTURE_LANES: Final = frozenset({Lane.SINGLE, Lane.BULK})
 _QDRANT_RETRY_SECONDS: Final = 1.0
 
 
@@ -85,7 +85,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         settings.qdrant_url, collection_name(settings), api_key=settings.qdrant_api_key
     )
     encoder, fetcher, pictures = None, None, None
-    if _PICTURE_LANES.intersection(lanes):
+    if PICTURE_LANES.intersection(lanes):
         # Here and not above: torch costs a process 400 MB and seconds, and the fast lane's worker
         # needs no model.
         from shared.embedding.bootstrap import load_embedding_service  # noqa: PLC0415
