@@ -35,28 +35,35 @@ def collection_name(settings: Settings) -> str:
     """`products-<model>-<hash>`, of `[a-z0-9-]` only.
 
     The hash covers model, weights (a checkpoint's content, else the tag's name), resize mode and
-    the version of our preprocessing. A checkpoint is read once in full: a second per gigabyte.
-    Raises ModelUnavailable where weights named by a path can't be read.
+    the version of our preprocessing. Backend and precision are not part of it: their vectors agree
+    within the parity bound, so they may meet in one collection. A checkpoint is read once in full:
+    a second per gigabyte. Raises ModelUnavailable where weights named by a path can't be read.
     """
-    try:
-        weights = _weights(settings.clip_model, settings.clip_pretrained)
-    except OSError as err:
-        raise ModelUnavailable(
-            f"The weights of CLIP_MODEL={settings.clip_model} with "
-            f"CLIP_PRETRAINED={settings.clip_pretrained} can't be read: {err}. "
-            "Set them to a model that is there and readable."
-        ) from err
     identity = json.dumps(
         {
             "model": settings.clip_model.replace("/", "-"),
-            "weights": weights,
+            "weights": weights_identity(settings.clip_model, settings.clip_pretrained),
             "resize_mode": settings.clip_resize_mode,
             "preprocessing": PREPROCESSING_VERSION,
         },
         sort_keys=True,
     )
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_HASH_DIGITS]
-    return f"products-{_slug(settings.clip_model)}-{digest}"
+    return f"products-{model_slug(settings.clip_model)}-{digest}"
+
+
+def weights_identity(model: str, pretrained: str) -> str:
+    """What tells these weights from others: a checkpoint's digest, else the tag's name.
+
+    Raises ModelUnavailable where weights named by a path can't be read.
+    """
+    try:
+        return _weights(model, pretrained)
+    except OSError as err:
+        raise ModelUnavailable(
+            f"The weights of CLIP_MODEL={model} with CLIP_PRETRAINED={pretrained} can't be read: "
+            f"{err}. Set them to a model that is there and readable."
+        ) from err
 
 
 def _weights(model: str, pretrained: str) -> str:
@@ -96,7 +103,7 @@ def _file_digest(path: Path, _modified_ns: int, _size: int) -> bytes:
     return digest.digest()
 
 
-def _slug(model: str) -> str:
+def model_slug(model: str) -> str:
     """The model's name in `[a-z0-9-]`, short; without the path of a local directory."""
     if model.startswith(_LOCAL_DIR):
         model = Path(model.removeprefix(_LOCAL_DIR)).name

@@ -60,11 +60,23 @@ def load_model(name: str, pretrained: str) -> LoadedModel:
         raise _unavailable(name, pretrained, _words(err)) from err
 
 
+def load_tokenizer(name: str) -> Any:
+    """The tokenizer of a model that was loaded before, without its weights. Raises likewise."""
+    try:
+        if name == DEMO_MODEL:
+            return demo_tokenizer()
+        if name.startswith(_HUB_SCHEMA):
+            _find_on_hub(name.removeprefix(_HUB_SCHEMA), (_HUB_CONFIG,))
+        return open_clip.get_tokenizer(name.replace("/", "-") if _is_built_in(name) else name)
+    except Exception as err:
+        raise _unavailable(name, "", _words(err)) from err
+
+
 def _load(name: str, pretrained: str) -> LoadedModel:
     if name == DEMO_MODEL:
         log.info("using the demo model: it knows drawn garments only")
         return LoadedModel(load_demo_model(), demo_tokenizer(), demo_preprocess_config())
-    if name.startswith(_SCHEMAS):
+    if not _is_built_in(name):
         if name.startswith(_HUB_SCHEMA):
             _find_on_hub(name.removeprefix(_HUB_SCHEMA), (_HUB_CONFIG,))
         model = open_clip.create_model(name, require_pretrained=True)
@@ -73,6 +85,10 @@ def _load(name: str, pretrained: str) -> LoadedModel:
         model = _load_built_in(name, pretrained)
     tokenizer = open_clip.get_tokenizer(name)
     return LoadedModel(model.eval(), tokenizer, model.visual.preprocess_cfg)
+
+
+def _is_built_in(name: str) -> bool:
+    return not name.startswith(_SCHEMAS)
 
 
 def _load_built_in(name: str, pretrained: str) -> Any:

@@ -32,6 +32,8 @@ class ImagePreprocessor:
     def __init__(self, config: Mapping[str, Any], resize_mode: ResizeMode | None = None) -> None:
         """`config` is open_clip's preprocess_cfg; `resize_mode` overrides the one in it."""
         merged = merge_preprocess_dict(dict(config), {"resize_mode": resize_mode})
+        if not isinstance(merged["size"], int):
+            merged["size"] = tuple(merged["size"])  # a list where the config comes from JSON
         self._config = PreprocessCfg(**merged)
         whole = image_transform_v2(self._config, is_train=False)
         self._to_rgb_of_input_size = [

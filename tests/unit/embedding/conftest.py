@@ -1,5 +1,7 @@
 """Models shared by the tests: building ViT-B-32 takes seconds, so it happens once."""
 
+from pathlib import Path
+
 import pytest
 import torch
 
@@ -21,3 +23,9 @@ def demo() -> LoadedModel:
 @pytest.fixture(scope="session")
 def cpu() -> torch.device:
     return torch.device("cpu")
+
+
+@pytest.fixture(scope="session")
+def converted(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A DATA_DIR whose converted models all tests share: converting takes seconds."""
+    return tmp_path_factory.mktemp("data")

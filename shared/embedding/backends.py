@@ -1,0 +1,106 @@
+"""Chooses what runs the model: torch or OpenVINO, by the settings and by what this machine has."""
+
+from typing import Final
+
+import structlog
+
+from shared.embedding import openvino_runtime
+from shared.embedding.encoder import Encoder, Tower
+from shared.embedding.openvino_backend import OpenVinoEncoder
+from shared.embedding.openvino_runtime import Precision
+from shared.embedding.preprocess import ResizeMode
+from shared.embedding.torch_backend import TorchEncoder, torch_device
+from shared.errors import ModelUnavailable
+from shared.settings import Settings
+
+log = structlog.get_logger(__name__)
+
+_CUDA_BATCH: Final = 256
+"""A GPU is idle between small batches; at 256 ViT-B-32 fills one and needs about 1 GB."""
+
+
+def load_encoder(settings: Settings, towers: frozenset[Tower], threads: int | None) -> Encoder:
+    """The configured model on the backend to use; see `load_embedding_service`.
+
+    `auto` takes OpenVINO on CPUs wherever it can be imported, torch otherwise and on CUDA. Raises
+    ModelUnavailable naming the setting that asks for what can't be had.
+    """
+    backend, device = settings.clip_backend, torch_device(settings.clip_device).type
+    if backend == "openvino" and settings.clip_device == "cuda":
+        raise ModelUnavailable(
+            "CLIP_BACKEND=openvino runs on CPUs, but CLIP_DEVICE=cuda. "
+            "Set CLIP_BACKEND=torch or auto for CUDA."
+        )
+    if backend == "torch":
+        return _torch(settings, towers, threads, device, "set by CLIP_BACKEND")
+    if backend == "auto" and device == "cuda":
+        return _torch(settings, towers, threads, device, "there is a CUDA device")
+    try:
+        precisions = openvino_runtime.supported_precisions()
+    except (ImportError, OSError, RuntimeError) as err:  # what a missing or broken library raises
+        if backend == "openvino":
+            raise ModelUnavailable(
+                f"CLIP_BACKEND=openvino, but OpenVINO can't be loaded ({err}). "
+                "Run `pip install -r requirements.txt`, or set CLIP_BACKEND=auto or torch."
+            ) from err
+        return _torch(settings, towers, threads, "cpu", f"OpenVINO can't be loaded: {err}")
+    if settings.clip_precision != "auto" and settings.clip_precision not in precisions:
+        raise ModelUnavailable(
+            f"CLIP_PRECISION={settings.clip_precision}, but this CPU has no instructions for it, "
+            f"only for {', '.join(sorted(precisions))}. Set CLIP_PRECISION=auto or one of these."
+        )
+    return OpenVinoEncoder(
+        settings.clip_model,
+        settings.clip_pretrained,
+        towers,
+        directory=settings.data_dir / "converted-models",
+        precision=settings.clip_precision,
+        torch_may_help=backend == "auto" and settings.clip_precision in ("auto", "fp32"),
+        resize_mode=_resize_override(settings),
+        threads=threads,
+    )
+
+
+def batch_size(settings: Settings, encoder: Encoder) -> int:
+    """Inputs of one forward pass, at most: as set, or else what keeps a GPU busy on one."""
+    on_cuda = isinstance(encoder, TorchEncoder) and encoder.device.type == "cuda"
+    if on_cuda and "embed_batch_size" not in settings.model_fields_set:
+        return _CUDA_BATCH
+    return settings.embed_batch_size
+
+
+def _torch(
+    settings: Settings, towers: frozenset[Tower], threads: int | None, device: str, reason: str
+) -> TorchEncoder:
+    precision: Precision = "fp16" if device == "cuda" else "fp32"
+    if settings.clip_precision != "auto":
+        precision = settings.clip_precision
+    if device == "cpu" and precision != "fp32":
+        raise ModelUnavailable(
+            f"CLIP_PRECISION={precision}, but on CPUs torch runs in fp32 here ({reason}). "
+            "Set CLIP_PRECISION=auto or fp32, or CLIP_BACKEND=openvino."
+        )
+    log.info(
+        "encoder_chosen",
+        tower=",".join(sorted(towers)),
+        chosen=f"torch {precision}",
+        candidates=[f"torch {precision}: {reason} (chosen)"],
+    )
+    return TorchEncoder(
+        settings.clip_model,
+        settings.clip_pretrained,
+        towers,
+        device="cuda" if device == "cuda" else "cpu",
+        precision=precision,
+        resize_mode=_resize_override(settings),
+        threads=threads,
+    )
+
+
+def _resize_override(settings: Settings) -> ResizeMode | None:
+    """The resize mode to force, or None for the model's own.
+
+    `shortest`, the default, leaves the model its own: that is `shortest` for CLIP models, while
+    SigLIP and the demo model were trained on squashed pictures.
+    """
+    return None if settings.clip_resize_mode == "shortest" else settings.clip_resize_mode

@@ -1,0 +1,194 @@
+"""The OpenVINO backend: open_clip's towers, converted once, on CPUs.
+
+A tower that can't be converted runs on torch beside the other, unless that is refused.
+"""
+
+import threading
+from collections.abc import Callable, Mapping, Sequence
+from importlib.metadata import version as package_version
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+import structlog
+import torch
+from numpy.typing import NDArray
+from PIL import Image
+
+from shared.embedding import openvino_runtime
+from shared.embedding.converted_models import ConvertedModels
+from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower
+from shared.embedding.identity import model_slug, weights_identity
+from shared.embedding.model_loading import LoadedModel, load_model, load_tokenizer
+from shared.embedding.openvino_conversion import NotConvertibleError, convert
+from shared.embedding.openvino_runtime import CompiledTower, Precision
+from shared.embedding.precision import compile_tower
+from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
+from shared.embedding.text import EndOfText, TextTokens, TextTower, padded_batch
+from shared.embedding.torch_backend import ImageTower, bound_threads, return_memory, vector_length
+from shared.errors import ModelUnavailable
+
+log = structlog.get_logger(__name__)
+
+
+class OpenVinoEncoder(Encoder):
+    """Keeps only the towers asked for. Converted towers stay on disk: later starts take seconds."""
+
+    def __init__(
+        self,
+        model: str,
+        pretrained: str,
+        towers: frozenset[Tower],
+        *,
+        directory: Path,
+        precision: Literal["auto"] | Precision = "auto",
+        torch_may_help: bool = True,
+        resize_mode: ResizeMode | None = None,
+        threads: int | None = None,
+    ) -> None:
+        """Load towers from `directory`, or load the model and convert them there.
+
+        `precision` must be one of `supported_precisions()`; `auto` takes bf16 where it is faster
+        than fp32 by a margin. `torch_may_help=False` refuses a tower that can't be converted
+        instead of running it on torch. `threads` bounds the threads of one forward pass. Raises
+        ModelUnavailable.
+        """
+        self._names = (model, pretrained)
+        self._precision = precision
+        self._torch_may_help = torch_may_help
+        self._threads = threads
+        self._resize_mode = resize_mode
+        self._lock = threading.Lock()
+        self._run_image: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
+        self._text: TextTower | _ConvertedText | None = None
+        self._preprocess: ImagePreprocessor
+        self._dimensions: int
+        self._converted = ConvertedModels(
+            directory,
+            model_slug(model),
+            weights_identity(model, pretrained),
+            {
+                "open_clip": package_version("open_clip_torch"),
+                "openvino": openvino_runtime.version(),
+            },
+        )
+        for tower in sorted(towers):
+            self._open(tower)
+
+    @property
+    def dimensions(self) -> int:
+        """Length of every vector; 512 for ViT-B-32 and the demo model."""
+        return self._dimensions
+
+    @property
+    def image_edge(self) -> int:
+        """Longer edge of the image tower's input in pixels; 224 for ViT-B-32."""
+        return max(self._preprocess.input_size[1:])
+
+    @property
+    def towers(self) -> frozenset[Tower]:
+        """The towers in memory now."""
+        kept: dict[Tower, object] = {"image": self._run_image, "text": self._text}
+        return frozenset(tower for tower, part in kept.items() if part is not None)
+
+    def open_tower(self, tower: Tower) -> None:
+        """Load a tower that was left out. Who asks for it meanwhile waits; the other goes on."""
+        if tower in self.towers:
+            return
+        with self._lock:
+            if tower not in self.towers:
+                self._open(tower)
+
+    def pre_image(self, picture: Image.Image) -> PreparedImage:
+        """open_clip's preprocessing: float32 of shape (3, height, width)."""
+        return self._preprocess(picture)
+
+    def pre_text(self, text: str) -> PreparedText:
+        """Token ids of shape (length,)."""
+        return self._text_tower().tokens(text)
+
+    def core_images(self, batch: Sequence[PreparedImage]) -> NDArray[np.float32]:
+        """Raw vectors of shape (len(batch), dimensions), as open_clip's encode_image gives them."""
+        if self._run_image is None:
+            raise RuntimeError("the image tower is not open")
+        return self._run_image(np.stack(batch))
+
+    def core_texts(self, batch: Sequence[PreparedText]) -> NDArray[np.float32]:
+        """Raw vectors of shape (len(batch), dimensions)."""
+        return self._text_tower().encode(batch)
+
+    def _text_tower(self) -> "TextTower | _ConvertedText":
+        if self._text is None:
+            raise RuntimeError("the text tower is not open")
+        return self._text
+
+    def _open(self, tower: Tower) -> None:
+        stored = self._converted.find(tower)
+        if stored is not None:
+            self._keep_converted(tower, stored.path, stored.facts)
+        else:
+            self._load_and_convert(tower)
+            return_memory()
+
+    def _load_and_convert(self, tower: Tower) -> None:
+        loaded = load_model(*self._names)
+        try:
+            conversion = convert(tower, loaded)
+        except NotConvertibleError as err:
+            self._keep_on_torch(tower, loaded, str(err))
+            return
+        del loaded
+        stored = self._converted.store(tower, conversion.write, conversion.facts)
+        # From disk rather than from memory: its pages are shared and can be given back.
+        source, facts = (conversion.model if stored is None else stored.path), conversion.facts
+        del conversion
+        return_memory()
+        self._keep_converted(tower, source, facts)
+
+    def _keep_converted(self, tower: Tower, source: object, facts: Mapping[str, Any]) -> None:
+        self._dimensions = int(facts["dimensions"])
+        self._preprocess = ImagePreprocessor(facts["preprocess_config"], self._resize_mode)
+        compiled = self._compiled(tower, source)
+        if tower == "image":
+            self._run_image = lambda pixels: compiled.run([pixels])
+        else:
+            tokens = TextTokens(load_tokenizer(self._names[0]), EndOfText(**facts["end_of_text"]))
+            self._text = _ConvertedText(compiled, tokens)
+
+    def _keep_on_torch(self, tower: Tower, loaded: LoadedModel, reason: str) -> None:
+        if not self._torch_may_help:
+            raise ModelUnavailable(
+                f"The {tower} tower of CLIP_MODEL={self._names[0]} does not run on OpenVINO: "
+                f"{reason}. Set CLIP_BACKEND and CLIP_PRECISION to auto, or CLIP_BACKEND=torch."
+            )
+        log.warning("encoder_chosen", tower=tower, chosen="torch fp32", why_not_openvino=reason)
+        bound_threads(self._threads)
+        self._preprocess = ImagePreprocessor(loaded.preprocess_config, self._resize_mode)
+        self._dimensions = vector_length(loaded.model, self._preprocess.input_size)
+        cpu = torch.device("cpu")
+        if tower == "image":
+            visual = loaded.model.get_submodule("visual")
+            self._run_image = ImageTower(visual, cpu, torch.float32).run
+        else:
+            self._text = TextTower(loaded.model, loaded.tokenizer, cpu)
+
+    def _compiled(self, tower: Tower, source: object) -> CompiledTower:
+        return compile_tower(
+            tower,
+            lambda precision: CompiledTower(source, precision, self._threads),
+            self._precision,
+            self._preprocess.input_size,
+            self._converted,
+        )
+
+
+class _ConvertedText:
+    """A converted text tower; the counterpart of torch's `TextTower`."""
+
+    def __init__(self, compiled: CompiledTower, tokens: TextTokens) -> None:
+        self._compiled = compiled
+        self.tokens = tokens
+
+    def encode(self, batch: Sequence[PreparedText]) -> NDArray[np.float32]:
+        """Raw vectors of shape (len(batch), dimensions), as open_clip's encode_text gives them."""
+        return self._compiled.run(padded_batch(batch))

@@ -1,0 +1,110 @@
+"""Converts open_clip's towers for OpenVINO, and proves each conversion before it is used.
+
+A tower is exported as a graph in which batch size and text length stay open, converted, run once
+in float32 and compared with torch. What can't be exported or differs is refused with the reason;
+it then runs on torch. Among those are text towers of other libraries, as the multilingual models
+have them: they mask padding instead of reading at a place, and no trimmed form of them exists yet.
+"""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any, Final
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+from torch.export import Dim, export
+
+from shared.embedding.encoder import Tower
+from shared.embedding.model_loading import LoadedModel
+from shared.embedding.openvino_runtime import CompiledTower, openvino
+from shared.embedding.preprocess import ImagePreprocessor
+from shared.embedding.text import TrimmedTransformer
+
+_TOLERANCE: Final = 1e-4
+"""Of a raw vector's length, the most that a converted tower may be off in float32: rounding in
+another order makes 1e-6; a wrong mask or a wrong place to read makes 0.1 and more."""
+
+
+class NotConvertibleError(Exception):
+    """This tower can't run on OpenVINO; the message says why."""
+
+
+@dataclass(frozen=True)
+class Conversion:
+    """A tower as a model of OpenVINO, and what a start without torch's model must know."""
+
+    model: Any
+    facts: Mapping[str, Any]
+
+    def write(self, path: Path) -> None:
+        """Write it to a path ending in .xml, and its weights beside it. Raises RuntimeError."""
+        openvino().save_model(self.model, path, compress_to_fp16=False)
+
+
+def convert(tower: Tower, loaded: LoadedModel) -> Conversion:
+    """Convert one tower of a model in float32. Raises NotConvertibleError."""
+    try:
+        if tower == "image":
+            return _converted_image_tower(loaded)
+        return _converted_text_tower(loaded)
+    except NotConvertibleError:
+        raise
+    except Exception as err:  # Export and conversion raise whatever their many parts raise.
+        reason = str(err).strip().partition("\n")[0][:200] or type(err).__name__
+        raise NotConvertibleError(f"its conversion failed: {reason}") from err
+
+
+def _converted_image_tower(loaded: LoadedModel) -> Conversion:
+    tower = loaded.model.get_submodule("visual")
+    size = ImagePreprocessor(loaded.preprocess_config).input_size
+    pixels = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
+    model = _converted(tower, (pixels,), ({0: Dim.DYNAMIC},))
+    dimensions = _prove(model, tower, ((pixels,), (pixels[:1],)))
+    return Conversion(
+        model, {"dimensions": dimensions, "preprocess_config": dict(loaded.preprocess_config)}
+    )
+
+
+def _converted_text_tower(loaded: LoadedModel) -> Conversion:
+    tower = TrimmedTransformer.of(getattr(loaded.model, "text", loaded.model))
+    if tower is None:
+        raise NotConvertibleError("it is not one of open_clip's causal text towers")
+    context = int(loaded.tokenizer([""]).shape[1])
+    tokens = loaded.tokenizer(["a red shirt", "", "a dress " * context])
+    # Contiguous, for export would take a slice's stride for a bound on its length.
+    short, ends = tokens[:, :5].contiguous(), torch.tensor([4, 1, 3])
+    batch, length = Dim("batch", min=1), Dim("length", min=1, max=context)
+    model = _converted(tower, (short, ends), ({0: batch, 1: length}, {0: batch}))
+    whole = (tokens, torch.tensor([4, 1, context - 1]))
+    dimensions = _prove(model, tower, ((short, ends), whole, (tokens[1:2, :2], torch.tensor([1]))))
+    return Conversion(
+        model,
+        {
+            "dimensions": dimensions,
+            "preprocess_config": dict(loaded.preprocess_config),
+            "end_of_text": asdict(tower.end_of_text),
+        },
+    )
+
+
+def _converted(module: nn.Module, example: tuple[Tensor, ...], dynamic_shapes: Any) -> Any:
+    with torch.no_grad():
+        graph = export(module, example, dynamic_shapes=dynamic_shapes, strict=False)
+    return openvino().convert_model(graph)
+
+
+def _prove(model: Any, module: nn.Module, examples: tuple[tuple[Tensor, ...], ...]) -> int:
+    """Compare with torch on inputs of several shapes; the length of the vectors, if they agree."""
+    compiled = CompiledTower(model, "fp32")
+    for example in examples:
+        with torch.inference_mode():
+            expected = module(*example).numpy()
+        found = compiled.run([tensor.contiguous().numpy() for tensor in example])
+        if found.shape != expected.shape:
+            raise NotConvertibleError(f"converted, it gives {found.shape}, not {expected.shape}")
+        off = np.linalg.norm(found - expected, axis=1) / np.linalg.norm(expected, axis=1)
+        if not off.max() <= _TOLERANCE:
+            raise NotConvertibleError(f"converted, its vectors are off by {off.max():.1%}")
+    return int(expected.shape[1])

@@ -1,0 +1,143 @@
+"""In which precision a tower runs: the one that is set, or the fastest, found by trying once.
+
+That a CPU has instructions for bf16 doesn't make them fast: a Xeon with AVX512-BF16 but without AMX
+did half of float32's work per second in them. A lone short text still gained there, for it waits
+for memory and bf16 reads half of it. So towers are tried where both can run. What was measured is
+kept beside the model, so that later starts are quick and processes agree.
+"""
+
+import hashlib
+import math
+import time
+from collections.abc import Callable, Mapping, Sequence
+from typing import Any, Final, Literal
+
+import numpy as np
+import structlog
+from numpy.typing import NDArray
+
+from shared.embedding import openvino_runtime
+from shared.embedding.converted_models import ConvertedModels
+from shared.embedding.encoder import Tower
+from shared.embedding.openvino_runtime import CompiledTower, Precision
+
+log = structlog.get_logger(__name__)
+
+Inputs = Sequence[NDArray[Any]]
+Seconds = Mapping[Precision, Sequence[float]]
+"""CPU time of one pass for each probe, by precision."""
+
+LOSSLESS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
+"""What `auto` chooses from: within the parity bound and with float32's range. fp16 is closer to
+float32 than bf16, but overflows beyond 65,504, which nobody rules out for weights never seen."""
+
+WORTHWHILE: Final = 0.9
+"""Share of float32's time that another precision may take, at most: less isn't worth its error."""
+
+_ROUNDS: Final = 3
+
+
+def compile_tower(
+    tower: Tower,
+    compiled_in: Callable[[Precision], CompiledTower],
+    wanted: Literal["auto"] | Precision,
+    image_size: tuple[int, int, int],
+    store: ConvertedModels,
+) -> CompiledTower:
+    """The tower in the wanted precision or the fastest, and one line in the log that says why."""
+    seconds: Seconds = {}
+    if wanted != "auto":
+        chosen: Precision = wanted
+        compiled = compiled_in(chosen)
+    else:
+        candidates = [each for each in LOSSLESS if each in openvino_runtime.supported_precisions()]
+        ready: dict[Precision, CompiledTower] = {}
+        if len(candidates) > 1:
+            cpu = hashlib.sha256(openvino_runtime.cpu_name().encode()).hexdigest()[:8]
+            known = _known(store.notes(f"speed-{tower}-{cpu}"), candidates)
+            if known is None:
+                ready = {each: compiled_in(each) for each in candidates}
+                known = measure(ready, probes(tower, image_size))
+                store.note(f"speed-{tower}-{cpu}", known)
+            seconds = known
+        chosen = fastest(seconds)
+        compiled = ready.get(chosen) or compiled_in(chosen)
+    log.info(
+        "encoder_chosen",
+        tower=tower,
+        chosen=f"openvino {chosen}",
+        candidates=_table(wanted, chosen, seconds),
+        threads=compiled.threads,
+    )
+    return compiled
+
+
+def probes(tower: Tower, image_size: tuple[int, int, int]) -> list[Inputs]:
+    """What a tower typically gets: pictures in batches, queries alone and eight together."""
+    if tower == "image":
+        return [[np.zeros((8, *image_size), dtype=np.float32)]]
+    return [
+        [np.ones((count, 8), dtype=np.int64), np.full(count, 7, dtype=np.int64)] for count in (1, 8)
+    ]
+
+
+def measure(
+    towers: Mapping[Precision, CompiledTower], inputs: Sequence[Inputs]
+) -> dict[Precision, list[float]]:
+    """Seconds of CPU time per input, the least of several rounds in turn.
+
+    CPU time, for the cores may be busy with other work when a process starts.
+    """
+    best = {precision: [math.inf] * len(inputs) for precision in towers}
+    for tower in towers.values():
+        for each in inputs:
+            tower.run(each)  # The first pass packs the weights.
+    for _ in range(_ROUNDS):
+        for place, each in enumerate(inputs):
+            for precision, tower in towers.items():
+                started = time.process_time()
+                tower.run(each)
+                spent = time.process_time() - started
+                best[precision][place] = min(best[precision][place], spent)
+    return best
+
+
+def relative_time(seconds: Seconds, precision: Precision) -> float:
+    """A precision's time as a share of fp32's: the geometric mean over the inputs."""
+    shares = [mine / base for mine, base in zip(seconds[precision], seconds["fp32"], strict=True)]
+    return math.prod(shares) ** (1 / len(shares))
+
+
+def fastest(seconds: Seconds) -> Precision:
+    """The precision to take: fp32, unless another one is faster by a margin."""
+    shares = {each: relative_time(seconds, each) for each in seconds}
+    best = min(shares, key=lambda each: shares[each], default="fp32")
+    return best if best in shares and shares[best] <= WORTHWHILE else "fp32"
+
+
+def _known(noted: Any, candidates: Sequence[Precision]) -> Seconds | None:
+    """What was measured at an earlier start, if it can be used."""
+    try:
+        return {each: [float(second) for second in noted[each]] for each in candidates}
+    except (KeyError, TypeError, ValueError):
+        return None
+
+
+def _table(wanted: str, chosen: Precision, seconds: Seconds) -> list[str]:
+    """Each candidate with the reason for or against it."""
+    if wanted != "auto":
+        return [f"openvino {chosen}: set by CLIP_PRECISION"]
+    rows = []
+    for each in LOSSLESS:
+        if each in seconds:
+            times = " and ".join(f"{1000 * second:.0f} ms" for second in seconds[each])
+            share = relative_time(seconds, each)
+            reason = f"{times} of CPU time, {share:.2f} of fp32's"
+        elif each == "fp32":
+            reason = "the only lossless one that this CPU has instructions for"
+        else:
+            reason = "this CPU has no instructions for it"
+        rows.append(f"openvino {each}: {reason}" + (" (chosen)" if each == chosen else ""))
+    rows.append("openvino fp16: not lossless for every model, so only where CLIP_PRECISION says so")
+    rows.append("torch fp32: not tried, for OpenVINO is there and the tower converts")
+    return rows
