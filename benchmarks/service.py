@@ -61,7 +61,12 @@ def running_service(model: str) -> Iterator[Client]:
     scratch = Path(tempfile.mkdtemp(prefix="vitrine-benchmark-"))
     settings = demo_settings(scratch / "data", free_port(), ip_network("127.0.0.0/8"))
     settings = settings.model_copy(
-        update={"clip_model": model, "clip_pretrained": RANDOM_WEIGHTS, "log_level": "WARNING"}
+        update={
+            "clip_model": model,
+            "clip_pretrained": RANDOM_WEIGHTS,
+            "clip_backend": "auto",
+            "log_level": "WARNING",
+        }
     )
     try:
         with Stack(settings, log_dir=scratch / "logs", scratch=scratch) as stack:

@@ -85,6 +85,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         api_port=free_port(),
         api_keys_file=keys_file,
         clip_model="demo",
+        clip_backend="torch",  # ready sooner: nothing is converted first
         image_allowed_networks=(ip_network("127.0.0.0/8"),),
         lease_seconds=3.0,
         retry_base_seconds=0.2,
