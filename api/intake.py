@@ -43,9 +43,8 @@ class Intake:
             request_id=g.request_id,
             idempotency=idempotency(request, body),
         )
-        # One bell for all that waits: while no worker answers, messages must not pile up.
         if accepted.wakes:
-            self._ring(lane)
+            self._ring(accepted.wakes)
         return accepted.job_id
 
     def retry(self, request: Request, failed_job: str, products: Sequence[str]) -> Retried:

@@ -68,11 +68,11 @@ def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> Product:
         raise ItemPermanent(
             ItemCode.INTERNAL_ERROR, f"this product with its patches is not valid: {reasons}"
         ) from err
+    # A patch leaves the content at the version that it has; a newer one may have failed before.
+    version = stored.product.version if wanted.kind is Kind.DELTA and stored else wanted.version
     created_at = product.created_at or (stored.product.created_at if stored else None)
     accepted_at = datetime.fromtimestamp(wanted.rev // 1_000_000, UTC)
-    return product.model_copy(
-        update={"created_at": created_at or accepted_at, "version": wanted.version}
-    )
+    return product.model_copy(update={"created_at": created_at or accepted_at, "version": version})
 
 
 def deletion(wanted: Wanted) -> Step:

@@ -31,7 +31,9 @@ class Generations:
         self._breaker = Breaker(1.0)
 
     def current(self, tenant: str) -> Generation | None:
-        """The tenant's generation; None while the ledger doesn't answer."""
+        """The tenant's generation; None while the ledger doesn't answer, or doesn't know it: then
+        answers may have been cached before it forgot.
+        """
         if self._max_staleness:
             read_at, generation = self._held.get(tenant, (float("-inf"), {}))
             if time.monotonic() - read_at <= self._max_staleness:
@@ -45,6 +47,8 @@ class Generations:
                 held = cast("dict[str, str]", self._redis.hgetall(f"{PREFIX}generation:{tenant}"))
         except LedgerUnavailable:
             self._breaker.trip()
+            return None
+        if not held:
             return None
         generation = {aspect: held.get(aspect, "0") for aspect in Aspect}
         if self._max_staleness:

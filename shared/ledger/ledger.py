@@ -15,7 +15,7 @@ import redis
 from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, translated
 from shared.ledger.scripts import script_source
-from shared.models.change import Change, Claim, Kind, Lane, Report, Wanted
+from shared.models.change import Aspect, Change, Claim, Kind, Lane, Report, Wanted
 from shared.models.job import Accepted, ProductStatus, Retried
 
 ACCEPT_AT_ONCE: Final = 250
@@ -136,15 +136,16 @@ class Ledger:
         """
         shortage = _raised_by(self.check_room)
         opening = self._opening(tenant, len(changes), request_id, idempotency, shortage)
-        job_id, wakes = "", False
+        job_id, wakes = "", None
         for start in range(0, len(changes), ACCEPT_AT_ONCE):
             part = changes[start : start + ACCEPT_AT_ONCE]
             seal = int(start + ACCEPT_AT_ONCE >= len(changes))
-            job_id, state = self._run("accept", *opening, lane, seal, *_change_arguments(part))
+            arguments = (lane, seal, *_change_arguments(part))
+            job_id, state, rung = self._run("accept", *opening, *arguments)
             _raise_refusal(state, shortage)
             if state == "sealed":  # it was accepted before
                 break
-            wakes = wakes or state == "wakes"
+            wakes = Lane(rung) if rung else wakes
         return Accepted(job_id, wakes)
 
     def retry(
@@ -223,7 +224,8 @@ class Ledger:
         """Settles or puts off what was claimed. Repeating it, or reporting late, is harmless."""
         if reports:
             arguments = [field for report in reports for field in _report_arguments(report)]
-            self._run("report", claim.token, self._retention, *arguments)
+            aspects = " ".join(Aspect)
+            self._run("report", claim.token, self._retention, aspects, *arguments)
 
     # Watching
 

@@ -26,6 +26,8 @@ class IndexedProduct:
     rev: int
     version: int | None
     state: State
+    incomplete: bool
+    """It landed with a warning, so its version may be sent again."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,7 +79,7 @@ class LedgerRebuild:
             for product in products[start : start + _ROWS_AT_ONCE]:
                 version = "" if product.version is None else product.version
                 arguments += (product.tenant, product.product_id, product.rev)
-                arguments += (version, product.state)
+                arguments += (version, product.state, int(product.incomplete))
             with translated():
                 rows += RebuiltRows(*self._rebuild(args=arguments))
         return rows

@@ -65,11 +65,11 @@ class JobItem:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job of accepted changes. `wakes`: whether its lane had nothing due before, so that no
-    doorbell can be on its way yet."""
+    """A job of accepted changes. `wakes`: the lane whose bell is to be rung for them, if none is on
+    its way already."""
 
     job_id: str
-    wakes: bool
+    wakes: Lane | None
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,7 +3,7 @@
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Final, Literal
+from typing import Annotated, Any, Final, Literal
 
 from pydantic import (
     AfterValidator,
@@ -87,6 +87,16 @@ def _decoded(value: object) -> object:
         ) from err
 
 
+def _has_one_of(held: object, values: Sequence[AttributeScalar]) -> bool:
+    members = held if isinstance(held, list | tuple) else [held]
+    # To Python true is 1, to the index it is not.
+    return any(
+        member == value and isinstance(member, bool) == isinstance(value, bool)
+        for member in members
+        for value in values
+    )
+
+
 _JsonValue = StrictStr | StrictBool | StrictInt | StrictFloat
 _Values = Annotated[
     tuple[AttributeScalar, ...],
@@ -125,6 +135,18 @@ class Filters(BaseModel):
         if low is not None and high is not None and low > high:
             raise PydanticCustomError("price_range", "price_min must not be above price_max")
         return self
+
+    def admit(self, fields: Mapping[str, Any]) -> bool:
+        """Whether a product with these public fields meets the conditions, as the index sees it."""
+        price = fields["price"]
+        if self.category_filter is not None and fields["category"] != self.category_filter:
+            return False
+        if self.price_min is not None and (price is None or price < self.price_min):
+            return False
+        if self.price_max is not None and (price is None or price > self.price_max):
+            return False
+        held = fields["attributes"]
+        return all(_has_one_of(held.get(name), few) for name, few in self.attributes.items())
 
 
 class Ranking(Filters):

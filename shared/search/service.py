@@ -113,19 +113,22 @@ class SearchService:
         ranks_by = {aspect: generation[aspect] for aspect in sorted(question.ranks_by())}
         ranking_key = answer_key(tenant, self._qdrant.collection, ranks_by, question.normalised())
         ranked = self._rankings.get(ranking_key)
-        if ranked is None:
+        results = None if ranked is None else self._with_fields(tenant, ranked, question)
+        still_ranked = results is not None
+        if results is None:
             results = self._compute(tenant, question)
-            self._rankings.put(
-                ranking_key,
-                [(str(hit["product_id"]), _score(hit)) for hit in results],
-            )
-        else:
-            results = self._with_fields(tenant, ranked)
+            ranked = [(str(hit["product_id"]), _score(hit)) for hit in results]
+            self._rankings.put(ranking_key, ranked)
         self._answers.put(key, results)
-        return results, ranked is not None
+        return results, still_ranked
 
-    def _with_fields(self, tenant: str, ranked: Ranked) -> Results:
+    def _with_fields(self, tenant: str, ranked: Ranked, question: Question) -> Results | None:
+        """The ranked products as they are now; None where one meets the filters no more, for a
+        write stands that nobody has reported yet.
+        """
         fields = self._qdrant.public_fields(tenant, [product_id for product_id, _ in ranked])
+        if not all(question.ranking.admit(each) for each in fields.values()):
+            return None
         # What was deleted since the generation was read is left out.
         return [
             {**fields[product_id], "similarity_score": score}

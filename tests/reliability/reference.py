@@ -139,6 +139,8 @@ class Row:
     state: State = State.ABSENT
     last_outcome: Outcome | None = None
     last_error: str | None = None
+    # The newest put or delete that has not landed whole: it failed, or left the old picture.
+    incomplete: int | None = None
     wanted: Wanted | None = None
     content: Content = field(default_factory=Content)
     # Every change accepted, by ticket: a late worker may still bring an old one to the database.
@@ -225,12 +227,13 @@ class Reference:
     def _is_newer(row: Row, version: int | None) -> bool:
         """Higher, or equal where the last outcome was a failure; without a version: always.
 
-        Read as: the last outcome is the last one *reported* for this product. Being stale or
-        superseded happens at acceptance and is an outcome of an item, not of the product.
+        Read as: the last outcome *reported* of a put or a delete. Being stale or superseded happens
+        at acceptance and is an outcome of an item, not of the product; a patch leaves alone what
+        had failed; a put whose picture could not be used has failed in part.
         """
         if version is None or row.version is None or version > row.version:
             return True
-        return version == row.version and row.last_outcome is Outcome.FAILED
+        return version == row.version and row.incomplete is not None
 
     @staticmethod
     def _patchable(row: Row) -> bool:
@@ -336,13 +339,13 @@ class Reference:
             row.content = Content(ticket, State.DELETED, version=change.version)
             return
         live = row.content.state is State.LIVE
-        fields = dict(change.fields)
+        fields, version = dict(change.fields), change.version
         pictures, doubtful = frozenset([fields.get("image_url")]), False
         if change.kind is Kind.PATCH:
             if not live:
                 raise Contradiction(f"{product_id}: a delta was written on {row.content}")
             fields, pictures = merged(row.content.fields, fields), row.content.pictures
-            doubtful = row.content.doubtful
+            doubtful, version = row.content.doubtful, row.content.version
         elif fault := self._fault_of(fields):
             kept = row.content.pictures if live else frozenset()
             if fault.lasting and not kept:
@@ -350,7 +353,7 @@ class Reference:
             pictures = kept if fault.lasting else kept | pictures
             doubtful = bool(kept)
         frozen = MappingProxyType(fields)
-        row.content = Content(ticket, State.LIVE, frozen, pictures, change.version, doubtful)
+        row.content = Content(ticket, State.LIVE, frozen, pictures, version, doubtful)
 
     def reported(
         self,
@@ -375,9 +378,14 @@ class Reference:
             for item in wanted.items:
                 item.end(outcome, code)
             row.wanted = None
+            if wanted.kind is not Kind.PATCH:
+                row.incomplete = None if code is None else ticket
             row.last_outcome = outcome
             row.last_error = code if outcome is Outcome.FAILED else None
         if outcome in LANDED and row.ticket == ticket:
+            failed = row.last_outcome is Outcome.FAILED
+            if failed and row.incomplete == ticket and code is None:
+                row.incomplete = None
             row.last_outcome, row.last_error = outcome, None
             row.state = State.DELETED if outcome is Outcome.DELETED else State.LIVE
 

@@ -513,9 +513,11 @@ class WatchedLedger(Ledger):
         super().report(claim, reports)
         after = self._generations.current(tenant)
         with Collected(self._shop):
-            assert before is not None
-            assert after is not None
-            self._shop.told(aspect for aspect in Aspect if before[aspect] != after[aspect])
+            # Unknown until the first landing, and until then nothing is cached.
+            if after is not None:
+                self._shop.told(
+                    aspect for aspect in Aspect if before is None or before[aspect] != after[aspect]
+                )
             for report in reports:
                 ticket = self._shop.ticket(report.product_id, report.rev)
                 if isinstance(report.result, real.Outcome):

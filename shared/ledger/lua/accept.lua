@@ -2,24 +2,24 @@
 -- Repeating a call does nothing: positions that the job already has are passed over.
 -- ARGV: prefix, what opens a job, lane, seal (1 for the last call of the job),
 --       then per change: position, product, kind, version or '', body
--- Returns the job, and 'wakes' where the tenant had nothing due in this lane, else 'joins': what was
--- due has been rung for, and whoever answers takes all. Or why the changes were not taken: what
--- open_job says; 'absent' for the patch of a product that isn't there, and 'crowded' where too many
--- patches wait for the product already, and then there is no job.
+-- Returns the job, 'accepted', and the lane whose bell is to be rung or ''. Or, in the place of
+-- 'accepted', why the changes were not taken: what open_job says; 'absent' for the patch of a product
+-- that isn't there, and 'crowded' where too many patches wait for the product already, and then there
+-- is no job.
 local tenant, lane, seal = ARGV[2], ARGV[10], ARGV[11]
 local job, opened = open_job()
-if opened ~= 'open' then return {job, opened} end
+if opened ~= 'open' then return {job, opened, ''} end
 local items = items_key(tenant, job)
 local request = redis.call('HGET', job_key(tenant, job), 'request')
 local now = now_us()
-local wanted_any = false
-local wakes = redis.call('ZCOUNT', due_key(lane, tenant), '-inf', integer(now)) == 0
+-- The lane where something has become due. One request's changes all wait in one.
+local due_in
 
--- Accepted if higher, or equal where the last outcome was a failure.
-local function is_stale(version, stored, failed)
+-- Accepted if higher, or equal where that version has not landed whole.
+local function is_stale(version, stored, incomplete)
   if version == '' or not stored then return false end
   local new, old = tonumber(version), tonumber(stored)
-  return new < old or (new == old and not failed)
+  return new < old or (new == old and not incomplete)
 end
 
 -- Whatever moves the rev on is newer than what failed before it.
@@ -32,6 +32,8 @@ end
 
 -- Bytes of patches that may wait for one product; each costs its worker a merge.
 local MAX_DELTAS = 262144
+-- Bytes of items that may wait for one product, some thousand: all end in one script.
+local MAX_ITEMS = 32768
 
 -- Merges the patch into a wanted put or delta, or makes it what is wanted of a live product. The
 -- merging itself is done by the worker; here the patches are only lined up. Returns why it can't.
@@ -40,7 +42,7 @@ local function patch(product, body, reference)
   local held = redis.call('HMGET', wanted, 'kind', 'items', 'deltas', 'lane', 'lease', 'taken')
   local state = redis.call('HMGET', row, 'state', 'rev')
   if held[1] == 'delete' or (not held[1] and state[1] ~= 'live') then return 'absent' end
-  if held[3] and #held[3] > MAX_DELTAS then return 'crowded' end
+  if #(held[3] or '') > MAX_DELTAS or #(held[2] or '') > MAX_ITEMS then return 'crowded' end
   next_rev(product, row, state[2])
   if held[1] then
     local deltas = held[3] and (held[3] .. '\n' .. body) or body
@@ -58,12 +60,12 @@ local function patch(product, body, reference)
         redis.call('ZADD', due, integer(now), product)
       end
     end
-    redis.call('ZADD', turn_key(held[4]), 'NX', 0, tenant)
+    due_in = held[4]
   else
     redis.call('HSET', wanted, 'kind', 'delta', 'body', '', 'deltas', body, 'items', reference,
       'attempts', 0, 'lane', lane, 'request', request)
     redis.call('ZADD', due_key(lane, tenant), integer(now), product)
-    wanted_any = true
+    due_in = lane
   end
 end
 
@@ -88,12 +90,12 @@ local function want(product, kind, version, body, reference, last_rev)
   if replaced[4] or replaced[5] then redis.call('HSET', wanted, 'crowded', 1) end
   -- What waits keeps its place, or a product that changes often would never be reached.
   redis.call('ZADD', due_key(lane, tenant), 'LT', integer(now), product)
-  wanted_any = true
+  due_in = lane
 end
 
 local function accept(product, kind, version, body, reference)
   if kind == 'delta' then return patch(product, body, reference) end
-  local held = redis.call('HMGET', row_key(tenant, product), 'rev', 'version', 'failed')
+  local held = redis.call('HMGET', row_key(tenant, product), 'rev', 'version', 'incomplete')
   if is_stale(version, held[2], held[3]) then
     end_item(tenant, reference, 'stale', 0, '')
   else
@@ -108,13 +110,13 @@ for i = 12, #ARGV, 5 do
     if refusal then
       -- A patch comes alone, so its job has nothing else in it.
       redis.call('DEL', items, job_key(tenant, job))
-      return {job, refusal}
+      return {job, refusal, ''}
     end
   end
 end
 
 -- A tenant that wasn't waiting comes first; one that was keeps its turn.
-if wanted_any then redis.call('ZADD', turn_key(lane), 'NX', 0, tenant) end
+if due_in then redis.call('ZADD', turn_key(due_in), 'NX', 0, tenant) end
 if seal == '1' then
   seal_job(tenant, job)
 else
@@ -122,4 +124,7 @@ else
   local retention = redis.call('HGET', job_key(tenant, job), 'retention')
   redis.call('EXPIRE', items, retention)
 end
-return {job, wakes and 'wakes' or 'joins'}
+-- One bell for all that becomes due until a worker claims: while none answers, messages must not pile
+-- up. In case it is lost, or nobody answers for long, another one may be rung after a minute.
+local wakes = due_in and redis.call('SET', rung_key(due_in), 1, 'NX', 'PX', 60000)
+return {job, 'accepted', wakes and due_in or ''}

@@ -4,6 +4,8 @@
 --          crowded (others may have written it since it last landed), tenant, …}
 local _, token, limit, lease = unpack(ARGV, 1, 4)
 limit, lease = tonumber(limit), tonumber(lease)
+-- What becomes due from now on is rung for anew.
+for l = 5, #ARGV do redis.call('DEL', rung_key(ARGV[l])) end
 local now = now_us()
 local out, taken, started = {0}, 0, {}
 

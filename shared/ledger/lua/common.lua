@@ -10,6 +10,8 @@ local function row_key(tenant, product) return PREFIX .. 'row:' .. tenant .. ':'
 local function wanted_key(tenant, product) return PREFIX .. 'wanted:' .. tenant .. ':' .. product end
 local function due_key(lane, tenant) return PREFIX .. 'due:' .. lane .. ':' .. tenant end
 local function turn_key(lane) return PREFIX .. 'turn:' .. lane end
+-- There while a bell is on its way that was rung for what is due in the lane.
+local function rung_key(lane) return PREFIX .. 'rung:' .. lane end
 local function suspects_key(lane) return PREFIX .. 'suspects:' .. lane end
 local function job_key(tenant, job) return PREFIX .. 'job:' .. tenant .. ':' .. job end
 local function items_key(tenant, job) return PREFIX .. 'items:' .. tenant .. ':' .. job end
@@ -136,4 +138,16 @@ local function end_item(tenant, reference, outcome, attempts, detail)
   redis.call('HINCRBY', key, 'done', 1)
   redis.call('HSETNX', key, 'started_at', integer(now_us()))
   end_job_if_done(tenant, job)
+end
+
+-- Ends what is wanted of a product, for something newer is known.
+local function supersede_wanted(tenant, product)
+  local wanted = wanted_key(tenant, product)
+  local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
+  if not held[1] then return end
+  for reference in string.gmatch(held[1], '%S+') do
+    end_item(tenant, reference, 'superseded', held[3], '')
+  end
+  redis.call('ZREM', due_key(held[2], tenant), product)
+  redis.call('DEL', wanted)
 end

@@ -1,29 +1,32 @@
 -- Brings rows up to what the index holds, where the index knows something newer or the row lacks it.
 -- A row that is newer keeps its rev: something was accepted since, and its outcome will follow.
--- ARGV: prefix, then per product: tenant, product, rev, version or '', state
+-- ARGV: prefix, then per product: tenant, product, rev, version or '', state, incomplete (1 where it
+--       landed with a warning)
 -- Returns the numbers of rows that were added, raised to a newer rev, and left.
 local added, raised, left = 0, 0, 0
 
-local function take_over(tenant, product, row, rev, version, state)
+local function take_over(tenant, product, row, rev, version, state, incomplete)
   redis.call('HSET', row, 'rev', rev)
+  if incomplete == '1' then redis.call('HSET', row, 'incomplete', rev)
+  else redis.call('HDEL', row, 'incomplete') end
   if version ~= '' then redis.call('HSET', row, 'version', version) end
-  -- A failure, and what was kept of it, is older than what the index holds. What is still wanted
-  -- under an older rev stays: its worker finds the newer point, and ends its items.
+  -- A failure, what was kept of it, and what is still wanted are older than what the index holds.
+  supersede_wanted(tenant, product)
   redis.call('HDEL', row, 'failed', 'message')
   redis.call('PERSIST', row)
   forget_kept(tenant, product)
   set_state(tenant, product, row, rev, state)
 end
 
-for i = 2, #ARGV, 5 do
-  local tenant, product, rev, version, state = unpack(ARGV, i, i + 4)
+for i = 2, #ARGV, 6 do
+  local tenant, product, rev, version, state, incomplete = unpack(ARGV, i, i + 5)
   local row = row_key(tenant, product)
   local held = redis.call('HMGET', row, 'rev', 'version', 'state')
   if not held[1] then
-    take_over(tenant, product, row, rev, version, state)
+    take_over(tenant, product, row, rev, version, state, incomplete)
     added = added + 1
   elseif tonumber(held[1]) < tonumber(rev) then
-    take_over(tenant, product, row, rev, version, state)
+    take_over(tenant, product, row, rev, version, state, incomplete)
     raised = raised + 1
   else
     -- Accepted by a ledger that had forgotten the product.

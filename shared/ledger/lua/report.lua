@@ -1,8 +1,8 @@
 -- Takes in what became of leased products. Runs even when memory is short: it frees some.
--- ARGV: prefix, token, retention s,
+-- ARGV: prefix, token, retention s, all aspects separated by spaces,
 --       then per product: tenant, product, rev, result, code, retryable, message, delay in µs,
 --       changed aspects separated by spaces, what the index was found to hold or ''
-local _, token, retention = unpack(ARGV, 1, 3)
+local _, token, retention, every_aspect = unpack(ARGV, 1, 4)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
 local now = now_us()
 local raised = {}
@@ -29,16 +29,27 @@ local function keep(tenant, product, wanted, rev)
 end
 
 -- A change that was given up as its workers seemed to die of it, and landed all the same.
-local function land_late(tenant, product, row, rev, result)
+local function land_late(tenant, product, row, rev, result, code)
+  local held = redis.call('HMGET', row, 'failed', 'incomplete')
+  if held[1] and held[2] == rev and code == '' then redis.call('HDEL', row, 'incomplete') end
   set_state(tenant, product, row, rev, LANDED[result])
   redis.call('HDEL', row, 'failed', 'message')
   redis.call('PERSIST', row)
   forget_kept(tenant, product)
 end
 
+-- Whether the newest put or delete has landed whole: until then its version may be sent again. A
+-- patch says nothing of that, for it leaves alone what had failed.
+local function note_completeness(row, kind, rev, result, code)
+  if kind == 'delta' then return end
+  if result ~= 'failed' and code == '' then redis.call('HDEL', row, 'incomplete')
+  else redis.call('HSET', row, 'incomplete', rev) end
+end
+
 local function settle(tenant, product, row, wanted, rev, result, code, retryable, message, found)
-  local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
+  local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts', 'kind')
   local attempts, detail = tonumber(held[3]), ''
+  note_completeness(row, held[4], rev, result, code)
   if result == 'failed' then
     attempts = attempts + 1
     detail = code .. '\n' .. retryable .. '\n' .. message
@@ -62,25 +73,27 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
 end
 
 -- The generations first: nobody may learn of an end before older answers are out of use.
-for i = 4, #ARGV, 10 do
-  local tenant = ARGV[i]
-  for aspect in string.gmatch(ARGV[i + 8], '%S+') do
+for i = 5, #ARGV, 10 do
+  local tenant, changed = ARGV[i], ARGV[i + 8]
+  local key = generation_key(tenant)
+  -- Where they are unknown all of them count as changed: they may have been lost.
+  if changed ~= '' and redis.call('EXISTS', key) == 0 then changed = every_aspect end
+  for aspect in string.gmatch(changed, '%S+') do
     local generation = tenant .. ' ' .. aspect
     if not raised[generation] then
       raised[generation] = true
-      local key = generation_key(tenant)
       redis.call('HSET', key, aspect, risen(redis.call('HGET', key, aspect)))
     end
   end
 end
-for i = 4, #ARGV, 10 do
+for i = 5, #ARGV, 10 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
   local found = ARGV[i + 9]
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   -- A report of an older rev settles nothing: its items were superseded on acceptance.
   if redis.call('HGET', row, 'rev') == rev then
     if redis.call('EXISTS', wanted) == 0 then
-      if LANDED[result] then land_late(tenant, product, row, rev, result) end
+      if LANDED[result] then land_late(tenant, product, row, rev, result, code) end
     elseif result == 'retry' or result == 'release' then
       put_off(tenant, product, wanted, result, delay)
     else

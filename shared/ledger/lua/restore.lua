@@ -62,12 +62,7 @@ for i = 2, #ARGV do
       left = left + 1
     end
   else
-    local older = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')
-    if older[1] then
-      supersede(tenant, {items = older[1], attempts = older[3]}, '')
-      redis.call('ZREM', due_key(older[2], tenant), product)
-      redis.call('DEL', wanted)
-    end
+    supersede_wanted(tenant, product)
     forget_kept(tenant, product)
     take_row(tenant, product, row, record, held[2])
     if record.wanted then want(tenant, product, wanted, record.wanted, record.row.rev)

@@ -7,7 +7,7 @@ import redis
 
 from shared.errors import IdempotencyConflict, LedgerFull, LedgerUnavailable
 from shared.ledger import Idempotency, Jobs, Ledger, connect
-from shared.models.change import Change, Claim, Kind, Lane, Outcome, Report
+from shared.models.change import Change, Claim, Kind, Lane, Outcome, Report, Verdict
 
 TENANT = "shop"
 
@@ -85,6 +85,29 @@ def test_an_equal_version_is_taken_again_after_a_failure(ledger: Ledger, jobs: J
     accept(ledger, put("p", 5))
     settle(ledger, Outcome.FAILED, "image_not_found")
     assert counts(jobs, accept(ledger, put("p", 5))) == {Outcome.PENDING: 1}
+
+
+def test_a_failed_version_can_be_sent_again_after_a_patch_has_landed(
+    ledger: Ledger, jobs: Jobs
+) -> None:
+    accept(ledger, put("p", 3))
+    settle(ledger)
+    accept(ledger, put("p", 5))
+    settle(ledger, Outcome.FAILED, "image_not_found")
+    accept(ledger, Change.patch("p", {"price": 1}))
+    settle(ledger)
+    assert counts(jobs, accept(ledger, put("p", 4))) == {Outcome.STALE: 1}
+    assert counts(jobs, accept(ledger, put("p", 5))) == {Outcome.PENDING: 1}
+    settle(ledger)
+    assert counts(jobs, accept(ledger, put("p", 5))) == {Outcome.STALE: 1}
+
+
+def test_a_version_that_left_the_old_picture_can_be_sent_again(ledger: Ledger, jobs: Jobs) -> None:
+    accept(ledger, put("p", 4))
+    settle(ledger, Outcome.INDEXED, "image_unreachable")
+    assert counts(jobs, accept(ledger, put("p", 4))) == {Outcome.PENDING: 1}
+    settle(ledger)
+    assert counts(jobs, accept(ledger, put("p", 4))) == {Outcome.STALE: 1}
 
 
 def test_a_put_without_a_version_keeps_the_stored_one(ledger: Ledger, jobs: Jobs) -> None:
@@ -215,16 +238,29 @@ def test_an_acceptance_cut_short_is_completed_by_its_repeat(
 
 
 def test_a_lane_is_woken_once_for_all_that_becomes_due_in_it(ledger: Ledger) -> None:
-    def wakes(product_id: str, lane: Lane = Lane.BULK, tenant: str = TENANT) -> bool:
+    def wakes(product_id: str, lane: Lane = Lane.BULK, tenant: str = TENANT) -> Lane | None:
         return ledger.accept(tenant, lane, [put(product_id)]).wakes
 
-    assert wakes("a")
-    assert not wakes("b")
-    assert wakes("c", Lane.SINGLE)
-    assert wakes("a", tenant="other")
-    while claim(ledger).wanted:
-        pass
-    assert wakes("d"), "what is in work is nothing that a bell was rung for"
+    assert wakes("a") is Lane.BULK
+    assert wakes("b") is None
+    assert wakes("c", Lane.SINGLE) is Lane.SINGLE
+    assert wakes("a", tenant="other") is None
+    claim(ledger)
+    assert wakes("d") is Lane.BULK, "whoever claimed has not seen it"
+
+
+def test_what_became_due_by_itself_keeps_no_bell_from_being_rung(ledger: Ledger) -> None:
+    accept(ledger, put("a"))
+    held = claim(ledger)
+    ledger.report(held, [Report(TENANT, "a", held.wanted[0].rev, Verdict.RETRY)])
+    assert ledger.accept(TENANT, Lane.BULK, [put("b")]).wakes is Lane.BULK
+
+
+def test_a_patch_wakes_the_lane_where_its_product_is_in_work(ledger: Ledger) -> None:
+    accept(ledger, put("a"))
+    claim(ledger)
+    patch = Change.patch("a", {"price": 1})
+    assert ledger.accept(TENANT, Lane.FAST, [patch]).wakes is Lane.BULK
 
 
 def test_a_repeated_acceptance_wakes_nobody(ledger: Ledger) -> None:

@@ -191,7 +191,11 @@ def test_only_what_changed_gets_another_generation(
     ledger: Ledger, generations: Generations
 ) -> None:
     accept(ledger, put())
+    first = claim(ledger)
+    landed = Report(TENANT, "p", first.wanted[0].rev, Outcome.INDEXED, changed={Aspect.PRICE})
+    ledger.report(first, [landed])
     before = generations.current(TENANT)
+    accept(ledger, put())
     held = claim(ledger)
     rev = held.wanted[0].rev
     ledger.report(

@@ -15,7 +15,7 @@ from shared.caches.query_vectors import QueryVectorCache
 from shared.embedding.encoder import PreparedImage, Vector
 from shared.errors import ItemCode, ItemFault, ItemPermanent
 from shared.ledger import Generations, Ledger, connect
-from shared.models.change import EVERYTHING, Aspect, Change, Lane, Outcome, Report
+from shared.models.change import EVERYTHING, Aspect, Change, Claim, Lane, Outcome, Report
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
@@ -85,6 +85,22 @@ class Searching:
         **fields: Any,
     ) -> None:
         """Takes one product all the way a worker would."""
+        claim = self.write(name, price, product_id, vector=vector, **fields)
+        rev = claim.wanted[0].rev
+        self.ledger.report(
+            claim, [Report(TENANT, product_id, rev, Outcome.INDEXED, changed=changed)]
+        )
+
+    def write(
+        self,
+        name: str,
+        price: float,
+        product_id: str = "p",
+        *,
+        vector: Vector | None = None,
+        **fields: Any,
+    ) -> Claim:
+        """As a worker that dies before its report."""
         product = Product(
             id=product_id, name=name, image_url="http://h/x.jpg", price=price, **fields
         )
@@ -97,8 +113,7 @@ class Searching:
         self.qdrant.upsert_product(
             LivePoint(TENANT, product, wanted.rev, vector, facts, "2026-01-01T00:00:00+00:00")
         )
-        report = Report(TENANT, product_id, wanted.rev, Outcome.INDEXED, changed=changed)
-        self.ledger.report(claim, [report])
+        return claim
 
     def delete(self, product_id: str) -> None:
         """Likewise takes one away."""

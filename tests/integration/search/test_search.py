@@ -13,7 +13,7 @@ from shared.errors import QdrantUnavailable
 from shared.ledger import Generations, connect
 from shared.models.change import Aspect
 from shared.models.search import Hit, SearchRequest
-from tests.integration.search.conftest import TENANT, Searching
+from tests.integration.search.conftest import TENANT, Searching, direction
 from tests.servers import RedisServer
 
 REQUEST = SearchRequest(text_query="red shirt")
@@ -91,6 +91,32 @@ def test_another_request_has_another_answer(searching: Searching, other: dict[st
     searching.service.search(TENANT, REQUEST)
     changed = SearchRequest(**{"text_query": "red shirt", **other})
     assert not searching.service.search(TENANT, changed).cached
+
+
+def test_no_answer_from_a_cached_ranking_breaks_its_own_filter(searching: Searching) -> None:
+    """A worker has written a price and died before its report; then something else changes."""
+    request = SearchRequest(text_query="red shirt", price_max=30)
+    searching.put("Red Shirt", 30.0)
+    searching.put("Other", 20.0, "q", vector=direction(b"other"))
+    assert len(searching.service.search(TENANT, request).results) == 2
+    searching.write("Red Shirt", 35.0)
+    searching.put("Another", 20.0, "q", vector=direction(b"other"), changed={Aspect.SHOWN})
+    answer = searching.service.search(TENANT, request)
+    assert not answer.cached
+    assert [result["name"] for result in answer.results] == ["Another"]
+
+
+def test_after_the_ledger_is_lost_nothing_comes_from_the_cache(
+    searching: Searching, ledger_server: RedisServer
+) -> None:
+    assert list(searching.service.search(TENANT, REQUEST).results) == []
+    searching.put("Red Shirt", 30.0)
+    client = connect(ledger_server.url)
+    client.flushall()
+    client.close()
+    assert names(searching) == ["Red Shirt"]
+    searching.put("Redder Shirt", 31.0, changed={Aspect.PRICE})
+    assert names(searching) == ["Redder Shirt"]
 
 
 def test_another_tenant_sees_nothing_of_it(searching: Searching) -> None:
@@ -239,6 +265,7 @@ def test_an_error_is_shared_by_those_who_wait_and_not_kept(
 def test_with_allowed_staleness_a_generation_is_read_once_in_that_time(
     searching: Searching, ledger_server: RedisServer
 ) -> None:
+    searching.put("Blue Shirt", 20.0)
     client = connect(ledger_server.url)
     generations = Generations(client, max_staleness=0.3)
     before = generations.current(TENANT)

@@ -61,3 +61,46 @@ def test_the_bounds_of_attributes_can_be_reached() -> None:
     values = [str(number) for number in range(64)]
     attributes = {str(number): values for number in range(16)}
     assert len(Filters.model_validate({"attributes": attributes}).attributes) == 16
+
+
+FIELDS = {
+    "category": "hats",
+    "price": 20.0,
+    "attributes": {"color": "red", "sizes": ["S", "M"], "shoe": 42, "sale": True},
+}
+
+
+@pytest.mark.parametrize(
+    ("filters", "admitted"),
+    [
+        ({}, True),
+        ({"category_filter": "hats"}, True),
+        ({"category_filter": "shoes"}, False),
+        ({"price_min": 20, "price_max": 20}, True),
+        ({"price_min": 20.01}, False),
+        ({"price_max": 19.99}, False),
+        ({"attributes": {"color": "red"}}, True),
+        ({"attributes": {"color": ["blue", "red"]}}, True),
+        ({"attributes": {"color": "blue"}}, False),
+        ({"attributes": {"sizes": "M"}}, True),
+        ({"attributes": {"sizes": "L"}}, False),
+        ({"attributes": {"shoe": 42.0}}, True),
+        ({"attributes": {"shoe": "42"}}, False),
+        ({"attributes": {"sale": True}}, True),
+        ({"attributes": {"sale": 1}}, False),
+        ({"attributes": {"shoe": True}}, False),
+        ({"attributes": {"weight": 1}}, False),
+        ({"attributes": {"color": "red", "sale": False}}, False),
+    ],
+)
+def test_a_product_meets_all_conditions_or_is_not_admitted(
+    filters: dict[str, Any], admitted: bool
+) -> None:
+    assert Filters(**filters).admit(FIELDS) is admitted
+
+
+def test_a_product_without_a_price_is_within_no_bounds() -> None:
+    fields = {**FIELDS, "price": None}
+    assert Filters().admit(fields)
+    assert not Filters(price_min=0).admit(fields)
+    assert not Filters(price_max=100).admit(fields)
