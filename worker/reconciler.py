@@ -102,6 +102,10 @@ class Reconciler:
         self._pause = Breaker(PAUSE_SECONDS)
         self._index_in_doubt = False
         self._closed = False
+        # Held while a claim is made, and for as long as a suspect is in work.
+        self._turn = threading.Lock()
+        self._idle = threading.Condition()
+        self._in_work = 0
 
     def answer(self) -> bool:
         """Answers one doorbell: of each lane in turn, works off up to `CLAIM_LIMIT` due products.
@@ -130,16 +134,35 @@ class Reconciler:
 
     def _serve(self, lane: Lane) -> bool:
         """Works off one claim of the lane; returns whether others are due in it."""
-        if self._closed or self._pause.is_open or not self._index_is_there():
-            return False
-        claim = self._ledger.claim([lane], CLAIM_LIMIT)
+        with self._turn:
+            if self._closed or self._pause.is_open or not self._index_is_there():
+                return False
+            claim = self._ledger.claim([lane], CLAIM_LIMIT)
+            if claim.suspect:
+                # Nobody here takes anything meanwhile: if it kills the process, what else is in
+                # work loses its lease along with it, and other suspects an attempt.
+                self._work_off(claim, lane)
+                return claim.more
+            with self._idle:
+                self._in_work += 1
+        try:
+            self._work_off(claim, lane)
+        finally:
+            with self._idle:
+                self._in_work -= 1
+                self._idle.notify()
+        return claim.more
+
+    def _work_off(self, claim: Claim, lane: Lane) -> None:
         with self._leases.held(claim):
+            if claim.suspect:
+                with self._idle:
+                    self._idle.wait_for(lambda: self._in_work == 0)
             if claim.more:
                 # So one ring keeps all threads busy until nothing is due.
                 self._ring(lane)
             if claim.wanted:
                 self._work(claim, urgent=lane is not Lane.BULK)
-        return claim.more
 
     def close(self) -> None:
         """Takes no more products; what is in work is finished."""

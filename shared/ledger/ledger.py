@@ -207,13 +207,13 @@ class Ledger:
     # Working
 
     def claim(self, lanes: Sequence[Lane], limit: int) -> Claim:
-        """Leases up to `limit` due products, from the first lane on."""
+        """Leases up to `limit` due products, from the first lane on; or one alone, as a suspect."""
         token = secrets.token_hex(8)
         more, *fields = self._run("claim", token, limit, self._lease_us, *lanes)
         wanted = [
             _wanted(fields[i : i + _WANTED_FIELDS]) for i in range(0, len(fields), _WANTED_FIELDS)
         ]
-        return Claim(token, wanted, bool(more))
+        return Claim(token, wanted, bool(more), suspect=more == 2)
 
     def renew(self, claim: Claim) -> None:
         """Puts off the end of the claim's leases by a full term, for those still held."""

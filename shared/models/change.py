@@ -121,11 +121,14 @@ class Wanted:
 
 @dataclass(frozen=True, slots=True)
 class Claim:
-    """Products leased to one task. `more` tells that others were due too."""
+    """Products leased to one task. `more` tells that others may be due too."""
 
     token: str
     wanted: Sequence[Wanted]
     more: bool
+    suspect: bool = False
+    """Whether it is one product whose lease ran out before: its worker may have died of it. Then
+    nothing else should be in work in this process, or it would lose its lease along with it."""
 
 
 class Verdict(StrEnum):

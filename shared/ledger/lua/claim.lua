@@ -1,6 +1,7 @@
 -- Leases due products to one task: lanes in the order given, tenants in turn, oldest due first.
 -- ARGV: prefix, token, limit, lease in microseconds, lane…
--- Returns {more, tenant, product, rev, version, kind, body, deltas, attempts, request,
+-- Returns {more (2 where it hands out one product whose lease was lost), tenant, product, rev,
+--          version, kind, body, deltas, attempts, request,
 --          crowded (others may have written it since it last landed), tenant, …}
 local _, token, limit, lease = unpack(ARGV, 1, 4)
 limit, lease = tonumber(limit), tonumber(lease)
@@ -48,7 +49,7 @@ local function take_alone(lane, tenant, product, state)
   redis.call('HSET', wanted, 'alone', 1)
   take(lane, tenant, product, state, attempts)
   redis.call('ZADD', turn_key(lane), integer(now), tenant)
-  out[1] = 1
+  out[1] = 2
   return out
 end
 

@@ -1,0 +1,130 @@
+"""The workers' Celery app for tests: it notes each phase, and kills its own process on order.
+
+`celery -A tests.reliability.faults.stopping_worker worker …`. The collaborators are the real ones;
+each notes in a file what the worker is about to do or has just done. Orders are files, too
+(`orders.py` writes them): whoever takes one away dies at that very instruction.
+"""
+
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any, NoReturn
+
+import worker.bootstrap
+from shared.ledger import Ledger
+from shared.models.change import Claim, Lane, Report
+from shared.qdrant.points import PointWrite, ProductKey
+from shared.qdrant.service import QdrantService
+from shared.settings import get_settings
+from tests.reliability.faults.orders import POISON, folder_of
+from worker.bootstrap import Runtime
+from worker.pictures import PictureReader, PictureRequest, PictureResult
+
+
+class Phases:
+    """This process's notes, one JSON object a line, and its end where an order says so."""
+
+    def __init__(self, folder: Path) -> None:
+        self.folder = folder
+        self.process = ""
+        # One write per line in append mode: threads never mix theirs, and a kill loses none.
+        self._notes = os.open(
+            folder / f"{os.getpid()}.notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND
+        )
+
+    def enter(self, phase: str, keys: Sequence[ProductKey] = ()) -> None:
+        """Notes the phase, and dies if an order names it. `keys`: the products concerned."""
+        self.note(phase, keys)
+        order = self.folder / f"{self.process}.{phase}"
+        try:
+            order.unlink()
+        except FileNotFoundError:
+            return
+        self.die(phase)
+
+    def note(self, phase: str, keys: Sequence[ProductKey] = ()) -> None:
+        """One line of the notes."""
+        line = {"at": time.time(), "process": self.process, "phase": phase, "keys": keys}
+        os.write(self._notes, json.dumps(line).encode() + b"\n")
+
+    def die(self, phase: str) -> NoReturn:
+        """kill -9, by its own hand."""
+        self.note(f"killed {phase}")
+        os.kill(os.getpid(), signal.SIGKILL)
+        raise AssertionError("still alive")
+
+
+PHASES = Phases(folder_of(get_settings().data_dir))
+
+
+class NotingLedger(Ledger):
+    """Notes what is claimed, and what has been reported."""
+
+    def claim(self, lanes: Sequence[Lane], limit: int) -> Claim:
+        claim = super().claim(lanes, limit)
+        if claim.wanted:
+            PHASES.enter("claimed", [(each.tenant, each.product_id) for each in claim.wanted])
+        return claim
+
+    def report(self, claim: Claim, reports: Sequence[Report]) -> None:
+        super().report(claim, reports)
+        PHASES.enter("reported", [(each.tenant, each.product_id) for each in reports])
+
+
+class NotingQdrant(QdrantService):
+    """Notes the moments right before and right after a write; then nothing is reported yet."""
+
+    def upsert_products(self, writes: Sequence[PointWrite]) -> Mapping[ProductKey, int]:
+        keys = [write.key for write in writes]
+        PHASES.enter("writing", keys)
+        stored = super().upsert_products(writes)
+        PHASES.enter("written", keys)
+        return stored
+
+
+class NotingReader(PictureReader):
+    """Notes fetching and embedding. A picture that is marked kills whoever embeds it."""
+
+    def read(self, requests: Sequence[PictureRequest[Any]]) -> Iterator[Any]:
+        PHASES.enter("fetching")
+        return super().read(requests)
+
+    def _embed(self, group: Sequence[tuple[Any, Any]]) -> Sequence[tuple[Any, PictureResult]]:
+        PHASES.enter("embedding")
+        self._die_of_poison(group)
+        results = super()._embed(group)
+        PHASES.enter("embedded")
+        return results
+
+    @staticmethod
+    def _die_of_poison(group: Sequence[tuple[Any, Any]]) -> None:
+        try:
+            poison = (PHASES.folder / POISON).read_text()
+        except FileNotFoundError:
+            return
+        for _, future in group:
+            image = getattr(future.result(), "image", None)
+            if image is not None and image.sha256 == poison:
+                PHASES.die("poisoned")
+
+
+def build(settings: Any, app: Any, lanes: Sequence[Lane]) -> Runtime:
+    """As the product's own, once it is known which of the Procfile's processes this is."""
+    PHASES.process = "worker-fast" if list(lanes) == [Lane.FAST] else "worker"
+    PHASES.note("started")
+    return _build(settings, app, lanes)
+
+
+_build = worker.bootstrap.build
+worker.bootstrap.build = build
+worker.bootstrap.Ledger = NotingLedger  # type: ignore[misc]
+worker.bootstrap.QdrantService = NotingQdrant  # type: ignore[misc]
+worker.bootstrap.PictureReader = NotingReader  # type: ignore[misc]
+
+# Only now, for importing it makes the app, which takes hold of `build`.
+from worker.app import app  # noqa: E402
+
+__all__ = ["app"]
