@@ -3,11 +3,15 @@
 import hashlib
 import io
 import json
+import time
+import uuid
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
+import requests
 from PIL import Image
 
 from tests.e2e.conftest import Shop
@@ -15,6 +19,7 @@ from tests.pictures import PictureServer
 from tests.reliability.faults.table import Row
 from tests.reliability.reference import merged
 
+_INSISTING_SECONDS = 120.0
 NDJSON = {"Content-Type": "application/x-ndjson"}
 
 
@@ -34,7 +39,9 @@ class Catalogue:
     """How many items each job has."""
     puts: int = 0
     settled: dict[str, list[str]] = field(default_factory=dict)
-    """The products of each job of puts that is not known to have ended."""
+    """The products of each job that is not known to have ended."""
+    refusals: list[float] = field(default_factory=list)
+    """Seconds until each 503."""
 
     @property
     def accepted(self) -> int:
@@ -59,29 +66,54 @@ class Catalogue:
         path = product["image_url"].removeprefix(self.pictures.url)
         return hashlib.sha256(self.pictures.files[path]).hexdigest()
 
-    def put(self, *products: dict[str, Any], **options: Any) -> str:
+    def put(self, *products: dict[str, Any]) -> str:
         """One call for all of them, in the lane that fits."""
         if len(products) == 1:
-            answer = self.shop.call("POST", "/index-product", 202, json=products[0], **options)
+            answer = self.insist("POST", "/index-product", json=products[0])
         else:
             body = b"\n".join(json.dumps(product).encode() for product in products)
-            path = "/index-products"
-            answer = self.shop.call("POST", path, 202, data=body, headers=NDJSON, **options)
+            answer = self.insist("POST", "/index-products", data=body, headers=NDJSON)
         for product in products:
             self.products[product["id"]] = product
         return self.accept(answer, [product["id"] for product in products])
 
     def patch(self, product_id: str, fields: Mapping[str, Any]) -> str:
         """Some fields of a product that has landed."""
-        answer = self.shop.call("PATCH", f"/products/{product_id}", 202, json=fields)
+        answer = self.insist("PATCH", f"/products/{product_id}", json=fields)
         self.products[product_id] = merged(self.products[product_id], fields)
         return self.accept(answer, [product_id])
 
     def delete(self, product_id: str) -> str:
         """A product's end."""
-        answer = self.shop.call("DELETE", f"/products/{product_id}", 202)
+        answer = self.insist("DELETE", f"/products/{product_id}")
         self.products.pop(product_id, None)
         return self.accept(answer, [product_id])
+
+    def insist(
+        self, method: str, path: str, headers: Mapping[str, str] | None = None, **options: Any
+    ) -> Mapping[str, Any]:
+        """Repeats the request under one Idempotency-Key until it is answered with 202.
+
+        Until then nothing but a 503 that says when to come again is allowed.
+        """
+        url = f"{self.shop.stack.api_url}/api/v1{path}"
+        sent = {
+            **(headers or {}),
+            "Idempotency-Key": uuid.uuid4().hex,
+            "Authorization": f"Bearer {self.shop.key}",
+        }
+        deadline = time.monotonic() + _INSISTING_SECONDS
+        while True:
+            asked = time.monotonic()
+            answer = requests.request(method, url, headers=sent, timeout=40, **options)
+            if answer.status_code == HTTPStatus.ACCEPTED:
+                body: Mapping[str, Any] = answer.json()
+                return body
+            assert answer.status_code == HTTPStatus.SERVICE_UNAVAILABLE, answer.text
+            assert int(answer.headers["Retry-After"]) >= 1
+            self.refusals.append(time.monotonic() - asked)
+            assert time.monotonic() < deadline, answer.text
+            time.sleep(0.2)
 
     def accept(self, answer: Mapping[str, Any], product_ids: Sequence[str]) -> str:
         """Notes what a 202 promised."""
@@ -97,6 +129,17 @@ class Catalogue:
                 del self.settled[job_id]
         moving = {product_id for ids in self.settled.values() for product_id in ids}
         return [product_id for product_id in self.products if product_id not in moving]
+
+    def lands(self, seconds: float, name: str) -> float:
+        """A put and a delete from now on, through every worker; seconds until both have landed."""
+        began = time.monotonic()
+        jobs = [self.put(self.product(name)), self.delete(f"not-{name}")]
+        for job_id in jobs:
+            job = self.shop.finished(job_id, seconds)
+            assert job["state"] == "succeeded", job
+        took = time.monotonic() - began
+        assert took <= seconds, f"it took the workers {took:.1f} s"
+        return took
 
     def check(self, row: Row, seconds: float, *, failed: int = 0) -> Counter[str]:
         """Every job ends, counts add up, and the API lists exactly what must be there.

@@ -44,7 +44,6 @@ def settings_of(data_dir: Path, **given: object) -> Settings:
         "image_allowed_networks": (ip_network("127.0.0.0/8"),),
         "lease_seconds": LEASE_SECONDS,
         "retry_base_seconds": 0.2,
-        "search_timeout_seconds": 2.0,
     }
     return Settings(**{**values, **given})  # type: ignore[arg-type]
 

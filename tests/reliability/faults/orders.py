@@ -91,6 +91,11 @@ class Orders:
             if death.phase.startswith("killed "):
                 yield death
 
+    def count(self, phase: str) -> int:
+        """How often any process came to the phase."""
+        files = self._folder.glob("*.notes")
+        return sum(file.read_text().count(f'"phase": "{phase}"') for file in files)
+
     def _notes(self, pid: int) -> Iterator[dict[str, Any]]:
         file = self._folder / f"{pid}.notes"
         for line in file.read_text().splitlines() if file.exists() else ():

@@ -3,19 +3,24 @@
 import os
 import signal
 import time
+import xmlrpc.client
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager, suppress
-from typing import TypeVar
+from contextlib import closing, contextmanager, suppress
+from typing import Any, TypeVar
 
 import redis
+from supervisor.xmlrpc import SupervisorTransport
 
+from shared.embedded import reaper
 from shared.embedded.stack import Stack
 from tests.reliability.faults.orders import Orders
 
 T = TypeVar("T")
 
-_APP = "worker.app"
-_APP_THAT_STOPS = "tests.reliability.faults.stopping_worker"
+_APPS = {
+    "worker.app": "tests.reliability.faults.stopping_worker",
+    "api.wsgi:app": "tests.reliability.faults.stopping_api:app",
+}
 
 
 class FaultyStack(Stack):
@@ -27,10 +32,12 @@ class FaultyStack(Stack):
         return Orders(self.data_dir)
 
     def _commands(self) -> dict[str, str]:
-        return {
-            name: command.replace(_APP, _APP_THAT_STOPS)
-            for name, command in super()._commands().items()
-        }
+        commands = super()._commands()
+        for app, app_that_stops in _APPS.items():
+            commands = {
+                name: command.replace(app, app_that_stops) for name, command in commands.items()
+            }
+        return commands
 
     def pid(self, process: str) -> int:
         """The process' id now; 0 while it is being started."""
@@ -53,6 +60,39 @@ class FaultyStack(Stack):
             yield
         finally:
             os.kill(pid, signal.SIGCONT)
+
+    @contextmanager
+    def stopped(self, process: str) -> Iterator[None]:
+        """SIGTERM, and started again at the end; meanwhile nobody listens."""
+        with self._control() as control:
+            control.stopProcess(process)
+            try:
+                yield
+            finally:
+                control.startProcess(process)
+
+    @contextmanager
+    def _control(self) -> Iterator[Any]:
+        transport = SupervisorTransport(serverurl=f"unix://{reaper.socket_path(self.mark)}")
+        with closing(transport):
+            yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
+
+    def kill_all(self) -> int:
+        """kill -9 of all processes at once, the supervisor first, or it would start them again.
+
+        Returns how many there were.
+        """
+        assert self._supervisor is not None
+        assert self._reaper is not None
+        pids = [info["pid"] for info in self.processes()]
+        self._supervisor.kill()
+        self._reaper.kill()
+        for pid in pids:
+            # gunicorn's second process, too: each program of the supervisor leads a group.
+            os.killpg(pid, signal.SIGKILL)
+        self._supervisor.wait(10)
+        self._reaper.wait(10)
+        return len(pids) + 2
 
     def redis(self, name: str = "REDIS_URL") -> redis.Redis:
         """A client of one of its Redis servers; the caller closes it."""

@@ -5,13 +5,8 @@ each notes in a file what the worker is about to do or has just done. Orders are
 (`orders.py` writes them): whoever takes one away dies at that very instruction.
 """
 
-import json
-import os
-import signal
-import time
 from collections.abc import Iterator, Mapping, Sequence
-from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
 import worker.bootstrap
 from shared.ledger import Ledger
@@ -20,42 +15,9 @@ from shared.qdrant.points import PointWrite, ProductKey
 from shared.qdrant.service import QdrantService
 from shared.settings import get_settings
 from tests.reliability.faults.orders import POISON, folder_of
+from tests.reliability.faults.phases import Phases
 from worker.bootstrap import Runtime
 from worker.pictures import PictureReader, PictureRequest, PictureResult
-
-
-class Phases:
-    """This process's notes, one JSON object a line, and its end where an order says so."""
-
-    def __init__(self, folder: Path) -> None:
-        self.folder = folder
-        self.process = ""
-        # One write per line in append mode: threads never mix theirs, and a kill loses none.
-        self._notes = os.open(
-            folder / f"{os.getpid()}.notes", os.O_WRONLY | os.O_CREAT | os.O_APPEND
-        )
-
-    def enter(self, phase: str, keys: Sequence[ProductKey] = ()) -> None:
-        """Notes the phase, and dies if an order names it. `keys`: the products concerned."""
-        self.note(phase, keys)
-        order = self.folder / f"{self.process}.{phase}"
-        try:
-            order.unlink()
-        except FileNotFoundError:
-            return
-        self.die(phase)
-
-    def note(self, phase: str, keys: Sequence[ProductKey] = ()) -> None:
-        """One line of the notes."""
-        line = {"at": time.time(), "process": self.process, "phase": phase, "keys": keys}
-        os.write(self._notes, json.dumps(line).encode() + b"\n")
-
-    def die(self, phase: str) -> NoReturn:
-        """kill -9, by its own hand."""
-        self.note(f"killed {phase}")
-        os.kill(os.getpid(), signal.SIGKILL)
-        raise AssertionError("still alive")
-
 
 PHASES = Phases(folder_of(get_settings().data_dir))
 
