@@ -39,6 +39,8 @@ def celery_app(broker_url: str) -> Celery:
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,
+        # A Redis without memory refuses kombu's bookkeeping; Celery would end the worker over it.
+        broker_channel_error_retry=True,
         # Tasks are acknowledged before they run, so there is nothing to cancel: leases keep order.
         worker_cancel_long_running_tasks_on_connection_loss=False,
         broker_transport_options={

@@ -4,7 +4,9 @@
 as long as it takes to believe it, and prints a table.
 """
 
-from tests.reliability.faults import index, ledger
+from pathlib import Path
+
+from tests.reliability.faults import draining, everything, index, ledger, memory, repeats
 from tests.reliability.faults.catalogue import Catalogue
 from tests.reliability.faults.poison import poison_one_of_many
 from tests.reliability.faults.stack import FaultyStack
@@ -53,3 +55,40 @@ def test_qdrant_away(stack: FaultyStack, catalogue: Catalogue, row: Row, long: b
 
 def test_the_cache_gone(stack: FaultyStack, catalogue: Catalogue, row: Row, long: bool) -> None:
     index.lose_the_cache(stack, catalogue, row, times=5 if long else 1)
+
+
+def test_a_key_used_by_many_at_once(catalogue: Catalogue, row: Row, long: bool) -> None:
+    repeats.post_at_once(catalogue, row, times=20 if long else 1)
+
+
+def test_the_api_killed_before_its_answer(
+    stack: FaultyStack, catalogue: Catalogue, row: Row, long: bool
+) -> None:
+    repeats.kill_the_api(stack, catalogue, row, times=5 if long else 1)
+
+
+def test_memory_used_up(stack: FaultyStack, catalogue: Catalogue, row: Row) -> None:
+    memory.fill_redis(stack, catalogue, row)
+
+
+def test_memory_over_time(tmp_path: Path, row: Row, long: bool) -> None:
+    seconds, retention = (600.0, 60) if long else (5.0, 1)
+    assert memory.traffic_for(tmp_path, row, seconds, retention) < 0.01
+
+
+def test_everything_killed_at_once(
+    stack: FaultyStack, catalogue: Catalogue, row: Row, long: bool
+) -> None:
+    everything.kill_everything(stack, catalogue, row, times=5 if long else 1)
+
+
+def test_workers_told_to_stop(
+    stack: FaultyStack, catalogue: Catalogue, row: Row, long: bool
+) -> None:
+    draining.stop_workers(stack, catalogue, row, times=10 if long else 1)
+
+
+def test_rolling_restart_under_load(
+    stack: FaultyStack, catalogue: Catalogue, row: Row, long: bool
+) -> None:
+    draining.restart_in_turns(stack, catalogue, row, times=5 if long else 1)

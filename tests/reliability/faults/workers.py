@@ -12,7 +12,7 @@ from tests.reliability.faults.orders import PHASES_OF, Death, Key
 from tests.reliability.faults.stack import FaultyStack, eventually
 from tests.reliability.faults.table import Row
 
-_ARRIVE_SECONDS = 30.0
+_ARRIVE_SECONDS = 90.0
 """For a worker to start, load its model, wait for leases and come to where it shall die."""
 
 _EMBEDDED = r'embeddings_total{kind="image"'
@@ -62,17 +62,19 @@ def _places() -> Iterator[tuple[str, str]]:
     fast = itertools.cycle(("written", *PHASES_OF["worker-fast"], ""))
     while True:
         yield "worker", next(model)
+        # These start in a second; those with a model take some more.
         yield "worker-fast", next(fast)
         yield "worker-fast", next(fast)
-        yield "worker", next(model)
 
 
 def _kill(stack: FaultyStack, process: str, phase: str, push: Callable[[], None]) -> Death:
     """Ordered before the changes are pushed, or they might be done before anybody dies."""
     orders = stack.orders
     if not phase:
+        claims = orders.count("claimed")
         push()
-        time.sleep(random.Random(stack.pid(process)).uniform(0.0, 0.3))
+        eventually(lambda: orders.count("claimed") > claims, _ARRIVE_SECONDS, "a claim")
+        time.sleep(random.Random(claims).uniform(0.0, 0.05))
         return orders.death(stack.kill(process))
     known = {death.pid for death in orders.deaths_by_order()}
     orders.die(process, phase)
