@@ -5,6 +5,7 @@ the loop wait for clients that don't close, so that a few slow clients stop it.
 """
 
 import errno
+import select
 import selectors
 import socket
 import time
@@ -54,6 +55,18 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         self._closing: deque[Connection] = deque()
 
     # What follows runs in the loop, until `handle`.
+
+    def set_accept_enabled(self, enabled: bool) -> None:
+        """As in `ThreadWorker`, which would keep its sockets listening until it ends: whoever
+        connects meanwhile waits for nothing and is cut off. Closed at once, they send a client or
+        a balancer to the next process, and no request is lost in a rolling restart.
+        """
+        super().set_accept_enabled(enabled)
+        if not self.alive:
+            for listener in self.sockets:
+                while select.select([listener], [], [], 0)[0]:  # who has connected is served
+                    self.accept(listener)
+                listener.close()
 
     def accept(self, listener: socket.socket) -> None:
         """Takes a connection. Where they are too many, the one idle for longest makes room."""

@@ -44,18 +44,23 @@ def stop_workers(stack: FaultyStack, catalogue: Catalogue, row: Row, times: int)
     row.recovery_seconds = time.monotonic() - started
 
 
-def restart_in_turns(stack: FaultyStack, catalogue: Catalogue, row: Row, times: int) -> None:
+def restart_in_turns(stack: FaultyStack, catalogue: Catalogue, row: Row, rounds: int) -> None:
     """Two API processes; clients that go to the other one only where nobody listens."""
     catalogue.lands(60, "before")
     with _second_api(stack) as second:
         ports = [stack.settings.api_port, second.port]
         load = Load(catalogue, ports)
         with load.running():
-            for _ in range(times):
-                for restart in (lambda: _restart_first(stack), second.restart):
-                    time.sleep(0.5)
-                    restart()
-                    row.phases["SIGTERM under load"] += 1
+            time.sleep(1.0)
+            second.stop()
+            time.sleep(1.0)
+            row.phases["SIGTERM under load"] += 1
+            for _ in range(rounds):
+                second.start()
+                _restart_first(stack)
+                time.sleep(1.0)
+                second.stop()
+                row.phases["SIGTERM under load"] += 2
     assert not load.faults, load.faults[:3]
     row.accepted += len(load.jobs)
     row.remark = f"{load.answered} requests answered, {load.elsewhere} of them by the other process"
@@ -83,18 +88,22 @@ class SecondApi:
         command = ["gunicorn", "-c", "api/gunicorn_conf.py", "api.wsgi:app"]
         with self._log.open("ab") as log:
             self._process = subprocess.Popen(
-                command, env=self._environ, cwd=ROOT, stdout=log, stderr=log
+                command,
+                env=self._environ,
+                cwd=ROOT,
+                stdout=log,
+                stderr=log,
+                # The stack's reaper ends the whole session of whoever carries the stack's mark.
+                start_new_session=True,
             )
         eventually(lambda: _is_up(self.port), 90, "the second API")
 
     def stop(self) -> None:
-        assert self._process is not None
-        self._process.send_signal(signal.SIGTERM)
-        assert self._process.wait(GRACE_SECONDS + 10) == 0
-
-    def restart(self) -> None:
-        self.stop()
-        self.start()
+        """An orderly end, if it hasn't come to one."""
+        if self._process is not None:
+            self._process.send_signal(signal.SIGTERM)
+            assert self._process.wait(GRACE_SECONDS + 10) == 0
+            self._process = None
 
 
 @contextmanager
@@ -182,6 +191,6 @@ class Load:
 def _is_up(port: int) -> bool:
     try:
         answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10)
-    except requests.ConnectionError:
-        return False
+    except (requests.ConnectionError, requests.Timeout):
+        return False  # gunicorn listens before its app is loaded
     return answer.status_code == HTTPStatus.OK

@@ -91,4 +91,4 @@ def test_workers_told_to_stop(
 def test_rolling_restart_under_load(
     stack: FaultyStack, catalogue: Catalogue, row: Row, long: bool
 ) -> None:
-    draining.restart_in_turns(stack, catalogue, row, times=5 if long else 1)
+    draining.restart_in_turns(stack, catalogue, row, rounds=5 if long else 0)
