@@ -4,8 +4,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test mutants run lint api-key env backup restore rebuild-ledger train-demo-model \
-	evaluate-demo-model clean
+.PHONY: demo test test-reliability mutants run lint api-key env backup restore rebuild-ledger \
+	train-demo-model evaluate-demo-model clean
 
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
@@ -13,6 +13,10 @@ demo: $(STAMP)
 # Two processes, each with servers of its own: most tests wait for something most of the time.
 test: $(STAMP)
 	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TEST_ARGS)
+
+# All faults of tests/reliability/faults as often as it takes to believe them, and a table: an hour.
+test-reliability: $(STAMP)
+	@$(BIN)/python -m pytest tests/reliability/faults --faults=long $(TEST_ARGS)
 
 # Breaks each promise in a copy of the tree and runs the tests that must notice.
 mutants: $(STAMP)

@@ -20,14 +20,16 @@ class Slow(HashingEncoder):
         self._now = 0
         self._lock = threading.Lock()
 
-    def embed_images(self, pictures: Sequence[PreparedImage]) -> list[Vector | ItemFault]:
+    def embed_images(
+        self, pictures: Sequence[PreparedImage], *, urgent: bool = False
+    ) -> list[Vector | ItemFault]:
         with self._lock:
             self._now += len(pictures)
             self.most = max(self.most, self._now)
         time.sleep(0.1)
         with self._lock:
             self._now -= len(pictures)
-        return super().embed_images(pictures)
+        return super().embed_images(pictures, urgent=urgent)
 
 
 def test_no_two_suspects_are_in_work_at_once(worker: Worker) -> None:
@@ -35,8 +37,8 @@ def test_no_two_suspects_are_in_work_at_once(worker: Worker) -> None:
     slow = Slow()
     assert worker.reconciler._pictures is not None
     worker.reconciler._pictures._encoder = slow  # type: ignore[assignment]
-    worker.push(*(worker.product(f"p{at}", picture()) for at in range(6)))
-    assert len(worker.ledger.claim([Lane.BULK], 64).wanted) == 6  # by a worker that dies
+    worker.push(*(worker.product(f"p{at}", picture()) for at in range(6)), lane=Lane.SINGLE)
+    assert len(worker.ledger.claim([Lane.SINGLE], 64).wanted) == 6  # by a worker that dies
     time.sleep(LEASE_SECONDS + 0.1)
     threads = [threading.Thread(target=worker.reconciler.answer) for _ in range(6)]
     for thread in threads:

@@ -92,6 +92,8 @@ class FaultyStack(Stack):
             os.killpg(pid, signal.SIGKILL)
         self._supervisor.wait(10)
         self._reaper.wait(10)
+        # As the kernel does where the leader, this very process, is killed along with them.
+        self._held.release()
         return len(pids) + 2
 
     def redis(self, name: str = "REDIS_URL") -> redis.Redis:

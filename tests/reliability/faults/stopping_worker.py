@@ -5,7 +5,7 @@ each notes in a file what the worker is about to do or has just done. Orders are
 (`orders.py` writes them): whoever takes one away dies at that very instruction.
 """
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import worker.bootstrap
@@ -50,14 +50,16 @@ class NotingQdrant(QdrantService):
 class NotingReader(PictureReader):
     """Notes fetching and embedding. A picture that is marked kills whoever embeds it."""
 
-    def read(self, requests: Sequence[PictureRequest[Any]]) -> Iterator[Any]:
+    def read(self, requests: Sequence[PictureRequest[Any]], *, urgent: bool = False) -> Any:
         PHASES.enter("fetching")
-        return super().read(requests)
+        return super().read(requests, urgent=urgent)
 
-    def _embed(self, group: Sequence[tuple[Any, Any]]) -> Sequence[tuple[Any, PictureResult]]:
+    def _embed(
+        self, group: Sequence[tuple[Any, Any]], urgent: bool
+    ) -> Sequence[tuple[Any, PictureResult]]:
         PHASES.enter("embedding")
         self._die_of_poison(group)
-        results = super()._embed(group)
+        results = super()._embed(group, urgent)
         PHASES.enter("embedded")
         return results
 
@@ -73,11 +75,11 @@ class NotingReader(PictureReader):
                 PHASES.die("poisoned")
 
 
-def build(settings: Any, app: Any, lanes: Sequence[Lane]) -> Runtime:
+def build(settings: Any, app: Any, lanes: Sequence[Lane], threads: int) -> Runtime:
     """As the product's own, once it is known which of the Procfile's processes this is."""
     PHASES.process = "worker-fast" if list(lanes) == [Lane.FAST] else "worker"
     PHASES.note("started")
-    return _build(settings, app, lanes)
+    return _build(settings, app, lanes, threads)
 
 
 _build = worker.bootstrap.build

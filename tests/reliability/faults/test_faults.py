@@ -17,7 +17,7 @@ from tests.reliability.faults.workers import kill_workers
 def test_workers_killed_with_9(
     stack: FaultyStack, catalogue: Catalogue, row: Row, long: bool
 ) -> None:
-    kill_workers(stack, catalogue, row, kills=200 if long else 6)
+    kill_workers(stack, catalogue, row, kills=200 if long else 3)
 
 
 def test_a_picture_that_kills_its_worker(
@@ -72,7 +72,7 @@ def test_memory_used_up(stack: FaultyStack, catalogue: Catalogue, row: Row) -> N
 
 
 def test_memory_over_time(tmp_path: Path, row: Row, long: bool) -> None:
-    seconds, retention = (600.0, 60) if long else (5.0, 1)
+    seconds, retention = (600.0, 60) if long else (2.0, 1)
     assert memory.traffic_for(tmp_path, row, seconds, retention) < 0.01
 
 

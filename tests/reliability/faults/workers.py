@@ -88,8 +88,8 @@ def _kill(stack: FaultyStack, process: str, phase: str, push: Callable[[], None]
 
 
 def _push(catalogue: Catalogue, number: int) -> None:
-    """Ten changes: a bulk, singles, patches and deletes of what has landed."""
-    bulk = [catalogue.product(f"p{number}-{at}", price=float(at)) for at in range(5)]
+    """Some ten changes: a bulk, singles, patches and deletes of what has landed."""
+    bulk = [catalogue.product(f"p{number}-{at}", price=float(at)) for at in range(6)]
     catalogue.put(*bulk)
     # One that never was, so that there is always work without pictures, too.
     catalogue.delete(f"nobody-{number}")
