@@ -41,6 +41,7 @@ def settings_of(data_dir: Path, **given: object) -> Settings:
         "api_port": free_port(),
         "api_keys_file": keys_file,
         "clip_model": "demo",
+        "clip_backend": "torch",  # nothing is converted first
         "clip_backend": "torch",  # ready sooner: nothing is converted first
         "image_allowed_networks": (ip_network("127.0.0.0/8"),),
         "lease_seconds": LEASE_SECONDS,
