@@ -60,12 +60,12 @@ def test_kill_9_of_the_worker_loses_nothing(shop: Shop, pictures: PictureServer)
     file = io.BytesIO()
     Image.effect_noise((96, 96), 80).convert("RGB").save(file, "PNG")
     url = pictures.add("/noise.png", file.getvalue())
-    count = 2000
+    count = 800
     job_id = push(shop, catalogue("kill", [url] * count))
     kills = 0
     while kills < 2:
         counts = shop.call("GET", f"/jobs/{job_id}")["counts"]
-        if counts["indexed"] >= 200 + 400 * kills:
+        if counts["indexed"] >= 100 + 250 * kills:
             shop.kill("worker")
             kills += 1
         assert counts["pending"], "the worker was too fast to be killed"

@@ -41,7 +41,6 @@ def settings_of(data_dir: Path, **given: object) -> Settings:
         "api_port": free_port(),
         "api_keys_file": keys_file,
         "clip_model": "demo",
-        "clip_backend": "torch",  # nothing is converted first
         "clip_backend": "torch",  # ready sooner: nothing is converted first
         "image_allowed_networks": (ip_network("127.0.0.0/8"),),
         "lease_seconds": LEASE_SECONDS,
@@ -103,8 +102,12 @@ def pytest_terminal_summary(
 
 
 def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
-    """In their long form the faults take as long as they take."""
-    seconds = 7200 if config.getoption("--faults") == "long" else 300
+    """In their long form the faults take as long as they take; in the short one some don't run."""
+    long = config.getoption("--faults") == "long"
     for item in items:
         if "/faults/" in str(item.path):
-            item.add_marker(pytest.mark.timeout(seconds))
+            item.add_marker(pytest.mark.timeout(7200 if long else 300))
+    if not long:
+        left_out = [item for item in items if item.get_closest_marker("long_only")]
+        items[:] = [item for item in items if item not in left_out]
+        config.hook.pytest_deselected(items=left_out)

@@ -6,6 +6,8 @@ as long as it takes to believe it, and prints a table.
 
 from pathlib import Path
 
+import pytest
+
 from tests.reliability.faults import draining, everything, index, ledger, memory, repeats
 from tests.reliability.faults.catalogue import Catalogue
 from tests.reliability.faults.poison import poison_one_of_many
@@ -20,6 +22,7 @@ def test_workers_killed_with_9(
     kill_workers(stack, catalogue, row, kills=200 if long else 3)
 
 
+@pytest.mark.long_only  # in short: tests/integration/worker/test_suspects.py and test_reconciler.py
 def test_a_picture_that_kills_its_worker(
     stack: FaultyStack, catalogue: Catalogue, row: Row
 ) -> None:
