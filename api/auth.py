@@ -6,6 +6,7 @@ from flask import Blueprint, Request, g, request
 from structlog.contextvars import bind_contextvars
 
 from api.browsers import is_loopback
+from api.idempotency import key_digest
 from api.keys import DEFAULT_TENANT, Key, KeyRing
 from api.problems import Problem
 from api.rates import SEARCH, WRITE, RateLimiter
@@ -54,8 +55,10 @@ def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> B
         bind_contextvars(tenant=g.tenant)
         if request.method in _READ_METHODS or request.blueprint == _SEARCH_BLUEPRINT:
             rates.spend(SEARCH, g.caller)
-        else:
-            # What a write costs is known once its body is read, which costs something, too.
+            return
+        # What a write costs is known once its body is read, which costs something, too.
+        key = key_digest(request)
+        if key is None or not rates.was_accepted(WRITE, g.caller, key):
             rates.check(WRITE, g.caller)
 
     return blueprint

@@ -10,7 +10,7 @@ from api.idempotency import idempotency
 from api.rates import WRITE, RateLimiter
 from shared.breaker import Breaker
 from shared.doorbell import Doorbell, DoorbellFailed
-from shared.ledger import Ledger
+from shared.ledger import Idempotency, Ledger
 from shared.metrics import DOORBELL_FAILURES
 from shared.models.change import Change, Lane
 from shared.models.job import Retried
@@ -35,14 +35,13 @@ class Intake:
         Raises the ledger's errors, a 422 problem for an unusable Idempotency-Key, and a 429
         problem where the caller's limit is used up.
         """
-        self._rates.spend(WRITE, g.caller, len(changes))
+        key = idempotency(request, body)
+        is_new = self._check_limits(key, len(changes))
         accepted = self._ledger.accept(
-            g.tenant,
-            lane,
-            changes,
-            request_id=g.request_id,
-            idempotency=idempotency(request, body),
+            g.tenant, lane, changes, request_id=g.request_id, idempotency=key
         )
+        if is_new:
+            self._count(key, len(changes))
         if accepted.wakes:
             self._ring(accepted.wakes)
         return accepted.job_id
@@ -52,17 +51,29 @@ class Intake:
 
         Raises `NothingToRetry` and what `accept` raises.
         """
-        self._rates.spend(WRITE, g.caller, max(1, len(products)))
+        key = idempotency(request, b"")
+        is_new = self._check_limits(key, max(1, len(products)))
         retried = self._ledger.retry(
-            g.tenant,
-            failed_job,
-            products,
-            request_id=g.request_id,
-            idempotency=idempotency(request, b""),
+            g.tenant, failed_job, products, request_id=g.request_id, idempotency=key
         )
+        if is_new:
+            self._count(key, retried.accepted)
         for lane in retried.lanes:
             self._ring(lane)
         return retried
+
+    def _check_limits(self, key: Idempotency | None, cost: int) -> bool:
+        """Whether this is to be counted once it is accepted: a repeat is known by its key, and
+        gets its job whatever is left. Raises a 429 problem where too little is."""
+        if key and self._rates.was_accepted(WRITE, g.caller, key.key):
+            return False
+        self._rates.check(WRITE, g.caller, cost)
+        return True
+
+    def _count(self, key: Idempotency | None, cost: int) -> None:
+        self._rates.count(WRITE, g.caller, cost)
+        if key:
+            self._rates.note_accepted(WRITE, g.caller, key.key)
 
     def _ring(self, lane: Lane) -> None:
         """Rings if the broker takes it. The promise stands in the ledger either way."""

@@ -6,10 +6,11 @@ it is a count of at most one window. While it is gone each process counts for it
 
 import math
 import time
+from collections.abc import Callable
 from typing import Final
 
 import structlog
-from limits import RateLimitItem, parse_many
+from limits import RateLimitItem, RateLimitItemPerSecond, parse_many
 from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
@@ -29,7 +30,7 @@ WRITE: Final = "write"
 
 
 class RateLimiter:
-    """Counts by caller and kind, in fixed windows: one command to Redis, one counter a caller."""
+    """Counts by caller and kind, in fixed windows: one counter in Redis for each limit."""
 
     def __init__(self, redis_url: str, limits: dict[str, str]) -> None:
         """`limits` by kind, as `600/minute;10000/hour`; an empty one limits nothing.
@@ -51,31 +52,64 @@ class RateLimiter:
         self._local = FixedWindowRateLimiter(MemoryStorage())
         self._breaker = Breaker(_PAUSE_SECONDS)
 
-    def spend(self, kind: str, caller: str, cost: int = 1) -> None:
-        """Counts `cost` against the caller's limits. Raises a 429 problem where one is used up.
+    def spend(self, kind: str, caller: str) -> None:
+        """Counts one call against the caller's limits. Raises a 429 problem where one is used up.
+
+        A refused call counts against no other limit.
+        """
+        self.check(kind, caller)
+        for limit in self._limits.get(kind, ()):
+            if not self._count(limit, 1, kind, caller):
+                raise self._refusal(limit, kind, caller)
+
+    def check(self, kind: str, caller: str, cost: int = 1) -> None:
+        """Raises a 429 problem where a limit leaves no room for `cost`, and counts nothing.
 
         What alone is more than a limit allows is let through in an untouched window: else it could
         never be sent.
         """
         for limit in self._limits.get(kind, ()):
-            if not self._count(limit, kind, caller, min(cost, limit.amount)):
+            if not self._has_room(limit, min(cost, limit.amount), kind, caller):
                 raise self._refusal(limit, kind, caller)
 
-    def check(self, kind: str, caller: str) -> None:
-        """Raises as `spend` would, and counts nothing."""
+    def count(self, kind: str, caller: str, cost: int) -> None:
+        """Counts what was checked and has been done since.
+
+        Calls that are checked at one moment may exceed a limit together.
+        """
         for limit in self._limits.get(kind, ()):
-            if not self._count(limit, kind, caller, 0):
-                raise self._refusal(limit, kind, caller)
+            self._count(limit, min(cost, limit.amount), kind, caller)
 
-    def _count(self, limit: RateLimitItem, kind: str, caller: str, cost: int) -> bool:
-        """Whether `cost` is within the limit, counting it; with 0, whether anything is left."""
+    def note_accepted(self, kind: str, caller: str, key: str) -> None:
+        """Remembers, for the longest window, that what this key stands for has been counted."""
+        if notes := self._notes(kind):
+            self._count(notes, 1, kind, caller, key)
+
+    def was_accepted(self, kind: str, caller: str, key: str) -> bool:
+        """Whether `note_accepted` was told so. Lost with the counts, where Redis loses them."""
+        notes = self._notes(kind)
+        return notes is not None and not self._has_room(notes, 1, kind, caller, key)
+
+    def _notes(self, kind: str) -> RateLimitItem | None:
+        """A limit of one call for each key: notes are kept as counts are."""
+        windows = [limit.get_expiry() for limit in self._limits.get(kind, ())]
+        return RateLimitItemPerSecond(1, max(windows), namespace="ACCEPTED") if windows else None
+
+    def _has_room(self, limit: RateLimitItem, cost: int, *names: str) -> bool:
+        return self._ask(lambda rates: rates.test(limit, *names, cost=cost))
+
+    def _count(self, limit: RateLimitItem, cost: int, *names: str) -> bool:
+        """Whether it was within the limit."""
+        return self._ask(lambda rates: rates.hit(limit, *names, cost=cost))
+
+    def _ask(self, question: Callable[[FixedWindowRateLimiter], bool]) -> bool:
         if not self._breaker.is_open:
             try:
-                return _within(self._shared, limit, kind, caller, cost)
+                return question(self._shared)
             except StorageError as err:
                 self._breaker.trip()
                 structlog.get_logger("api.rates").warning("rates_counted_here", error=str(err))
-        return _within(self._local, limit, kind, caller, cost)
+        return question(self._local)
 
     def _refusal(self, limit: RateLimitItem, kind: str, caller: str) -> Problem:
         RATE_LIMITED.labels(kind).inc()
@@ -91,11 +125,3 @@ class RateLimiter:
             f"the limit of {limit} is used up; try again in {wait} s",
             headers={"Retry-After": str(wait)},
         )
-
-
-def _within(
-    rates: FixedWindowRateLimiter, limit: RateLimitItem, kind: str, caller: str, cost: int
-) -> bool:
-    if cost:
-        return rates.hit(limit, kind, caller, cost=cost)
-    return rates.test(limit, kind, caller)

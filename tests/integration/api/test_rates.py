@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from api.keys import add_key
+from api.problems import Problem
 from api.rates import SEARCH, RateLimiter
 from shared.settings import Settings
 from tests.integration.api.conftest import MakeShop, Shop, product
@@ -68,6 +69,65 @@ def test_a_refused_write_changes_nothing(make_shop: MakeShop) -> None:
     shop.work()
     assert shop.http.post("/api/v1/index-product", json=product("b")).status_code == 429
     assert shop.work().wanted == []
+
+
+def test_what_is_refused_uses_nothing_up(make_shop: MakeShop) -> None:
+    shop = make_shop(rate_limit_write="10/hour;1000/day")
+
+    def push(count: int) -> int:
+        products = [product(f"p{n}") for n in range(count)]
+        return shop.http.post("/api/v1/index-products", json={"products": products}).status_code
+
+    assert [push(6), push(5), push(5), push(4), push(1)] == [202, 429, 429, 202, 429]
+
+
+def test_a_limit_that_refuses_leaves_the_others_as_they_were(cache_server: RedisServer) -> None:
+    rates = RateLimiter(cache_server.url, {SEARCH: "3/hour;1/1second"})
+    rates.spend(SEARCH, "eager")
+    for _ in range(5):
+        with pytest.raises(Problem, match="1 per 1 second"):
+            rates.spend(SEARCH, "eager")
+    time.sleep(1.05)
+    rates.spend(SEARCH, "eager")
+
+
+def test_what_the_ledger_did_not_take_is_not_counted(make_shop: MakeShop) -> None:
+    shop = make_shop(rate_limit_write="1/hour", ledger_max_pending=1)
+    other = make_shop()
+    assert other.http.post("/api/v1/index-product", json=product("a")).status_code == 202
+    assert shop.http.post("/api/v1/index-product", json=product("a")).status_code == 503
+    other.work()
+    assert shop.http.patch("/api/v1/products/none", json={"price": 1}).status_code == 404
+    assert shop.http.post("/api/v1/index-product", json=product("a")).status_code == 202
+
+
+def test_a_repeat_gets_its_job_and_is_not_counted_again(make_shop: MakeShop) -> None:
+    shop = make_shop(rate_limit_write="3/hour")
+
+    def push(key: str, name: str) -> tuple[int, str]:
+        answer = shop.http.post(
+            "/api/v1/index-product", json=product(name), headers={"Idempotency-Key": key}
+        )
+        return answer.status_code, answer.json.get("job_id", "")
+
+    first = push("one", "a")
+    assert [push("one", "a"), push("one", "a"), push("one", "other")[0]] == [first, first, 409]
+    assert [push("two", "b")[0], push("three", "c")[0], push("four", "d")[0]] == [202, 202, 429]
+    assert push("one", "a") == first
+
+
+def test_a_retry_counts_what_it_takes_and_its_repeat_nothing(make_shop: MakeShop) -> None:
+    shop = make_shop(rate_limit_write="6/hour")
+    products = {"products": [product(f"p{n}") for n in range(3)]}
+    job = shop.http.post("/api/v1/index-products", json=products).json["job_id"]
+    shop.work(fail={"p0": "image_timeout", "p1": "image_timeout"}, retryable=True)
+
+    def retry(key: str) -> int:
+        headers = {"Idempotency-Key": key}
+        return shop.http.post(f"/api/v1/jobs/{job}/retry", headers=headers).status_code
+
+    assert [retry("again"), retry("again"), retry("anew")] == [202, 202, 429]
+    assert shop.http.post("/api/v1/index-product", json=product("p9")).status_code == 202
 
 
 def test_keys_count_apart_also_those_of_one_tenant(make_shop: MakeShop, tmp_path: Path) -> None:
