@@ -95,7 +95,7 @@ class Indexing:
             except TransientError:
                 # The product is accepted; that the ledger can't be asked now takes nothing back.
                 return None
-        return _ended(job, item)
+        return None if item is None else _ended(job, item)
 
 
 def _ended(job: Job, item: JobItem) -> Response:

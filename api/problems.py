@@ -23,6 +23,7 @@ from shared.errors import (
     QdrantUnavailable,
     QueryPictureFault,
     SearchTimeout,
+    SourcesCancelOut,
     TransientError,
     VitrineError,
 )
@@ -45,6 +46,7 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     NothingToRetry: HTTPStatus.CONFLICT,
     InvalidCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
     QueryPictureFault: HTTPStatus.UNPROCESSABLE_ENTITY,
+    SourcesCancelOut: HTTPStatus.UNPROCESSABLE_ENTITY,
     ProductNotFound: HTTPStatus.NOT_FOUND,
 }
 

@@ -57,8 +57,10 @@ class RateLimiter:
 
         A refused call counts against no other limit.
         """
-        self.check(kind, caller)
-        for limit in self._limits.get(kind, ()):
+        limits = self._limits.get(kind, ())
+        if len(limits) > 1:  # a lone one is counted beyond its end without harm
+            self.check(kind, caller)
+        for limit in limits:
             if not self._count(limit, 1, kind, caller):
                 raise self._refusal(limit, kind, caller)
 

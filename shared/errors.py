@@ -102,6 +102,12 @@ class ProductNotFound(PermanentError):
     code = "product_not_found"
 
 
+class SourcesCancelOut(PermanentError):
+    """A search by several sources whose vectors add up to nothing, so that they name no place."""
+
+    code = "sources_cancel_out"
+
+
 class NothingToRetry(PermanentError):
     """No item of the job failed in a way that may pass and is still what the shop wants last."""
 

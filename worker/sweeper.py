@@ -21,7 +21,10 @@ _DAY_US: Final = 86_400 * 1_000_000
 
 
 class Sweeper:
-    """A thread of every worker. Sweeping twice rings twice, and a needless ring costs nothing."""
+    """A thread of every worker.
+
+    Sweeping twice rings twice; a needless ring costs one claim that finds nothing.
+    """
 
     def __init__(
         self,

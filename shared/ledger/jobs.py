@@ -144,9 +144,9 @@ class Jobs:
         items = self._scan(tenant, job, _position(cursor))
         return (item for item in items if outcome is None or item.outcome is outcome)
 
-    def item(self, tenant: str, job: Job) -> JobItem:
-        """The only item of a job of one."""
-        return next(self._scan(tenant, job, 0))
+    def item(self, tenant: str, job: Job) -> JobItem | None:
+        """The only item of a job of one; None where it has expired since the job was read."""
+        return next(self._scan(tenant, job, 0), None)
 
     def _scan(self, tenant: str, job: Job, start: int) -> Iterator[JobItem]:
         """The job's items from a position on. Rejected items leave gaps in the positions."""

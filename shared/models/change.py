@@ -91,7 +91,7 @@ class Change:
 
     @classmethod
     def patch(cls, product_id: str, fields: Mapping[str, object]) -> "Change":
-        """The wish that these fields change; None removes one. For `Ledger.accept_patch`."""
+        """The wish that these fields change; None removes one."""
         return cls(0, product_id, Kind.DELTA, None, to_json(fields).decode())
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 from shared.caches.answers import AnswerCache, Ranked, RankingCache, Results, answer_key
 from shared.caches.query_vectors import QueryVectorCache, Vector
-from shared.errors import ItemCode, ItemPermanent, ProductNotFound
+from shared.errors import ProductNotFound, SourcesCancelOut
 from shared.ledger.generations import Generation, Generations
 from shared.metrics import SEARCH_CACHE_REQUESTS
 from shared.models.search import Hit, SearchAnswer, SearchRequest, SimilarRequest
@@ -177,13 +177,16 @@ class SearchService:
 
 
 def mixed(vectors: Sequence[Vector]) -> Vector:
-    """The normalised sum of unit vectors of shape (512,), float32; a lone one stays as it is."""
+    """The normalised sum of unit vectors of shape (512,), float32; a lone one stays as it is.
+
+    Raises SourcesCancelOut.
+    """
     if len(vectors) == 1:
         return vectors[0]
     total = np.stack(vectors).astype(np.float64).sum(axis=0)
     norm = float(np.linalg.norm(total))
     if norm < _SMALLEST_NORM:
-        raise ItemPermanent(ItemCode.EMBEDDING_FAILED, "The sources cancel each other out.")
+        raise SourcesCancelOut("the sources cancel each other out; search by fewer of them")
     vector: Vector = (total / norm).astype(np.float32)
     return vector
 

@@ -146,6 +146,15 @@ def test_an_item_that_has_ended_stays_so_though_its_wanted_state_comes_back(
     assert jobs.item(TENANT, job).outcome is Outcome.INDEXED
 
 
+def test_the_item_of_a_job_that_expires_as_it_is_read_is_none(
+    ledger: Ledger, jobs: Jobs, client: redis.Redis
+) -> None:
+    job = jobs.get(TENANT, accept(ledger, "a"))
+    assert job is not None
+    client.delete(f"vitrine:items:{TENANT}:{job.job_id}")
+    assert jobs.item(TENANT, job) is None
+
+
 def test_a_worker_that_lost_its_lease_may_still_report_success_but_not_put_off(
     ledger: Ledger, jobs: Jobs, client: redis.Redis
 ) -> None:

@@ -22,6 +22,7 @@ ROWS = [
     (errors.IdempotencyConflict("other body"), 409, "idempotency_conflict", None),
     (errors.NothingToRetry("nothing"), 409, "nothing_to_retry", None),
     (errors.InvalidCursor("not ours"), 422, "invalid_cursor", None),
+    (errors.SourcesCancelOut("nothing"), 422, "sources_cancel_out", None),
     (errors.ProductNotFound("none"), 404, "product_not_found", None),
     (
         errors.QueryPictureFault(

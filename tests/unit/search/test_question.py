@@ -6,6 +6,7 @@ import numpy as np
 import pytest
 
 from shared.caches.answers import answer_key
+from shared.errors import SourcesCancelOut
 from shared.models.change import Aspect
 from shared.models.search import SearchRequest, SimilarRequest
 from shared.search.question import QueryPicture, Question
@@ -116,3 +117,9 @@ def test_a_mix_is_the_normalised_sum() -> None:
     assert np.allclose(mixed([one, two, three]), [3**-0.5] * 3 + [0])
     assert mixed([one, two]).dtype == np.float32
     assert mixed([one]) is one
+
+
+def test_sources_that_cancel_out_are_the_callers_fault() -> None:
+    one = np.eye(4, dtype=np.float32)[0]
+    with pytest.raises(SourcesCancelOut):
+        mixed([one, -one])
