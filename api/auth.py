@@ -5,11 +5,11 @@ from typing import Final
 from flask import Blueprint, Request, g, request
 from structlog.contextvars import bind_contextvars
 
-from api.browsers import is_loopback
 from api.idempotency import key_digest
 from api.keys import DEFAULT_TENANT, Key, KeyRing
 from api.problems import Problem
 from api.rates import SEARCH, WRITE, RateLimiter
+from shared.loopback import is_loopback
 from shared.settings import Settings
 
 _READ_METHODS: Final = frozenset({"GET", "HEAD"})
@@ -57,8 +57,8 @@ def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> B
             rates.spend(SEARCH, g.caller)
             return
         # What a write costs is known once its body is read, which costs something, too.
-        key = key_digest(request)
-        if key is None or not rates.was_accepted(WRITE, g.caller, key):
+        digest = key_digest(request)
+        if digest is None or not rates.was_accepted(WRITE, g.caller, digest):
             rates.check(WRITE, g.caller)
 
     return blueprint

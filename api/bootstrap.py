@@ -12,7 +12,8 @@ from shared.embedding.identity import collection_name
 from shared.embedding.service import PictureFetcher
 from shared.errors import VitrineError
 from shared.fetch.fetcher import Fetcher
-from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, Ledger, connect
+from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, connect
+from shared.ledger.bootstrap import build_ledger
 from shared.qdrant.service import QdrantService
 from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
@@ -30,12 +31,7 @@ def build_services(settings: Settings) -> Services:
         settings, frozenset({"text"}), threads=settings.api_encoder_threads
     )
     redis = connect(settings.redis_url)
-    ledger = Ledger(
-        redis,
-        lease_seconds=settings.lease_seconds,
-        job_retention_seconds=settings.job_retention_seconds,
-        max_pending=settings.ledger_max_pending,
-    )
+    ledger = build_ledger(redis, settings)
     qdrant = QdrantService(settings.qdrant_url, collection, api_key=settings.qdrant_api_key)
     try:
         qdrant.ensure_collection(settings.attribute_indexes)

@@ -1,6 +1,5 @@
 """What browsers may do on behalf of the pages they show: by default nothing."""
 
-from ipaddress import ip_address
 from typing import Final
 from urllib.parse import urlsplit
 
@@ -9,20 +8,11 @@ from flask_cors import CORS
 
 from api.answers import PREFIX
 from api.problems import Problem
+from shared.loopback import is_loopback
 from shared.settings import Settings
 
 _SAFE_METHODS: Final = frozenset({"GET", "HEAD", "OPTIONS"})
 _PREFLIGHT_SECONDS: Final = 600
-
-
-def is_loopback(host: str) -> bool:
-    """Whether a name or an address (IPv6 with or without brackets) means this machine alone."""
-    if host == "localhost":
-        return True
-    try:
-        return ip_address(host.strip("[]")).is_loopback
-    except ValueError:
-        return False
 
 
 def register_cors(app: Flask, settings: Settings) -> None:

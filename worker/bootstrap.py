@@ -13,7 +13,8 @@ from shared.embedding.identity import collection_name
 from shared.embedding.service import EmbeddingService
 from shared.errors import QdrantUnavailable
 from shared.fetch.fetcher import Fetcher
-from shared.ledger import Ledger, LedgerRebuild, connect
+from shared.ledger import LedgerRebuild, connect
+from shared.ledger.bootstrap import build_ledger
 from shared.models.change import Lane
 from shared.qdrant.service import QdrantService
 from shared.qdrant.transfer import PointTransfer
@@ -75,12 +76,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
     `threads`: how many tasks the process runs at once. Half of them are kept from bulk.
     """
     redis = connect(settings.redis_url)
-    ledger = Ledger(
-        redis,
-        lease_seconds=settings.lease_seconds,
-        job_retention_seconds=settings.job_retention_seconds,
-        max_pending=settings.ledger_max_pending,
-    )
+    ledger = build_ledger(redis, settings)
     qdrant = QdrantService(
         settings.qdrant_url, collection_name(settings), api_key=settings.qdrant_api_key
     )

@@ -1,12 +1,11 @@
 """Connections to Qdrant, as everything in this package makes them."""
 
 import math
-from typing import Final
 
 import httpx
 from qdrant_client import QdrantClient
 
-_LOOPBACK: Final = frozenset({"127.0.0.1", "localhost", "::1"})
+from shared.loopback import is_loopback
 
 
 def connect(
@@ -32,5 +31,5 @@ def connect(
             keepalive_expiry=4.0,
         ),
         # A proxy from the environment must not come between processes of one machine.
-        trust_env=httpx.URL(url).host not in _LOOPBACK,
+        trust_env=not is_loopback(httpx.URL(url).host),
     )

@@ -7,14 +7,13 @@ from typing import Any, Final
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from qdrant_client import models
 
-from shared.errors import QdrantUnavailable
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
 from shared.qdrant.faults import translated
 from shared.qdrant.filters import older_points
 from shared.qdrant.points import VECTOR_NAME, Payload
+from shared.qdrant.upsert import upsert
 
 PAGE: Final = 256
 """Points per request: some 2 MB of JSON with their vectors."""
@@ -117,28 +116,19 @@ class PointTransfer:
 
     def write(self, points: Sequence[RawPoint]) -> None:
         """Writes each point unless the index holds a rev as high or higher of it."""
-        body = orjson.dumps(
-            {
-                "points": [
-                    {
-                        "id": point.id,
-                        "vector": {} if point.embedding is None else {VECTOR_NAME: point.embedding},
-                        "payload": point.payload,
-                    }
-                    for point in points
-                ],
-                "update_filter": older_points({point.id: point.rev for point in points}),
-            },
-            option=orjson.OPT_SERIALIZE_NUMPY,
+        upsert(
+            self._client,
+            self.collection,
+            [
+                {
+                    "id": point.id,
+                    "vector": {} if point.embedding is None else {VECTOR_NAME: point.embedding},
+                    "payload": point.payload,
+                }
+                for point in points
+            ],
+            older_points({point.id: point.rev for point in points}),
         )
-        with translated("write points"):
-            answer = self._client.http.points_api.upsert_points(
-                self.collection,
-                wait=True,
-                point_insert_operations=body,  # type: ignore[arg-type]  # passed on as it is
-            )
-        if answer.result is None or answer.result.status is not models.UpdateStatus.COMPLETED:
-            raise QdrantUnavailable("Qdrant took the points but didn't apply them in time")
 
 
 def _raw(record: dict[str, Any]) -> RawPoint:

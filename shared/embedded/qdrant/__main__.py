@@ -17,9 +17,9 @@ import uvicorn
 
 from shared.embedded.qdrant.app import build_app
 from shared.embedded.qdrant.engine import Engine
-from shared.embedded.qdrant.loopback import is_loopback
 from shared.embedded.qdrant.store import DirectoryInUse, Store
 from shared.logs import configure_logging
+from shared.loopback import is_loopback
 from shared.settings import get_settings
 
 log = logging.getLogger("shared.embedded.qdrant")

@@ -14,8 +14,8 @@ from starlette.routing import Route
 
 from shared.embedded.qdrant.endpoints import ENDPOINTS, Call, Endpoint
 from shared.embedded.qdrant.engine import Engine
-from shared.embedded.qdrant.loopback import is_loopback
 from shared.embedded.qdrant.refusals import Refusal, malformed, not_served, wrong_input
+from shared.loopback import is_loopback
 
 log = logging.getLogger(__name__)
 

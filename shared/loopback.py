@@ -6,10 +6,10 @@ from ipaddress import ip_address
 
 @lru_cache(maxsize=64)
 def is_loopback(host: str | None) -> bool:
-    """Whether the name or address can only mean this machine."""
+    """Whether a name or an address (IPv6 with or without brackets) can only mean this machine."""
     if host == "localhost":
         return True
     try:
-        return ip_address(host or "").is_loopback
+        return ip_address((host or "").strip("[]")).is_loopback
     except ValueError:
         return False
