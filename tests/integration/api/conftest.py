@@ -240,30 +240,6 @@ def product(product_id: str = "prod_001", **fields: Any) -> dict[str, Any]:
     }
 
 
-@pytest.fixture(scope="session")
-def ledger_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("ledger"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def cache_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("cache"), "cache")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def qdrant_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedQdrantProcess]:
-    server = EmbeddedQdrantProcess(tmp_path_factory.mktemp("qdrant"))
-    server.start()
-    yield server
-    server.stop()
-
-
 MakeShop = Callable[..., Shop]
 
 

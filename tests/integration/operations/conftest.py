@@ -127,28 +127,25 @@ def live(held: Product, rev: int) -> LivePoint:
     )
 
 
+Servers = tuple[EmbeddedQdrantProcess, RedisServer]
+
+
 @pytest.fixture(scope="session")
-def servers(
-    tmp_path_factory: pytest.TempPathFactory,
-) -> Iterator[list[tuple[EmbeddedQdrantProcess, RedisServer]]]:
-    pairs = []
-    for name in ("original", "other"):
-        folder = tmp_path_factory.mktemp(name)
-        pair = EmbeddedQdrantProcess(folder / "qdrant"), RedisServer(folder / "redis")
-        for server in pair:
-            server.start()
-        pairs.append(pair)
-    yield pairs
-    for pair in pairs:
-        for server in pair:
-            server.stop()
+def other_servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
+    folder = tmp_path_factory.mktemp("other")
+    servers = EmbeddedQdrantProcess(folder / "qdrant"), RedisServer(folder / "redis")
+    for server in servers:
+        server.start()
+    yield servers
+    for server in servers:
+        server.stop()
 
 
-def _site(pair: tuple[EmbeddedQdrantProcess, RedisServer]) -> Iterator[Site]:
-    qdrant = pair[0].empty_collection()
-    client = connect(pair[1].url)
+def _site(servers: Servers) -> Iterator[Site]:
+    qdrant = servers[0].empty_collection()
+    client = connect(servers[1].url)
     client.flushall()
-    points = PointTransfer(pair[0].url, qdrant.collection)
+    points = PointTransfer(servers[0].url, qdrant.collection)
     yield Site(qdrant, points, client)
     points.close()
     qdrant.close()
@@ -156,10 +153,10 @@ def _site(pair: tuple[EmbeddedQdrantProcess, RedisServer]) -> Iterator[Site]:
 
 
 @pytest.fixture
-def site(servers: list[tuple[EmbeddedQdrantProcess, RedisServer]]) -> Iterator[Site]:
-    yield from _site(servers[0])
+def site(qdrant_server: EmbeddedQdrantProcess, ledger_server: RedisServer) -> Iterator[Site]:
+    yield from _site((qdrant_server, ledger_server))
 
 
 @pytest.fixture
-def other(servers: list[tuple[EmbeddedQdrantProcess, RedisServer]]) -> Iterator[Site]:
-    yield from _site(servers[1])
+def other(other_servers: Servers) -> Iterator[Site]:
+    yield from _site(other_servers)

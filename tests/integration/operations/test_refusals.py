@@ -3,7 +3,7 @@
 import os
 import subprocess
 import sys
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,7 +55,8 @@ class Operations:
 
 @pytest.fixture
 def command(
-    servers: Sequence[tuple[EmbeddedQdrantProcess, RedisServer]],
+    qdrant_server: EmbeddedQdrantProcess,
+    ledger_server: RedisServer,
     site: Site,
     tmp_path_factory: pytest.TempPathFactory,
     monkeypatch: pytest.MonkeyPatch,
@@ -63,8 +64,7 @@ def command(
     # Where no .env lies.
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))
     assert site.rows.is_empty()
-    qdrant, redis = servers[0]
-    return Operations({"REDIS_URL": redis.url, "QDRANT_URL": qdrant.url})
+    return Operations({"REDIS_URL": ledger_server.url, "QDRANT_URL": qdrant_server.url})
 
 
 def bounded_backup(file: Path, most_bytes: int, settings: Mapping[str, str]) -> tuple[int, str]:

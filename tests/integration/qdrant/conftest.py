@@ -20,21 +20,13 @@ REAL_URL = os.environ.get("TEST_QDRANT_URL")
 MakePoint = Callable[..., LivePoint]
 
 
-@pytest.fixture(scope="session")
-def embedded_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedQdrantProcess]:
-    server = EmbeddedQdrantProcess(tmp_path_factory.mktemp("qdrant"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture(scope="session", params=["embedded", *(["real"] if REAL_URL else [])])
 def server_url(request: pytest.FixtureRequest) -> str:
     """Every test that asks for it holds on each server; one that is gone fails the test."""
     if request.param == "real":
         assert REAL_URL is not None
         return REAL_URL.rstrip("/")
-    server: EmbeddedQdrantProcess = request.getfixturevalue("embedded_server")
+    server: EmbeddedQdrantProcess = request.getfixturevalue("qdrant_server")
     return server.url
 
 

@@ -36,8 +36,8 @@ def server(tmp_path: Path) -> Iterator[EmbeddedQdrantProcess]:
 
 
 @pytest.fixture
-def embedded(embedded_server: EmbeddedQdrantProcess) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=embedded_server.url, timeout=30, trust_env=False) as client:
+def embedded(qdrant_server: EmbeddedQdrantProcess) -> Iterator[httpx.Client]:
+    with httpx.Client(base_url=qdrant_server.url, timeout=30, trust_env=False) as client:
         yield client
 
 

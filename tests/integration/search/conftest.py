@@ -125,25 +125,9 @@ class Searching:
         self.ledger.report(claim, [report])
 
 
-@pytest.fixture(scope="session")
-def ledger_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("ledger"))
-    server.start()
-    yield server
-    server.stop()
-
-
 @pytest.fixture
 def cache_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
     server = RedisServer(tmp_path_factory.mktemp("cache"), role="cache")
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def qdrant_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedQdrantProcess]:
-    server = EmbeddedQdrantProcess(tmp_path_factory.mktemp("qdrant"))
     server.start()
     yield server
     server.stop()

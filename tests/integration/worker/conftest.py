@@ -11,14 +11,13 @@ import redis
 from shared.embedding.encoder import PreparedImage, Vector
 from shared.errors import ItemCode, ItemFault, ItemPermanent
 from shared.fetch.fetcher import Fetcher
-from shared.ledger import Jobs, Ledger, connect
+from shared.ledger import Jobs, Ledger
 from shared.models.change import Change, Lane, Outcome
 from shared.models.job import Job
 from shared.models.product import Product, StoredProduct
 from shared.qdrant.service import QdrantService
 from tests.integration.fetch.picture_server import LOOPBACK
 from tests.pictures import PictureServer
-from tests.servers import EmbeddedQdrantProcess, RedisServer
 from worker.leases import LeaseKeeper
 from worker.outcomes import RetryPolicy
 from worker.pictures import PictureReader
@@ -100,37 +99,6 @@ class Worker:
 
     def counts(self, job_id: str) -> dict[Outcome, int]:
         return {outcome: count for outcome, count in self.job(job_id).counts.items() if count}
-
-
-@pytest.fixture(scope="session")
-def redis_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[RedisServer]:
-    server = RedisServer(tmp_path_factory.mktemp("ledger"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture(scope="session")
-def qdrant_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedQdrantProcess]:
-    server = EmbeddedQdrantProcess(tmp_path_factory.mktemp("qdrant"))
-    server.start()
-    yield server
-    server.stop()
-
-
-@pytest.fixture
-def client(redis_server: RedisServer) -> Iterator[redis.Redis]:
-    client = connect(redis_server.url)
-    client.flushall()
-    yield client
-    client.close()
-
-
-@pytest.fixture
-def qdrant(qdrant_server: EmbeddedQdrantProcess) -> Iterator[QdrantService]:
-    service = qdrant_server.empty_collection()
-    yield service
-    service.close()
 
 
 @pytest.fixture

@@ -14,8 +14,8 @@ from worker.sweeper import Sweeper
 
 
 @pytest.fixture
-def doorbell(redis_server: RedisServer) -> Iterator[Doorbell]:
-    app = celery_app(redis_server.url)
+def doorbell(ledger_server: RedisServer) -> Iterator[Doorbell]:
+    app = celery_app(ledger_server.url)
     yield Doorbell(app)
     app.close()
 
