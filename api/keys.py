@@ -23,6 +23,7 @@ DEFAULT_TENANT: Final = "default"
 
 _TENANT: Final = re.compile(r"[a-z0-9-]{1,64}")
 _DIGEST: Final = re.compile(r"[0-9a-f]{64}")
+_OWNER: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,9})")
 
 _LOOK_SECONDS: Final = 1.0
 """How long a withdrawn key may still work; a stat per request would be cheap, but for nothing."""
@@ -120,11 +121,12 @@ def _read(path: Path) -> Sequence[Key]:
     return parse_keys(text, str(path))
 
 
-def add_key(path: Path, tenant: str) -> str:
+def add_key(path: Path, tenant: str, *, owner: tuple[int, int] | None = None) -> str:
     """Makes a key for the tenant, appends its digest to the file, and returns it.
 
-    The file is made with mode 0600, its folder with 0700. Raises `KeysFileError` for a tenant that
-    is none.
+    The file is made with mode 0600, its folder with 0700. `owner`: the user and group to give the
+    file to, which takes root's rights; a link is then not followed, or whoever may write to the
+    folder could have any file given away. Raises `KeysFileError` for a tenant that is none.
     """
     if not _TENANT.fullmatch(tenant):
         raise KeysFileError(f"tenant {tenant!r}: 1 to 64 of a-z, 0-9 and -")
@@ -134,10 +136,23 @@ def add_key(path: Path, tenant: str) -> str:
     if path.exists() and (held := path.read_bytes()) and not held.endswith(b"\n"):
         line = f"\n{line}"
     # One write of one line: two of these commands at once do not mix their lines.
-    descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
-    with os.fdopen(descriptor, "w", encoding="utf-8") as file:
+    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_NOFOLLOW if owner else 0)
+    with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
         file.write(line)
+        if owner:
+            os.fchown(file.fileno(), *owner)
     return key
+
+
+def _owner(
+    _context: click.Context, _parameter: click.Parameter, given: str | None
+) -> tuple[int, int] | None:
+    if given is None:
+        return None
+    ids = _OWNER.fullmatch(given)
+    if ids is None:
+        raise click.BadParameter("must be a user's and a group's number, as 10001:10001")
+    return int(ids[1]), int(ids[2])
 
 
 @click.group()
@@ -148,10 +163,16 @@ def main() -> None:
 @main.command()
 @click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
 @click.option("--file", "path", required=True, type=click.Path(dir_okay=False, path_type=Path))
-def add(tenant: str, path: Path) -> None:
+@click.option(
+    "--owner",
+    callback=_owner,
+    metavar="UID:GID",
+    help="Whom root gives the file to: those that the service runs as.",
+)
+def add(tenant: str, path: Path, owner: tuple[int, int] | None) -> None:
     """Makes a key, prints it once, and keeps only its digest."""
     try:
-        click.echo(add_key(path, tenant))
+        click.echo(add_key(path, tenant, owner=owner if os.geteuid() == 0 else None))
     except (KeysFileError, OSError) as err:
         raise click.ClickException(str(err)) from err
 

@@ -1,8 +1,10 @@
 """docker-compose.yml, checked as far as that goes without an engine to run it."""
 
 import json
+import os
 import re
 import shlex
+import subprocess
 from importlib.metadata import entry_points
 from importlib.resources import files
 from pathlib import Path
@@ -155,6 +157,44 @@ def test_it_does_not_start_without_its_secrets() -> None:
     assert SERVICES["api"]["environment"]["API_KEYS_FILE"] == "/run/secrets/api-keys"
     assert SERVICES["api"]["secrets"] == ["api-keys"]
     assert COMPOSE["secrets"]["api-keys"]["file"] == "deploy/api-keys"
+
+
+def test_the_keys_file_belongs_to_the_user_of_the_containers(tmp_path: Path) -> None:
+    def shell(script: str, **environment: str) -> str:
+        ran = subprocess.run(
+            ["sh", ROOT / "deploy" / script],  # noqa: S607 - the shell, as make finds it
+            cwd=tmp_path,
+            env={"PATH": os.environ["PATH"], **environment},
+            check=True,
+            capture_output=True,
+            text=True,
+        )
+        return ran.stdout.strip()
+
+    default = re.findall(r":-(\d+)\}", SERVICES["api"]["user"])
+    assert shell("owner.sh") == ":".join(default)
+    shell("write-env.sh")
+    owner = shell("owner.sh")
+    assert owner == (":".join(default) if os.getuid() == 0 else f"{os.getuid()}:{os.getgid()}")
+    with (tmp_path / ".env").open("a") as file:
+        file.write("VITRINE_UID=1234\nVITRINE_GID=1235\n")
+    assert shell("owner.sh") == "1234:1235"
+    assert shell("owner.sh", VITRINE_UID="77") == "77:1235"
+    assert '--owner "$$(sh deploy/owner.sh)"' in (ROOT / "Makefile").read_text()
+
+
+def test_a_user_that_the_images_do_not_know_has_a_name_and_a_home_on_a_volume() -> None:
+    for path in ("deploy/Dockerfile", "deploy/Dockerfile.cuda"):
+        text = (ROOT / path).read_text().replace("\\\n", " ")
+        variables = dict(
+            re.findall(r"([A-Z_]+)=(\S+)", " ".join(re.findall("^ENV .*", text, re.M)))
+        )
+        assert variables["USER"] == "vitrine"  # getpass.getuser(), as torch asks for it
+        assert variables["HF_HOME"] == variables["HOME"] == "/models"
+        assert "mkdir --mode 1777 /models" in text
+    for name in OUR_SERVICES:
+        assert "models:/models" in SERVICES[name]["volumes"]
+        assert not {"HOME", "USER"} & set(SERVICES[name]["environment"])
 
 
 def test_no_secret_can_get_into_an_image() -> None:

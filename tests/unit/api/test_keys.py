@@ -1,6 +1,7 @@
 """Keys: made, kept as digests, looked up."""
 
 import hashlib
+import os
 import stat
 from pathlib import Path
 
@@ -67,6 +68,26 @@ def test_the_command_prints_the_key_once(tmp_path: Path) -> None:
     refused = CliRunner().invoke(main, ["add", "--tenant", "NO!", "--file", str(file)])
     assert refused.exit_code == 1
     assert "NO!" in refused.output
+
+
+def test_root_gives_the_file_to_those_that_the_service_runs_as(tmp_path: Path) -> None:
+    # Who is not root can give it to nobody else.
+    owner = (10001, 10002) if os.geteuid() == 0 else (os.getuid(), os.getgid())
+    file = tmp_path / "keys"
+    arguments = ["add", "--file", str(file), "--owner", f"{owner[0]}:{owner[1]}"]
+    for _ in range(2):
+        assert CliRunner().invoke(main, arguments).exit_code == 0
+    found = file.stat()
+    assert (found.st_uid, found.st_gid, stat.S_IMODE(found.st_mode)) == (*owner, 0o600)
+    assert CliRunner().invoke(main, [*arguments[:-1], "shop:shop"]).exit_code == 2
+
+
+def test_no_other_file_is_given_away_through_a_link(tmp_path: Path) -> None:
+    (tmp_path / "other").touch()
+    (tmp_path / "keys").symlink_to(tmp_path / "other")
+    with pytest.raises(OSError, match="symbolic links"):
+        add_key(tmp_path / "keys", "one", owner=(os.getuid(), os.getgid()))
+    assert (tmp_path / "other").read_text() == ""
 
 
 @pytest.mark.parametrize("host", ["127.0.0.1", "127.1.2.3", "::1", "localhost"])

@@ -1,0 +1,12 @@
+#!/bin/sh
+# Prints the user and the group that docker compose runs the services as: 10001:10001, unless .env
+# or the environment names others. `make api-key` gives them the file that only its owner may read.
+set -eu
+
+named() {
+    sed -n "s/^$1=\([0-9][0-9]*\)[[:space:]]*\$/\1/p" .env 2>/dev/null | tail -n 1
+}
+
+uid=${VITRINE_UID:-$(named VITRINE_UID)}
+gid=${VITRINE_GID:-$(named VITRINE_GID)}
+echo "${uid:-10001}:${gid:-10001}"
