@@ -172,7 +172,10 @@ class ResultAnswer(TypedDict):
 
 
 class SearchResultsAnswer(TypedDict):
-    """Results in falling order of similarity; `total_results` is how many there are here."""
+    """Results in falling order of similarity; `total_results` is how many there are here.
+
+    `cached` tells that at least their ranking came from the cache; their fields may be read anew.
+    """
 
     query_type: Literal["text", "image", "product", "mixed"]
     top_k: int

@@ -24,7 +24,7 @@ from api.batch import Rejected
 from api.bodies import JSON, NDJSON
 from api.validation import Fault
 from shared.models.patch import Patch
-from shared.models.product import Product
+from shared.models.product import MAX_PRICE, Product
 from shared.models.search import MAX_OFFSET, MAX_TOP_K, SearchRequest
 
 Json = dict[str, Any]
@@ -166,8 +166,8 @@ _RANKING_FIELDS: Final[Mapping[str, Json]] = {
     "offset": {"type": "integer", "minimum": 0, "maximum": MAX_OFFSET, "default": 0},
     "min_score": {"type": "number", "minimum": -1, "maximum": 1},
     "category_filter": {"type": "string", "minLength": 1, "maxLength": 128},
-    "price_min": {"type": "number", "minimum": 0},
-    "price_max": {"type": "number", "minimum": 0},
+    "price_min": {"type": "number", "minimum": 0, "maximum": MAX_PRICE},
+    "price_max": {"type": "number", "minimum": 0, "maximum": MAX_PRICE},
 }
 _RANKING_QUERY: Final[Sequence[Json]] = (
     *({"name": name, "in": "query", "schema": schema} for name, schema in _RANKING_FIELDS.items()),

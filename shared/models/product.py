@@ -104,12 +104,19 @@ AttributeValue = (
 AttributeName = Annotated[
     StrictStr, Field(min_length=1, max_length=64), AfterValidator(_without_control_characters)
 ]
-Attributes = Annotated[dict[AttributeName, AttributeValue], Field(max_length=64)]
+Attributes = Annotated[
+    dict[AttributeName, AttributeValue],
+    Field(
+        max_length=64,
+        description="At most 64. Whole numbers lie within ±(2^53 − 1); lists hold strings.",
+    ),
+]
 
 ProductId = Annotated[
     StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)
 ]
-Price = Annotated[StrictInt | StrictFloat, Field(ge=0, le=1e15, allow_inf_nan=False)]
+MAX_PRICE: Final = 1e15
+Price = Annotated[StrictInt | StrictFloat, Field(ge=0, le=MAX_PRICE, allow_inf_nan=False)]
 Version = Annotated[StrictInt, Field(ge=0, le=MAX_VERSION)]
 Category = Annotated[
     StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)

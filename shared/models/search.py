@@ -125,7 +125,9 @@ class Filters(BaseModel):
         Field(
             max_length=16,
             description="By name: the value that the attribute must have, or a list of values of "
-            "which it must have one. A list among a product's attributes has each of its members.",
+            "which it must have one. A list among a product's attributes has each of its members. "
+            f"At most 16 attributes with {_MAX_FILTER_VALUES} values each: strings of up to 1,024 "
+            "characters, numbers within ±(2^53 − 1), booleans.",
         ),
     ] = {}
 
@@ -237,7 +239,8 @@ class Hit:
 
 @dataclass(frozen=True, slots=True)
 class SearchAnswer:
-    """Results in falling order of similarity; `cached` tells whether they came from Redis."""
+    """Results in falling order of similarity; `cached`: whether at least their ranking came from
+    the cache."""
 
     query_type: QueryType
     top_k: int

@@ -1,0 +1,32 @@
+"""What the OpenAPI document says of bounds, however a search is sent."""
+
+import pytest
+
+from api.openapi import document
+
+SCHEMAS = document(keys_needed=True)["components"]["schemas"]
+
+
+def bounds(schema: dict[str, object]) -> dict[str, object]:
+    """The bounds of a value that may be left out."""
+    choices = [schema, *schema.get("anyOf", [])]  # type: ignore[misc]
+    names = ("minimum", "maximum", "minLength", "maxLength")
+    return {name: choice[name] for choice in choices for name in names if name in choice}
+
+
+@pytest.mark.parametrize(("path", "fields"), [("/search", 8), ("/similar", 8)])
+def test_a_search_by_url_is_bounded_as_one_in_json(path: str, fields: int) -> None:
+    properties = SCHEMAS["SearchRequest"]["properties"]
+    parameters = document(keys_needed=True)["paths"][f"/api/v1{path}"]["get"]["parameters"]
+    assert len(parameters) == fields
+    for parameter in parameters:
+        if "schema" in parameter:
+            name = {"q": "text_query"}.get(parameter["name"], parameter["name"])
+            assert bounds(parameter["schema"]) == bounds(properties[name]), name
+
+
+def test_bounds_that_json_schema_has_no_word_for_are_told_in_words() -> None:
+    assert "2^53" in SCHEMAS["Product"]["properties"]["attributes"]["description"]
+    asked = SCHEMAS["SearchRequest"]["properties"]["attributes"]["description"]
+    assert all(bound in asked for bound in ("16", "64", "1,024", "2^53"))
+    assert "ranking" in SCHEMAS["SearchResultsAnswer"]["description"]
