@@ -109,15 +109,14 @@ local function end_job_if_done(tenant, job)
   list_as_ended(tenant, job, state[6], state[4])
 end
 
--- Makes the job a promise, once: it holds all its items, is listed, and stays until it has ended.
+-- Makes an open job a promise: it holds all its items, is listed, and stays until it has ended.
 local function seal_job(tenant, job)
   local key = job_key(tenant, job)
-  local state = redis.call('HMGET', key, 'sealed', 'created_at')
-  if state[1] ~= '0' then return end
+  local created_at = redis.call('HGET', key, 'created_at')
   redis.call('HSET', key, 'sealed', 1)
   redis.call('PERSIST', key)
   redis.call('PERSIST', items_key(tenant, job))
-  redis.call('ZADD', open_jobs_key(tenant), state[2], job)
+  redis.call('ZADD', open_jobs_key(tenant), created_at, job)
   end_job_if_done(tenant, job)
 end
 
