@@ -3,7 +3,7 @@
 import contextlib
 import shutil
 import tempfile
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from types import TracebackType
@@ -14,6 +14,8 @@ import requests
 from demo.settings import demo_settings
 from shared.embedded.stack import Stack, free_port
 from shared.embedding.identity import RANDOM_WEIGHTS
+
+EVERYTHING: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
 
 _READY_SECONDS: Final = 180.0
 _ANSWER_SECONDS: Final = 60.0
@@ -54,9 +56,19 @@ class Client:
 
 @contextlib.contextmanager
 def running_service(model: str) -> Iterator[Client]:
-    """A client of a stack that is ready, with random weights: they cost what trained ones do.
+    """A client of a stack that is ready; see `running_stack`."""
+    with running_stack(model) as stack:
+        stack.wait_until_ready(_READY_SECONDS)
+        with Client(stack.api_url) as client:
+            yield client
 
-    Everything is on loopback and in a temporary directory, and gone afterwards.
+
+@contextlib.contextmanager
+def running_stack(model: str, only: Collection[str] = EVERYTHING) -> Iterator[Stack]:
+    """A stack that is starting, with random weights: they cost what trained ones do.
+
+    All settings but the model's are the defaults. Everything is on loopback and in a temporary
+    directory, and gone afterwards. `only` names the processes, where not all are wanted.
     """
     scratch = Path(tempfile.mkdtemp(prefix="vitrine-benchmark-"))
     settings = demo_settings(scratch / "data", free_port(), ip_network("127.0.0.0/8"))
@@ -69,9 +81,7 @@ def running_service(model: str) -> Iterator[Client]:
         }
     )
     try:
-        with Stack(settings, log_dir=scratch / "logs", scratch=scratch) as stack:
-            stack.wait_until_ready(_READY_SECONDS)
-            with Client(stack.api_url) as client:
-                yield client
+        with Stack(settings, log_dir=scratch / "logs", scratch=scratch, only=only) as stack:
+            yield stack
     finally:
         shutil.rmtree(scratch, ignore_errors=True)

@@ -15,6 +15,12 @@ EMBEDDING_BATCH_SIZE = Histogram(
     buckets=(1, 2, 4, 8, 16, 32, 64, 128, 256),
 )
 
+ENCODER_BUSY_SECONDS = Counter(
+    "encoder_busy_seconds_total",
+    "Time in forward passes of the model; its rate is the share of time that the model works.",
+    ["kind"],
+)
+
 IMAGE_FETCHES = Counter(
     "image_fetches_total",
     "Pictures fetched, by how it ended: ok, or the item's code.",

@@ -20,7 +20,7 @@ from shared.embedding.decoding_budget import DecodingBudget
 from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
 from shared.embedding.pictures import DRAFT_EDGE, decode_picture, decoding_bytes
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
-from shared.metrics import EMBEDDING_BATCH_SIZE, EMBEDDINGS
+from shared.metrics import EMBEDDING_BATCH_SIZE, EMBEDDINGS, ENCODER_BUSY_SECONDS
 
 Input = TypeVar("Input", PreparedImage, PreparedText)
 
@@ -233,7 +233,9 @@ def _run(
     batch: Sequence[_Work[Input]],
 ) -> list[Vector | ItemPermanent]:
     """One forward pass with its post step, counted."""
+    began = time.perf_counter()
     raw = core([work.prepared for work in batch])
+    ENCODER_BUSY_SECONDS.labels(kind=kind).inc(time.perf_counter() - began)
     if len(raw) != len(batch):
         raise RuntimeError(f"the {kind} tower gave {len(raw)} vectors for {len(batch)} inputs")
     outcomes = post(raw)
