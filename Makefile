@@ -4,8 +4,8 @@ PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
 
-.PHONY: demo test test-reliability mutants run lint api-key env backup restore rebuild-ledger \
-	train-demo-model evaluate-demo-model clean
+.PHONY: demo test test-reliability bench bench-quick mutants run lint api-key env backup restore \
+	rebuild-ledger train-demo-model evaluate-demo-model clean
 
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
@@ -17,6 +17,13 @@ test: $(STAMP)
 # All faults of tests/reliability/faults as often as it takes to believe them, and a table: an hour.
 test-reliability: $(STAMP)
 	@$(BIN)/python -m pytest tests/reliability/faults --faults=long $(TEST_ARGS)
+
+# What docs/performance.md shows; leave the machine alone meanwhile.
+bench: $(STAMP)
+	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+
+bench-quick: $(STAMP)
+	@$(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
 
 # Breaks each promise in a copy of the tree and runs the tests that must notice.
 mutants: $(STAMP)

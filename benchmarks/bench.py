@@ -32,7 +32,9 @@ class Sizes:
     """Products in one call."""
     pushes: int
     patches: int
+    load_rounds: int
     load_seconds: float
+    """Of searches at a pace, per round: first alone, then beside indexing."""
     growth: Sequence[int]
     """Products in the index at each look."""
 
@@ -47,7 +49,8 @@ FULL = Sizes(
     pushed=10_000,
     pushes=3,
     patches=8_000,
-    load_seconds=60,
+    load_rounds=3,
+    load_seconds=40,
     growth=(5_000, 20_000, 50_000),
 )
 QUICK = Sizes(
@@ -60,7 +63,8 @@ QUICK = Sizes(
     pushed=10_000,
     pushes=1,
     patches=4_000,
-    load_seconds=15,
+    load_rounds=2,
+    load_seconds=10,
     growth=(),
 )
 SMOKE = Sizes(
@@ -73,6 +77,7 @@ SMOKE = Sizes(
     pushed=500,
     pushes=1,
     patches=300,
+    load_rounds=1,
     load_seconds=2,
     growth=(200, 400),
 )

@@ -63,7 +63,7 @@ class PictureServer:
         trace: TracebackType | None,
     ) -> None:
         self._process.terminate()
-        self._process.wait()
+        self._process.communicate()
 
 
 class _Connection(asyncio.Protocol):

@@ -33,7 +33,7 @@ def draw(rows: Sequence[Row], file: Path) -> None:
             fontsize=8,
         )
     axes.set_xscale("log")
-    axes.set_xlim(min([0.5, *(0.8 * headroom for _, headroom in shown)]), 1.6 * _FURTHEST)
+    axes.set_xlim(min([0.5, *(0.7 * headroom for _, headroom in shown)]), 1.6 * _FURTHEST)
     axes.set_yticks(
         range(len(shown)),
         [textwrap.fill(row.name, 60) for row, _ in shown],

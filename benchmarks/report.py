@@ -64,7 +64,8 @@ def _description(results: Results) -> str:
     return (
         f"Measured {run['date']} in {run['minutes']} minutes"
         f"{' (quick form)' if run['form'] == 'quick' else ''} on: {on['processor']}, "
-        f"{on['cores']} cores ({flags}), {on['memory_gb']} GB, {on['system']}; {versions}. "
+        f"{on['cores']} cores ({flags}), {on['memory_gb']} GB, {on['system']}, "
+        f"data on {on['temporary_files']}; {versions}. "
         f"Model: {run['model']}, backend `{run['backend']}`, pictures: {run['pictures']}. "
         "Values are medians of their repetitions."
     )

@@ -1,5 +1,6 @@
 """What a run has measured: rows for the table, and everything else for whoever looks closer."""
 
+import math
 import statistics
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -68,6 +69,6 @@ def percentiles(seconds: Sequence[float]) -> Mapping[str, float]:
     """p50, p95, p99 and the longest, in ms; the nearest rank, so each is one that was seen."""
     ranked = sorted(seconds)
     return {
-        name: 1000 * ranked[min(len(ranked) - 1, int(share * len(ranked)))]
+        name: 1000 * ranked[math.ceil(share * len(ranked)) - 1]
         for name, share in (("p50", 0.5), ("p95", 0.95), ("p99", 0.99), ("max", 1.0))
     }

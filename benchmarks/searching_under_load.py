@@ -1,70 +1,79 @@
 """Searches by words, nothing cached: alone, from 16 clients at once, and beside indexing."""
 
-import json
+import statistics
 import threading
 import time
-from collections.abc import Callable, Mapping
-from types import TracebackType
+from collections.abc import Mapping, Sequence
 from typing import Final
 
-from benchmarks import counters
 from benchmarks.bench import Bench
+from benchmarks.bulk import Bulk
 from benchmarks.http_load import Connection, at_pace, closed_loop
 from benchmarks.questions import questions
 from benchmarks.results import Measured, Row, percentiles
 
 _PER_SECOND: Final = 4.0
-"""Searches that no cache answers: few, for a model that is embedding a query indexes nothing."""
+"""Searches that no cache answers: few, for a core that embeds a query embeds no picture."""
 
 _CLIENTS: Final = 16
-_PER_CALL: Final = 128
-_ALWAYS_PENDING: Final = 192
-"""Three claims: the worker never runs out."""
+
+
+class _Searcher:
+    """Searches in the ways that are compared. Times are the client's."""
+
+    def __init__(self, bench: Bench) -> None:
+        self._api_url = bench.stack.api_url
+        self._seconds = bench.sizes.load_seconds
+        self._questions = questions(seed=3)
+        self._turn = threading.Lock()
+
+    def at_pace(self) -> Sequence[float]:
+        return at_pace(self._api_url, _PER_SECOND, self._seconds, self._search)
+
+    def at_once(self) -> Sequence[float]:
+        return closed_loop(self._api_url, _CLIENTS, int(8 * self._seconds), self._search)
+
+    def _search(self, connection: Connection, _: int) -> None:
+        with self._turn:
+            question = next(self._questions)
+        if connection.search(question)["cached"]:
+            raise RuntimeError("a question was asked twice")
 
 
 def measure(bench: Bench) -> Measured:
     """Full speed is that of the same bulk just before and after, without searches."""
-    seconds = bench.sizes.load_seconds
-    api_url = bench.stack.api_url
     bench.catalogue.hold(bench.sizes.searched)
-    asked = questions(seed=3)
-    turn = threading.Lock()
-    server: list[float] = []
-
-    def search(connection: Connection, _: int) -> None:
-        with turn:
-            question = next(asked)
-        answer = connection.search(question)
-        if answer["cached"]:
-            raise RuntimeError("a question was asked twice")
-        server.append(answer["execution_time_ms"] / 1000)
-
-    at_pace(api_url, _PER_SECOND, 2, search)
-    idle = at_pace(api_url, _PER_SECOND, seconds, search)
-    began = time.perf_counter()
-    crowd = closed_loop(api_url, _CLIENTS, int(8 * seconds), search)
-    crowd_rate = len(crowd) / (time.perf_counter() - began)
-    with _Bulk(bench) as bulk:
-        before = bulk.rate_during(lambda: time.sleep(seconds / 2))
-        server.clear()
-        beside: list[float] = []
-        meanwhile = bulk.rate_during(
-            lambda: beside.extend(at_pace(api_url, _PER_SECOND, seconds, search))
-        )
-        after = bulk.rate_during(lambda: time.sleep(seconds / 2))
-    full = (before + after) / 2
-    shown = {"idle": percentiles(idle), "crowd": percentiles(crowd), "beside": percentiles(beside)}
+    searcher = _Searcher(bench)
+    searcher.at_pace()  # the first of everything is slower
+    pause = bench.sizes.load_seconds / 2
+    alone: list[Mapping[str, float]] = []
+    crowd: list[Mapping[str, float]] = []
+    beside: list[Mapping[str, float]] = []
+    crowd_rates: list[float] = []
+    speeds: list[tuple[float, float]] = []
+    for _ in range(bench.sizes.load_rounds):
+        alone.append(percentiles(searcher.at_pace()))
+        began = time.perf_counter()
+        at_once = searcher.at_once()
+        crowd_rates.append(len(at_once) / (time.perf_counter() - began))
+        crowd.append(percentiles(at_once))
+        with Bulk(bench) as bulk:
+            before, _nothing = bulk.rate_during(lambda: time.sleep(pause))
+            meanwhile, times = bulk.rate_during(searcher.at_pace)
+            after, _nothing = bulk.rate_during(lambda: time.sleep(pause))
+        beside.append(percentiles(times))
+        speeds.append((meanwhile, (before + after) / 2))
     rows = [
         Row(
             name="search p95 while indexing ÷ p95 alone",
-            values=[shown["beside"]["p95"] / shown["idle"]["p95"]],
+            values=_p95_ratios(beside, alone),
             unit="×",
             target=3.0,
-            note=f"alone {_in_words(shown['idle'])}; while indexing {_in_words(shown['beside'])}",
+            note=f"alone {_in_words(alone)}; while indexing {_in_words(beside)}",
         ),
         Row(
             name="indexing meanwhile ÷ indexing without searches",
-            values=[meanwhile / full],
+            values=[meanwhile / full for meanwhile, full in speeds],
             unit="×",
             target=0.7,
             at_least=True,
@@ -72,73 +81,27 @@ def measure(bench: Bench) -> Measured:
         ),
         Row(
             name=f"search p95 with {_CLIENTS} clients at once ÷ p95 alone",
-            values=[shown["crowd"]["p95"] / shown["idle"]["p95"]],
+            values=_p95_ratios(crowd, alone),
             unit="×",
-            note=f"{_in_words(shown['crowd'])}; {crowd_rate:.0f} searches/s",
+            note=f"{_in_words(crowd)}; {statistics.median(crowd_rates):.0f} searches/s",
         ),
     ]
     details = {
-        "client_ms": shown,
-        "server_ms_while_indexing": percentiles(server),
-        "pictures_per_second": {"before": before, "meanwhile": meanwhile, "after": after},
-        "searches": {"idle": len(idle), "crowd": len(crowd), "beside": len(beside)},
+        "milliseconds": {"alone": alone, "at once": crowd, "while indexing": beside},
+        "pictures_per_second": {
+            "while searching": [meanwhile for meanwhile, _ in speeds],
+            "without": [full for _, full in speeds],
+        },
     }
     return Measured(rows=rows, details=details)
 
 
-def _in_words(shown: Mapping[str, float]) -> str:
-    return " / ".join(f"{shown[name]:.0f}" for name in ("p50", "p95", "p99")) + " ms (p50/p95/p99)"
+def _p95_ratios(
+    ones: Sequence[Mapping[str, float]], others: Sequence[Mapping[str, float]]
+) -> list[float]:
+    return [one["p95"] / other["p95"] for one, other in zip(ones, others, strict=True)]
 
 
-class _Bulk:
-    """Bulk that never ends: as some lands, more is pushed. On leaving, what is left is awaited."""
-
-    def __init__(self, bench: Bench) -> None:
-        self._bench = bench
-        self._connection = Connection(bench.stack.api_url)
-        self._over = threading.Event()
-        self._failed: list[BaseException] = []
-        self._thread = threading.Thread(target=self._feed)
-
-    def rate_during(self, do: Callable[[], None]) -> float:
-        """Pictures per second from the first forward pass that ends after the start to the first
-        that ends after the end."""
-        first = counters.at_change(self._bench.connection, counters.PICTURES)
-        do()
-        last = counters.at_change(self._bench.connection, counters.PICTURES)
-        if self._failed:
-            raise self._failed[0]
-        return (last[counters.PICTURES] - first[counters.PICTURES]) / (last.at - first.at)
-
-    def __enter__(self) -> "_Bulk":
-        self._push()
-        self._thread.start()
-        for _ in range(2):  # all stages are busy once the first batches are through
-            counters.at_change(self._bench.connection, counters.PICTURES)
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self._over.set()
-        self._thread.join()
-        self._connection.close()
-        if error is None:
-            counters.nothing_pending(self._bench.connection)
-
-    def _feed(self) -> None:
-        try:
-            while not self._over.is_set():
-                if counters.read(self._connection).pending < _ALWAYS_PENDING:
-                    self._push()
-                else:
-                    self._over.wait(0.5)
-        except BaseException as err:
-            self._failed.append(err)
-
-    def _push(self) -> None:
-        body = json.dumps({"products": self._bench.new_products(_PER_CALL)}).encode()
-        self._connection.call("POST", "/index-products", body)
+def _in_words(rounds: Sequence[Mapping[str, float]]) -> str:
+    medians = [statistics.median(shown[name] for shown in rounds) for name in ("p50", "p95", "p99")]
+    return " / ".join(f"{median:.0f}" for median in medians) + " ms (p50/p95/p99)"

@@ -1,12 +1,15 @@
 """The embedding service's promises, on a model that costs nothing."""
 
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 
 import numpy as np
 import pytest
+from numpy.typing import NDArray
 from PIL import Image
 from prometheus_client import REGISTRY
 
+from shared.embedding.encoder import PreparedImage
 from shared.embedding.service import EmbeddingService
 from shared.errors import EncoderBusy, ItemCode, ItemPermanent
 from tests.unit.embedding.drawn import saved, scene
@@ -24,6 +27,10 @@ def expected(level: int) -> np.ndarray[tuple[int], np.dtype[np.float32]]:
 
 def counted(kind: str) -> float:
     return REGISTRY.get_sample_value("embeddings_total", {"kind": kind}) or 0.0
+
+
+def busy_seconds(kind: str) -> float:
+    return REGISTRY.get_sample_value("encoder_busy_seconds_total", {"kind": kind}) or 0.0
 
 
 def batches(kind: str) -> float:
@@ -127,6 +134,27 @@ def test_exactly_the_computed_vectors_are_counted(service: EmbeddingService) -> 
     assert counted("text") - texts == 4
     assert counted("image") - images == 3
     assert batches("image") > passes
+
+
+class SlowEncoder(FakeEncoder):
+    """Takes its time for pictures, and most of it before the forward pass."""
+
+    def pre_image(self, picture: Image.Image) -> PreparedImage:
+        time.sleep(0.3)
+        return super().pre_image(picture)
+
+    def core_images(self, batch: Sequence[PreparedImage]) -> NDArray[np.float32]:
+        time.sleep(0.02)
+        return super().core_images(batch)
+
+
+def test_the_time_of_forward_passes_alone_is_counted() -> None:
+    service = EmbeddingService(SlowEncoder(), batch_size=8, max_pixels=10_000)
+    image, text = busy_seconds("image"), busy_seconds("text")
+    service.embed_images([red(1)])
+    service.close()
+    assert 0.02 <= busy_seconds("image") - image < 0.3
+    assert busy_seconds("text") == text
 
 
 def test_a_broken_model_blames_no_picture(service: EmbeddingService, encoder: FakeEncoder) -> None:

@@ -1,0 +1,31 @@
+"""The benchmark runs to its end and counts right; what it measures here means nothing."""
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+from benchmarks.results import Results
+from shared.embedded.stack import ROOT
+
+
+def test_a_tiny_run_ends_with_its_table_and_file(tmp_path: Path) -> None:
+    output = tmp_path / "result.json"
+    ran = subprocess.run(
+        [sys.executable, "-m", "benchmarks", "--smoke", "--model", "demo"]
+        + ["--output", str(output), "--only", "pushing", "patching", "memory"],
+        cwd=ROOT,
+        env={**os.environ, "COLUMNS": "200"},
+        capture_output=True,
+        text=True,
+        timeout=110,
+        check=False,
+    )
+    assert ran.returncode == 0, ran.stderr
+    assert "accepting 500 products in one call" in ran.stdout
+    results = Results.model_validate_json(output.read_text())
+    rows = {row.name: row for row in results.rows}
+    assert rows["pictures embedded for these"].values == [0.0]
+    assert all(row.value > 0 for name, row in rows.items() if "embedded" not in name)
+    assert {f"memory of {name}" for name in ("api", "worker", "qdrant", "redis")} <= rows.keys()
+    assert output.with_suffix(".png").exists()
