@@ -6,7 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
@@ -61,31 +61,30 @@ def _run() -> None:
     on, began = machine.describe(), time.monotonic()
     for warning in machine.warnings(on):
         print(warning, file=sys.stderr)
-    measured, backend = _measure(options, names)
-    results = Results(
-        machine=on,
-        run={
-            "date": datetime.now(UTC).date().isoformat(),
-            "form": options.form,
-            "minutes": round((time.monotonic() - began) / 60, 1),
-            "model": f"{options.model}, random weights",
-            "backend": backend,
-            "pictures": "--photos" if options.photos else "drawn, 800 × 1,000 pixels",
-        },
-        measured=measured,
-    )
+    measured: dict[str, Measured] = {}
+    for name, one in _measure(options, names):
+        measured[name] = one
+        results = Results(
+            machine=on,
+            run={
+                "date": datetime.now(UTC).date().isoformat(),
+                "form": options.form,
+                "minutes": round((time.monotonic() - began) / 60, 1),
+                "model": f"{options.model}, random weights",
+                "pictures": "--photos" if options.photos else "drawn, 800 × 1,000 pixels",
+            },
+            measured=measured,
+        )
+        # Each time, so that what was measured isn't lost with what comes after it.
+        options.output.write_text(results.model_dump_json(indent=1))
     report.show(results)
-    options.output.write_text(results.model_dump_json(indent=1))
     plot = options.output.with_suffix(".png")
     draw(results.rows, plot)
     print(f"kept in {options.output} and {plot}")
 
 
-def _measure(
-    options: argparse.Namespace, names: Sequence[str]
-) -> tuple[Mapping[str, Measured], str]:
+def _measure(options: argparse.Namespace, names: Sequence[str]) -> Iterator[tuple[str, Measured]]:
     sizes = _FORMS[options.form]
-    measured: dict[str, Measured] = {}
     with tempfile.TemporaryDirectory(prefix="vitrine-photos-") as scratch:
         files = _write_photos(options.photos, sizes.photos, Path(scratch))
         with running_stack(options.model) as stack, PictureServer(Path(scratch)) as pictures:
@@ -94,9 +93,8 @@ def _measure(
             for name in names:
                 began = time.monotonic()
                 print(f"{name}…", end=" ", file=sys.stderr, flush=True)
-                measured[name] = _MEASUREMENTS[name](bench)
+                yield name, _MEASUREMENTS[name](bench)
                 print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
-            return measured, bench.settings.clip_backend
 
 
 def _write_photos(given: Path | None, count: int, folder: Path) -> Sequence[Path]:

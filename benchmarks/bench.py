@@ -63,8 +63,8 @@ QUICK = Sizes(
     pushed=10_000,
     pushes=1,
     patches=4_000,
-    load_rounds=2,
-    load_seconds=10,
+    load_rounds=1,
+    load_seconds=15,
     growth=(),
 )
 SMOKE = Sizes(

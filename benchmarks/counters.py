@@ -13,6 +13,7 @@ IMAGE_BUSY: Final = 'encoder_busy_seconds_total{kind="image"}'
 
 _PENDING: Final = "ledger_pending"
 _VALUE: Final = re.compile(r"^(\w+(?:\{[^}]*\})?) (\S+)$", re.MULTILINE)
+_LOOK_SECONDS: Final = 0.05
 _PATIENCE_SECONDS: Final = 600.0
 
 
@@ -52,9 +53,14 @@ def at_change(connection: Connection, name: str, poll_seconds: float = 0.02) -> 
     )
 
 
-def nothing_pending(connection: Connection, poll_seconds: float = 0.05) -> Counters:
+def nothing_pending(connection: Connection) -> Counters:
     """The counters once all accepted changes have landed."""
-    return _until(connection, lambda now: not now.pending, poll_seconds)
+    return _until(connection, lambda now: not now.pending, _LOOK_SECONDS)
+
+
+def reached(connection: Connection, name: str, value: float) -> None:
+    """Returns once a counter is that high; workers count a little later than they report."""
+    _until(connection, lambda now: now[name] >= value, _LOOK_SECONDS)
 
 
 def _until(
@@ -63,6 +69,6 @@ def _until(
     deadline = time.perf_counter() + _PATIENCE_SECONDS
     while not holds(now := read(connection)):
         if now.at > deadline:
-            raise RuntimeError("the workers stand still; the table would show nothing")
+            raise RuntimeError("the workers stand still, or counted less than was asked of them")
         time.sleep(poll_seconds)
     return now

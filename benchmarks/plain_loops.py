@@ -6,6 +6,7 @@
 - `own_text`: our text tower alone, one query after the other.
 """
 
+import logging
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -54,6 +55,7 @@ class Loop:
 
 
 def _serve(build: Callable[[Settings], Work], settings: Settings, pipe: Pipe) -> None:
+    logging.disable(logging.WARNING)  # that the weights are random is known
     work = build(settings)
     while True:
         pipe.send(work(pipe.recv()))

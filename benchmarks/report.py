@@ -66,7 +66,7 @@ def _description(results: Results) -> str:
         f"{' (quick form)' if run['form'] == 'quick' else ''} on: {on['processor']}, "
         f"{on['cores']} cores ({flags}), {on['memory_gb']} GB, {on['system']}, "
         f"data on {on['temporary_files']}; {versions}. "
-        f"Model: {run['model']}, backend `{run['backend']}`, pictures: {run['pictures']}. "
+        f"Model: {run['model']}; pictures: {run['pictures']}. "
         "Values are medians of their repetitions."
     )
 

@@ -11,9 +11,9 @@ from shared.embedded.stack import ROOT
 
 def test_a_tiny_run_ends_with_its_table_and_file(tmp_path: Path) -> None:
     output = tmp_path / "result.json"
+    options = f"--smoke --model demo --only pushing patching memory --output {output}"
     ran = subprocess.run(
-        [sys.executable, "-m", "benchmarks", "--smoke", "--model", "demo"]
-        + ["--output", str(output), "--only", "pushing", "patching", "memory"],
+        [sys.executable, "-m", "benchmarks", *options.split()],
         cwd=ROOT,
         env={**os.environ, "COLUMNS": "200"},
         capture_output=True,

@@ -27,7 +27,6 @@ RUN = {
     "form": "full",
     "minutes": 12,
     "model": "ViT-B-32",
-    "backend": "auto",
     "pictures": "drawn",
 }
 
