@@ -75,7 +75,7 @@ def test_a_connection_that_was_closed_meanwhile_is_opened_anew(served: Server) -
 )
 def test_a_refusal_is_raised_with_its_words(served: Server) -> None:
     connection = Connection(served.url)
-    with pytest.raises(RuntimeError, match="GET /api/v1/x.*404.*none"):
+    with pytest.raises(RuntimeError, match=r"GET /api/v1/x.*404.*none"):
         connection.call("GET", "/x")
     connection.close()
 
@@ -83,9 +83,8 @@ def test_a_refusal_is_raised_with_its_words(served: Server) -> None:
 @pytest.mark.parametrize("served", [([[OK]] * 3, 0.2)], indirect=True)
 def test_a_request_counts_from_when_it_was_due(served: Server) -> None:
     took = at_pace(served.url, 20, 0.15, lambda connection, _: connection.call("GET", "/x"))
-    # Due at 0, 50 and 100 ms; answered at 200, 400 and 600 and a little.
-    assert took == pytest.approx([0.2, 0.35, 0.5], abs=0.15)
-    assert took[2] > 0.45
+    # Due at 0, 50 and 100 ms, answered at 200, 400 and 600 at the earliest.
+    assert all(seconds >= least for seconds, least in zip(took, (0.2, 0.35, 0.5), strict=True))
 
 
 @pytest.mark.parametrize("served", [([None] * 2,)], indirect=True)
