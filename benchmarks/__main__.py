@@ -27,7 +27,7 @@ from benchmarks.photos import drawn_photos, photos_of
 from benchmarks.picture_server import PictureServer
 from benchmarks.plot import draw
 from benchmarks.results import Measured, Results
-from benchmarks.service import running_stack
+from benchmarks.service import encoders_of, running_stack
 
 _MEASUREMENTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
     "indexing": indexing.measure,
@@ -42,7 +42,7 @@ _MEASUREMENTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
 
 _FORMS: Final[Mapping[str, Sizes]] = {"full": FULL, "quick": QUICK, "smoke": SMOKE}
 _NOT_QUICK: Final = frozenset({"growth"})
-_READY_SECONDS: Final = 300.0
+_READY_SECONDS: Final = 600.0
 
 
 def main() -> None:
@@ -62,7 +62,7 @@ def _run() -> None:
     for warning in machine.warnings(on):
         print(warning, file=sys.stderr)
     measured: dict[str, Measured] = {}
-    for name, one in _measure(options, names):
+    for name, one, encoders in _measure(options, names):
         measured[name] = one
         results = Results(
             machine=on,
@@ -71,6 +71,7 @@ def _run() -> None:
                 "form": options.form,
                 "minutes": round((time.monotonic() - began) / 60, 1),
                 "model": f"{options.model}, random weights",
+                "encoders": encoders,
                 "pictures": "--photos" if options.photos else "drawn, 800 × 1,000 pixels",
             },
             measured=measured,
@@ -83,17 +84,21 @@ def _run() -> None:
     print(f"kept in {options.output} and {plot}")
 
 
-def _measure(options: argparse.Namespace, names: Sequence[str]) -> Iterator[tuple[str, Measured]]:
+def _measure(
+    options: argparse.Namespace, names: Sequence[str]
+) -> Iterator[tuple[str, Measured, Mapping[str, str]]]:
     sizes = _FORMS[options.form]
     with tempfile.TemporaryDirectory(prefix="vitrine-photos-") as scratch:
         files = _write_photos(options.photos, sizes.photos, Path(scratch))
         with running_stack(options.model) as stack, PictureServer(Path(scratch)) as pictures:
             stack.wait_until_ready(_READY_SECONDS)
             bench = Bench(stack, pictures, files, sizes)
+            bench.wait_for_worker()
+            encoders = encoders_of(stack)
             for name in names:
                 began = time.monotonic()
                 print(f"{name}…", end=" ", file=sys.stderr, flush=True)
-                yield name, _MEASUREMENTS[name](bench)
+                yield name, _MEASUREMENTS[name](bench), encoders
                 print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
 
 

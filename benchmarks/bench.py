@@ -1,5 +1,6 @@
 """What every measurement is given: the running service, the pictures and the sizes."""
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
@@ -137,12 +138,22 @@ class Bench:
         """Where the pictures are served in turn; each query makes another picture of one."""
         return f"{self.pictures.base_url}/{self.files[number % len(self.files)].name}?{query}"
 
+    def push(self, products: Sequence[Mapping[str, Any]]) -> str:
+        """Pushes them in one call; returns the job's id."""
+        body = json.dumps({"products": products}).encode()
+        return str(self.connection.call("POST", "/index-products", body)["job_id"])
+
+    def wait_for_worker(self) -> None:
+        """Has one picture indexed: the API is ready while the worker still loads its model."""
+        self.finished(self.push(self.new_products(1)))
+
     def finished(self, job_id: str) -> Mapping[str, Any]:
-        """The job once it has ended. Raises RuntimeError where something failed."""
+        """The job once it has ended. Raises RuntimeError where an item failed, and StackError."""
         while True:
             job: Mapping[str, Any] = self.connection.call("GET", f"/jobs/{job_id}?wait=30")
             if job["finished_at"]:
                 break
+            self.stack.check()
         if job["state"] != "succeeded":
             raise RuntimeError(f"a job did not succeed: {job}")
         return job

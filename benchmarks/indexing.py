@@ -1,6 +1,5 @@
 """Pictures indexed through HTTP, Celery and Qdrant, beside plain loops over the same pictures."""
 
-import json
 import time
 from typing import Final
 
@@ -77,25 +76,20 @@ def measure(bench: Bench) -> Measured:
 def _index(bench: Bench, count: int) -> float:
     """Seconds from the call until all are searchable."""
     began = time.time()
-    job = bench.finished(_push(bench, count))
+    job = bench.finished(bench.push(bench.new_products(count)))
     return seconds_since_1970(job["finished_at"]) - began
 
 
 def _busy_share(bench: Bench) -> float:
     """The model's share of the time between the end of the first forward pass and that of one in
     the second half."""
-    job_id = _push(bench, bench.sizes.pictures)
+    job_id = bench.push(bench.new_products(bench.sizes.pictures))
     first = counters.at_change(bench.connection, counters.PICTURES)
     while counters.read(bench.connection).pending > bench.sizes.pictures / 2:
         time.sleep(0.5)
     last = counters.at_change(bench.connection, counters.PICTURES)
     bench.finished(job_id)
     return (last[counters.IMAGE_BUSY] - first[counters.IMAGE_BUSY]) / (last.at - first.at)
-
-
-def _push(bench: Bench, count: int) -> str:
-    body = json.dumps({"products": bench.new_products(count)}).encode()
-    return str(bench.connection.call("POST", "/index-products", body)["job_id"])
 
 
 def _naive_urls(bench: Bench, count: int) -> list[str]:

@@ -6,7 +6,6 @@
 - `own_text`: our text tower alone, one query after the other.
 """
 
-import logging
 import multiprocessing
 import time
 from collections.abc import Callable, Mapping, Sequence
@@ -14,6 +13,8 @@ from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Final
+
+from shared.logs import configure_logging
 
 Settings = Mapping[str, Any]
 """Fields of the stack's settings, with the servers' addresses."""
@@ -55,7 +56,7 @@ class Loop:
 
 
 def _serve(build: Callable[[Settings], Work], settings: Settings, pipe: Pipe) -> None:
-    logging.disable(logging.WARNING)  # that the weights are random is known
+    configure_logging("ERROR", "benchmark")  # that the weights are random is known
     work = build(settings)
     while True:
         pipe.send(work(pipe.recv()))

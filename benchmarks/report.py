@@ -61,12 +61,13 @@ def _description(results: Results) -> str:
     on, run = results.machine, results.run
     versions = ", ".join(f"{name} {version}" for name, version in on["versions"].items())
     flags = ", ".join(on["flags"]) or "none of AVX2, AVX512, AMX"
+    encoders = ", ".join(f"{process}: {chosen}" for process, chosen in run["encoders"].items())
     return (
         f"Measured {run['date']} in {run['minutes']} minutes"
         f"{' (quick form)' if run['form'] == 'quick' else ''} on: {on['processor']}, "
         f"{on['cores']} cores ({flags}), {on['memory_gb']} GB, {on['system']}, "
         f"data on {on['temporary_files']}; {versions}. "
-        f"Model: {run['model']}; pictures: {run['pictures']}. "
+        f"Model: {run['model']} ({encoders}); pictures: {run['pictures']}. "
         "Values are medians of their repetitions."
     )
 

@@ -24,6 +24,7 @@ def test_a_tiny_run_ends_with_its_table_and_file(tmp_path: Path) -> None:
     assert ran.returncode == 0, ran.stderr
     assert "accepting 500 products in one call" in ran.stdout
     results = Results.model_validate_json(output.read_text())
+    assert results.run["encoders"] == {"worker": "torch fp32", "api": "torch fp32"}
     rows = {row.name: row for row in results.rows}
     assert rows["pictures embedded for these"].values == [0.0]
     assert all(row.value > 0 for name, row in rows.items() if "embedded" not in name)

@@ -27,6 +27,7 @@ RUN = {
     "form": "full",
     "minutes": 12,
     "model": "ViT-B-32",
+    "encoders": {"worker": "openvino fp32"},
     "pictures": "drawn",
 }
 
@@ -51,6 +52,7 @@ def test_the_table_shows_each_row_beside_its_target(page: Path) -> None:
     assert "| waiting<br><small>slow disk</small> | 130 ms | ≤ 100 ms | **missed** |" in text
     assert "| memory | 1,234 MB |  |  |" in text
     assert "Some CPU, 2 cores (avx2)" in text
+    assert "ViT-B-32 (worker: openvino fp32)" in text
     assert "busy" not in text.split("## How to measure")[0]
 
 
