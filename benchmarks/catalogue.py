@@ -52,7 +52,14 @@ class Catalogue:
             self.qdrant.upsert_products(points)
             ledger.take(
                 [
-                    IndexedProduct(TENANT, point.product.id, point.rev, None, State.LIVE)
+                    IndexedProduct(
+                        tenant=TENANT,
+                        product_id=point.product.id,
+                        rev=point.rev,
+                        version=None,
+                        incomplete=False,
+                        state=State.LIVE,
+                    )
                     for point in points
                 ]
             )
