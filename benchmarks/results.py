@@ -33,8 +33,8 @@ class Row(BaseModel):
         """Whether the value, as shown, is within its target; None where there is none."""
         if self.target is None:
             return None
-        shown = round(self.value, self.digits)
-        return shown >= self.target if self.at_least else shown <= self.target
+        shown, target = round(self.value, self.digits), round(self.target, self.digits)
+        return shown >= target if self.at_least else shown <= target
 
     @property
     def headroom(self) -> float | None:

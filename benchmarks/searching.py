@@ -16,6 +16,8 @@ from shared.models.search import Filters
 
 _ROUNDS: Final = 3
 _WARM_UP: Final = 5
+_ALLOWANCE_MS: Final = 4.0
+"""For everything else: HTTP, validation, caches, fields."""
 
 
 def measure(bench: Bench) -> Measured:
@@ -48,16 +50,15 @@ def measure(bench: Bench) -> Measured:
     }
     needed = [sum(both) for both in zip(medians["text"], medians["qdrant"], strict=True)]
     text_ms, qdrant_ms = (statistics.median(medians[name]) for name in ("text", "qdrant"))
-    overhead = [anew - parts for anew, parts in zip(medians["anew"], needed, strict=True)]
     rows = [
         Row(
-            name=f"text search, nothing cached, {sizes.searched:,} products: server time beyond "
-            "text forward and Qdrant query",
-            values=overhead,
+            name=f"text search, nothing cached, {sizes.searched:,} products: server time",
+            values=medians["anew"],
             unit="ms",
-            target=4.0,
-            note=f"server {statistics.median(medians['anew']):.1f} ms, text {text_ms:.1f}, "
-            f"Qdrant {qdrant_ms:.1f}; medians",
+            target=text_ms + qdrant_ms + _ALLOWANCE_MS,
+            digits=1,
+            note=f"the target is text forward ({text_ms:.1f} ms) + Qdrant query ({qdrant_ms:.1f}) "
+            f"+ {_ALLOWANCE_MS:.0f}, medians",
         ),
         Row(
             name="the same ÷ text forward + Qdrant query",
