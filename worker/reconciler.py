@@ -25,6 +25,7 @@ from shared.models.change import Claim, Kind, Lane, Outcome, Report, State, Want
 from shared.models.product import Product, StoredProduct
 from shared.qdrant.points import PayloadWrite
 from shared.qdrant.service import QdrantService
+from worker.bulk_places import BulkPlaces
 from worker.leases import LeaseKeeper
 from worker.outcomes import RetryPolicy, crashed, found_done, released, unexpected, vanished
 from worker.pictures import Pictured, PictureReader, PictureRequest, PictureResult, SamePicture
@@ -96,8 +97,7 @@ class Reconciler:
         self._leases = leases
         self._retries = retries
         self._lanes = lanes
-        self._bulk_places = threading.Semaphore(bulk_tasks)
-        self._bulk_turned_away = False
+        self._bulk_places = BulkPlaces(bulk_tasks)
         self._attribute_indexes = attribute_indexes
         self._pause = Breaker(PAUSE_SECONDS)
         self._index_in_doubt = False
@@ -121,15 +121,12 @@ class Reconciler:
 
     def _serve_bulk(self) -> bool:
         """Serves bulk where a place is free; who frees one passes on a bell that found none."""
-        if not self._bulk_places.acquire(blocking=False):
-            self._bulk_turned_away = True
+        if not self._bulk_places.take():
             return False
         try:
             return self._serve(Lane.BULK)
         finally:
-            self._bulk_places.release()
-            if self._bulk_turned_away:
-                self._bulk_turned_away = False
+            if self._bulk_places.give_back():
                 self._ring(Lane.BULK)
 
     def _serve(self, lane: Lane) -> bool:

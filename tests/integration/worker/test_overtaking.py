@@ -8,6 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from shared.models.change import Lane, Outcome
 from tests.integration.worker.conftest import Worker
 from tests.pictures import picture
+from worker.bulk_places import BulkPlaces
 
 PICTURE_THREADS = 8
 
@@ -44,7 +45,7 @@ def test_a_single_passes_bulk_whose_pictures_hold_all_their_threads(worker: Work
 
 
 def test_bulk_leaves_threads_free_and_its_bell_is_not_lost(worker: Worker) -> None:
-    worker.reconciler._bulk_places = threading.Semaphore(1)
+    worker.reconciler._bulk_places = BulkPlaces(1)
     came = hang(worker, "slow")
     bulk = worker.push(worker.product("slow", picture()))
     with ThreadPoolExecutor(1) as thread:
