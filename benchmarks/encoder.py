@@ -48,7 +48,7 @@ model, weights, backend, tower, directory = sys.argv[1:]
 settings = Settings(_env_file=None, clip_model=model, clip_pretrained=weights,
                     clip_backend=backend, data_dir=Path(directory))
 service = load_embedding_service(settings, frozenset({tower}), threads=2)
-service.warm_up()
+service.check(timeout=120)
 ready = time.perf_counter()
 lines = (line.split() for line in Path("/proc/self/status").read_text().splitlines())
 memory = {line[0]: int(line[1]) / 1024 for line in lines if line[0] in

@@ -5,8 +5,7 @@ import threading
 import time
 from collections import deque
 from collections.abc import Callable, Sequence
-from concurrent.futures import Future
-from concurrent.futures import TimeoutError as FutureTimeout
+from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
 from shared.errors import EncoderBusy, ItemCode, ItemPermanent
@@ -27,6 +26,10 @@ class Batcher(Generic[Item, Result]):
     Urgent items have a queue of their own and overtake the others, in batches of their own, for a
     lone one then costs a forward of one. While both kinds wait, the batches alternate: neither is
     ever kept waiting for longer than it takes to run one batch of the other.
+
+    Whoever sets no deadline waits for as long as batches end: how long a full queue takes is the
+    machine's affair, and giving up would only throw away what is done. Where none ends for
+    `stuck_after` seconds, the thread is stuck, and all waiters are told.
     """
 
     def __init__(
@@ -38,8 +41,11 @@ class Batcher(Generic[Item, Result]):
         max_wait: float,
         capacity: int,
         probe: Callable[[], object] | None = None,
+        stuck_after: float = 120.0,
     ) -> None:
         """`run` gives each item's result, or the exception that this item alone ends with.
+
+        `stuck_after`: seconds for one batch that are more than any takes.
 
         `probe` runs something known to be good. It is called when an item fails alone; if it
         raises too, the fault is the model's and not the item's.
@@ -50,6 +56,8 @@ class Batcher(Generic[Item, Result]):
         self._max_wait = max_wait
         self._capacity = capacity
         self._probe = probe
+        self._stuck_after = stuck_after
+        self._last_end = 0.0  # of a batch, in monotonic seconds
         self._waiting: deque[tuple[Item, Future[Result]]] = deque()
         self._urgent: deque[tuple[Item, Future[Result]]] = deque()
         self._ran_urgent = False
@@ -57,19 +65,22 @@ class Batcher(Generic[Item, Result]):
         self._stopping = False
         self._thread: threading.Thread | None = None
 
-    def submit(self, item: Item, timeout: float, *, urgent: bool = False) -> "Future[Result]":
+    def submit(
+        self, item: Item, timeout: float | None, *, urgent: bool = False
+    ) -> "Future[Result]":
         """Queue an item, waiting up to `timeout` seconds for a free place (0: not at all).
 
         `capacity` holds for each of the two queues, so that a full one keeps nothing urgent out.
+        None waits for as long as batches end.
 
         Raises EncoderBusy where the queue stays full or the batcher has been stopped.
         """
-        deadline = time.monotonic() + timeout
+        since = time.monotonic()
         queue = self._urgent if urgent else self._waiting
         with self._changed:
             while len(queue) >= self._capacity and not self._stopping:
                 self._ensure_thread()
-                left = deadline - time.monotonic()
+                left = self._left(since, timeout)
                 if left <= 0:
                     raise EncoderBusy(
                         f"The {self._name} encoder has {self._capacity} waiting already.", 1.0
@@ -83,17 +94,25 @@ class Batcher(Generic[Item, Result]):
             self._changed.notify_all()
         return future
 
-    def result(self, future: "Future[Result]", timeout: float) -> Result:
+    def result(self, future: "Future[Result]", timeout: float | None) -> Result:
         """A submitted item's result, waited for up to `timeout` seconds.
 
-        Raises EncoderBusy when the time is up (an item that still waits is then never run), and
-        whatever the item ended with.
+        None waits for as long as batches end. Raises EncoderBusy when the time is up (an item that
+        still waits is then never run), and whatever the item ended with.
         """
-        try:
-            return future.result(max(timeout, 0.0))
-        except FutureTimeout as err:
+        since = time.monotonic()
+        while (left := self._left(since, timeout)) > 0 and not future.done():
+            wait([future], left)
+        if not future.done():
             future.cancel()
-            raise EncoderBusy(f"The {self._name} encoder took too long to answer.", 1.0) from err
+            raise EncoderBusy(f"The {self._name} encoder took too long to answer.", 1.0)
+        return future.result()
+
+    def _left(self, since: float, timeout: float | None) -> float:
+        """Seconds left to a caller who waits since then."""
+        if timeout is None:
+            return max(since, self._last_end) + self._stuck_after - time.monotonic()
+        return since + timeout - time.monotonic()
 
     def stop(self, timeout: float) -> None:
         """Take no more items, finish those that wait, end the thread within `timeout` seconds.
@@ -168,7 +187,10 @@ class Batcher(Generic[Item, Result]):
     def _complete(self, batch: "list[tuple[Item, Future[Result]]]") -> None:
         """Run a batch and settle its futures; on an error, halve it."""
         try:
-            results = self._run([item for item, _ in batch])
+            try:
+                results = self._run([item for item, _ in batch])
+            finally:
+                self._last_end = time.monotonic()
             pairs = list(zip(batch, results, strict=True))
         except Exception as err:
             if len(batch) == 1:

@@ -27,8 +27,8 @@ Input = TypeVar("Input", PreparedImage, PreparedText)
 TEXT_TIMEOUT = 5.0
 """Seconds a query waits for its vector: shoppers leave before that; a forward takes 0.03."""
 
-IMAGE_TIMEOUT = 120.0
-"""Seconds a picture waits: a full queue ahead of it on a slow CPU takes some ten."""
+STUCK_SECONDS = 120.0
+"""Without one forward pass that ends the model is stuck; a full one takes ten on a slow CPU."""
 
 _IMAGE_GATHER_SECONDS = 0.004  # Pictures come in bursts; a forward of 16 takes a hundred times it.
 _TEXT_GATHER_SECONDS = 0.0  # A lone query goes at once; others gather while it runs.
@@ -64,8 +64,13 @@ class EmbeddingService:
         max_pixels: int,
         fetch: PictureFetcher | None = None,
         draft: bool = True,
+        stuck_after: float = STUCK_SECONDS,
     ) -> None:
-        """`fetch` serves `embed_image_from_url`. `draft=False` decodes large JPEGs in full."""
+        """`fetch` serves `embed_image_from_url`. `draft=False` decodes large JPEGs in full.
+
+        `stuck_after`: seconds without a forward pass that ends, after which whoever set no
+        deadline waits no longer.
+        """
         self._encoder = encoder
         self._fetch = fetch
         self._max_pixels = max_pixels
@@ -78,6 +83,7 @@ class EmbeddingService:
             max_wait=_IMAGE_GATHER_SECONDS,
             capacity=_IMAGE_CAPACITY_BATCHES * batch_size,
             probe=lambda: _raise_faults(_run("image", encoder.core_images, [self._probe_image()])),
+            stuck_after=stuck_after,
         )
         self._texts: Batcher[_Work[PreparedText], Vector] = Batcher(
             "text",
@@ -124,7 +130,7 @@ class EmbeddingService:
     def embed_images(
         self,
         pictures: Sequence[Image.Image | PreparedImage],
-        timeout: float = IMAGE_TIMEOUT,
+        timeout: float | None = None,
         *,
         urgent: bool = False,
     ) -> list[Vector | ItemFault]:
@@ -134,9 +140,11 @@ class EmbeddingService:
         its fault in its place; the others are unharmed.
         Blocks while the encoder has enough to do. Raises EncoderBusy where the encoder doesn't
         get through them within `timeout` seconds, stops or breaks: then no picture is to blame.
+        Without a `timeout` it may take as long as it likes while it gets on, for a slow machine
+        would never finish what it must begin anew after every deadline.
         """
         self._encoder.open_tower("image")
-        deadline = time.monotonic() + timeout
+        deadline = None if timeout is None else time.monotonic() + timeout
         pending: list[Future[Vector] | ItemFault] = []
         for picture in pictures:
             try:
@@ -144,21 +152,20 @@ class EmbeddingService:
             except (ItemPermanent, ItemTransient) as fault:
                 pending.append(fault)
             else:
-                left = deadline - time.monotonic()
-                pending.append(self._images.submit(work, left, urgent=urgent))
+                pending.append(self._images.submit(work, _left(deadline), urgent=urgent))
         return [
             self._image_outcome(entry, deadline) if isinstance(entry, Future) else entry
             for entry in pending
         ]
 
-    def embed_image(self, data: bytes, timeout: float = IMAGE_TIMEOUT) -> Vector:
+    def embed_image(self, data: bytes, timeout: float | None = None) -> Vector:
         """The vector of one picture file, shape (dimensions,). Raises its fault or EncoderBusy."""
         outcome = self.embed_images([self.prepare(data)], timeout)[0]
         if isinstance(outcome, Exception):
             raise outcome
         return outcome
 
-    def embed_image_from_url(self, url: str, timeout: float = IMAGE_TIMEOUT) -> Vector:
+    def embed_image_from_url(self, url: str, timeout: float | None = None) -> Vector:
         """The vector of the picture at `url`, shape (dimensions,).
 
         `timeout` bounds the embedding; the fetcher has limits of its own. Raises what the fetcher
@@ -180,10 +187,6 @@ class EmbeddingService:
         if "image" in self._encoder.towers:
             image = self._images.submit(self._probe_image(), deadline - time.monotonic())
             self._images.result(image, deadline - time.monotonic())
-
-    def warm_up(self) -> None:
-        """Run every tower in memory once, so that the first caller doesn't pay for first times."""
-        self.check(timeout=IMAGE_TIMEOUT)
 
     def close(self, timeout: float = 10.0) -> None:
         """Finish what waits, within `timeout` seconds, and take nothing more."""
@@ -213,9 +216,11 @@ class EmbeddingService:
                 ItemCode.EMBEDDING_FAILED, "The picture could not be prepared for the model."
             ) from err
 
-    def _image_outcome(self, future: "Future[Vector]", deadline: float) -> Vector | ItemFault:
+    def _image_outcome(
+        self, future: "Future[Vector]", deadline: float | None
+    ) -> Vector | ItemFault:
         try:
-            return self._images.result(future, deadline - time.monotonic())
+            return self._images.result(future, _left(deadline))
         except (ItemPermanent, ItemTransient) as fault:
             return fault
 
@@ -225,6 +230,10 @@ class EmbeddingService:
 
     def _probe_text(self) -> _Work[PreparedText]:
         return _Work(self._encoder.pre_text("a shirt"), counted=False)
+
+
+def _left(deadline: float | None) -> float | None:
+    return None if deadline is None else deadline - time.monotonic()
 
 
 def _run(

@@ -1,7 +1,9 @@
 """The embedding service's promises, on a model that costs nothing."""
 
+import threading
 import time
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -124,7 +126,6 @@ def test_a_failing_picture_file_raises_its_fault(service: EmbeddingService) -> N
 
 def test_exactly_the_computed_vectors_are_counted(service: EmbeddingService) -> None:
     texts, images, passes = counted("text"), counted("image"), batches("image")
-    service.warm_up()
     service.check()
     assert (counted("text"), counted("image")) == (texts, images)
     service.embed_text("shirt")
@@ -183,3 +184,57 @@ def test_a_closed_service_says_so_at_once(service: EmbeddingService) -> None:
         service.embed_text("shirt")
     with pytest.raises(EncoderBusy):
         service.embed_images([red(1)])
+
+
+class GatedEncoder(FakeEncoder):
+    """Takes `seconds` for a forward pass, and stands still while `gate` is closed."""
+
+    def __init__(self, seconds: float) -> None:
+        super().__init__()
+        self.seconds = seconds
+        self.gate = threading.Event()
+        self.gate.set()
+
+    def core_images(self, batch: Sequence[PreparedImage]) -> NDArray[np.float32]:
+        self.gate.wait(10)
+        time.sleep(self.seconds)
+        return super().core_images(batch)
+
+
+def test_a_slow_encoder_gets_through_what_takes_it_longer_than_being_stuck() -> None:
+    encoder = GatedEncoder(0.05)
+    service = EmbeddingService(encoder, batch_size=8, max_pixels=10_000, stuck_after=0.4)
+    started = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        claims = list(pool.map(service.embed_images, [[red(at) for at in range(64)]] * 4))
+    assert time.monotonic() - started > 3 * 0.4
+    assert sum(encoder.image_batches) == 4 * 64  # nothing was computed twice, or in vain
+    for outcomes in claims:
+        assert all(isinstance(outcome, np.ndarray) for outcome in outcomes)
+    service.close()
+
+
+def test_a_stuck_encoder_is_told_to_all_who_wait_with_and_without_a_place() -> None:
+    encoder = GatedEncoder(0)
+    service = EmbeddingService(encoder, batch_size=8, max_pixels=10_000, stuck_after=0.3)
+    service.embed_images([red(1)])
+    time.sleep(0.4)  # standing idle is not being stuck
+    service.embed_images([red(1)])
+    encoder.gate.clear()
+    started = time.monotonic()
+    with ThreadPoolExecutor(4) as pool:
+        waiting = [pool.submit(service.embed_images, [red(1)] * 20) for _ in range(4)]
+        for one in waiting:
+            with pytest.raises(EncoderBusy):
+                one.result(10)
+    assert 0.25 < time.monotonic() - started < 2
+    encoder.gate.set()
+    service.close()
+
+
+def test_a_deadline_holds_however_well_the_encoder_gets_on() -> None:
+    encoder = GatedEncoder(0.05)
+    service = EmbeddingService(encoder, batch_size=8, max_pixels=10_000)
+    with pytest.raises(EncoderBusy):
+        service.embed_images([red(1)] * 200, 0.3)
+    service.close()
