@@ -87,7 +87,7 @@ class PictureReader:
         """
         pool = self._urgent_pool if urgent else self._pool
         patience = _URGENT_STRAGGLER_SECONDS if urgent else STRAGGLER_SECONDS
-        waiting = {pool.submit(self._prepare, asked): asked.key for asked in requests}
+        waiting = {pool.submit(self._prepare, asked, urgent): asked.key for asked in requests}
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=patience)
@@ -104,7 +104,9 @@ class PictureReader:
         self._pool.shutdown(wait=True, cancel_futures=True)
         self._urgent_pool.shutdown(wait=True, cancel_futures=True)
 
-    def _prepare(self, asked: PictureRequest[Key]) -> _Ready | SamePicture | ItemFault:
+    def _prepare(
+        self, asked: PictureRequest[Key], urgent: bool
+    ) -> _Ready | SamePicture | ItemFault:
         known = asked.known
         try:
             validators = (
@@ -119,7 +121,7 @@ class PictureReader:
             )
             if known and facts.sha256 == known.sha256:
                 return SamePicture(facts)
-            return _Ready(self._encoder.prepare(fetched.data), facts)
+            return _Ready(self._encoder.prepare(fetched.data, urgent=urgent), facts)
         except (ItemTransient, ItemPermanent) as fault:
             return fault
         except Exception as err:

@@ -11,30 +11,46 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Final
 
+from shared.errors import EncoderBusy
+
 _LARGE_BYTES: Final = 50_000_000
 
 
 class DecodingBudget:
-    """Bytes that may be in use at one time. Who doesn't fit waits, in order of arrival."""
+    """Bytes that may be in use at one time, and some besides that are kept for urgent pictures.
 
-    def __init__(self, total: int) -> None:
+    An urgent picture that fits into the reserve, as nearly all do, waits for nobody. Another goes
+    to the head of the line. While urgent and other pictures stand in line they take turns, so
+    neither kind is kept waiting for longer than one picture of the other takes.
+    """
+
+    def __init__(self, total: int, reserve: int = 0) -> None:
+        """`total` bytes for all, `reserve` bytes for urgent ones alone."""
         self.total = total
         self._free = total
+        self._reserve = reserve
         self._changed = threading.Condition()
-        self._queue: deque[object] = deque()
+        self._line: deque[object] = deque()
+        self._urgent_line: deque[object] = deque()
+        self._urgent_was_last = False
 
     @contextmanager
-    def account(self) -> Iterator[Callable[[int], None]]:
+    def account(
+        self, *, urgent: bool = False, timeout: float | None = None
+    ) -> Iterator[Callable[[int], None]]:
         """What takes bytes when called, once, and gives them back at the end.
 
-        It waits for them: decoding takes seconds at most, and those ahead end in any case. More
-        than there are in all count as all.
+        It waits for them, up to `timeout` seconds, and then raises EncoderBusy. None waits for as
+        long as it takes: those ahead are decoding, which ends in any case, in seconds each. More
+        bytes than there are in all count as all.
         """
-        taken = 0
+        taken, reserved = 0, False
 
         def take(wanted: int) -> None:
-            nonlocal taken
-            taken = self._take(min(wanted, self.total))
+            nonlocal taken, reserved
+            wanted = min(wanted, self.total)
+            reserved = self._take(wanted, urgent, timeout)
+            taken = wanted
 
         try:
             yield take
@@ -42,19 +58,42 @@ class DecodingBudget:
             if taken >= _LARGE_BYTES:
                 _return_freed_memory()
             with self._changed:
-                self._free += taken
+                if reserved:
+                    self._reserve += taken
+                else:
+                    self._free += taken
                 self._changed.notify_all()
 
-    def _take(self, wanted: int) -> int:
+    def _take(self, wanted: int, urgent: bool, timeout: float | None) -> bool:
+        """Takes bytes; whether they are of the reserve."""
         turn = object()
+        line = self._urgent_line if urgent else self._line
         with self._changed:
-            # In order, or many small pictures would keep a large one waiting for ever.
-            self._queue.append(turn)
-            self._changed.wait_for(lambda: self._queue[0] is turn and wanted <= self._free)
-            self._queue.popleft()
+            line.append(turn)
+            try:
+                if not self._changed.wait_for(
+                    lambda: (
+                        (urgent and wanted <= self._reserve)
+                        or (self._first() is turn and wanted <= self._free)
+                    ),
+                    timeout,
+                ):
+                    raise EncoderBusy("Too many pictures are being decoded.", 1.0)
+            finally:
+                line.remove(turn)
+                self._changed.notify_all()
+            if urgent and wanted <= self._reserve:
+                self._reserve -= wanted
+                return True
             self._free -= wanted
-            self._changed.notify_all()
-        return wanted
+            self._urgent_was_last = urgent
+        return False
+
+    def _first(self) -> object:
+        """Whose turn it is. In order, or many small ones would keep a large one waiting."""
+        if self._urgent_line and not (self._urgent_was_last and self._line):
+            return self._urgent_line[0]
+        return self._line[0]
 
 
 def _return_freed_memory() -> None:

@@ -22,7 +22,7 @@ from shared.embedding.picture_formats import (
     opened_format,
     unsupported_format,
 )
-from shared.errors import ItemCode, ItemPermanent, ItemTransient
+from shared.errors import ItemCode, ItemPermanent, ItemTransient, VitrineError
 
 DRAFT_EDGE: Final = 448
 """Twice CLIP's usual 224: what the decoder's coarse scaling loses is then lost anyway. At the input
@@ -59,6 +59,10 @@ def decoding_bytes(max_pixels: int) -> int:
     return max(LEAST_DECODING_BYTES, _BYTES_PER_PIXEL * max_pixels)
 
 
+URGENT_DECODING_BYTES: Final = 50_000_000
+"""Kept for urgent pictures besides: usual photos as JPEG take 2 MB, five megapixels of PNG all."""
+
+
 def decode_picture(
     data: bytes,
     max_pixels: int,
@@ -75,7 +79,8 @@ def decode_picture(
     will take at its peak; it may wait.
 
     Raises ItemPermanent with `not_an_image`, `image_unsupported_format`, `image_too_many_pixels`
-    or `image_corrupt`, and ItemTransient where memory ran out. Nothing else escapes.
+    or `image_corrupt`, and ItemTransient where memory ran out. Nothing else escapes but what
+    `admit` raises as an error of ours.
     """
     kind = _format_to_open(data)
     try:
@@ -88,7 +93,7 @@ def decode_picture(
             if admit is not None:
                 admit(cost)
             return _on_white(image)
-    except ItemPermanent:
+    except VitrineError:
         raise
     except MemoryError as err:
         raise ItemTransient(

@@ -18,7 +18,12 @@ from PIL import Image
 from shared.embedding.batcher import Batcher
 from shared.embedding.decoding_budget import DecodingBudget
 from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
-from shared.embedding.pictures import DRAFT_EDGE, decode_picture, decoding_bytes
+from shared.embedding.pictures import (
+    DRAFT_EDGE,
+    URGENT_DECODING_BYTES,
+    decode_picture,
+    decoding_bytes,
+)
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.metrics import EMBEDDING_BATCH_SIZE, EMBEDDINGS, ENCODER_BUSY_SECONDS
 
@@ -74,7 +79,7 @@ class EmbeddingService:
         self._encoder = encoder
         self._fetch = fetch
         self._max_pixels = max_pixels
-        self._decoding = DecodingBudget(decoding_bytes(max_pixels))
+        self._decoding = DecodingBudget(decoding_bytes(max_pixels), URGENT_DECODING_BYTES)
         self._draft_edge = max(DRAFT_EDGE, 2 * encoder.image_edge) if draft else None
         self._images: Batcher[_Work[PreparedImage], Vector] = Batcher(
             "image",
@@ -115,14 +120,16 @@ class EmbeddingService:
             return np.empty((0, self.dimensions), dtype=np.float32)
         return np.stack(self._vectors_of_texts(texts, timeout))
 
-    def prepare(self, data: bytes) -> PreparedImage:
+    def prepare(
+        self, data: bytes, timeout: float | None = None, *, urgent: bool = False
+    ) -> PreparedImage:
         """Decode and preprocess a picture file in the calling thread.
 
         Returns float32 of shape (3, height, width) for `embed_images`. Waits where others decode
-        so much that memory would run short. Raises ItemPermanent or
-        ItemTransient with the picture's fault.
+        so much that memory would run short; urgent pictures overtake. Raises ItemPermanent or
+        ItemTransient with the picture's fault, and EncoderBusy after `timeout` seconds in line.
         """
-        with self._decoding.account() as admit:
+        with self._decoding.account(urgent=urgent, timeout=timeout) as admit:
             return self._preprocessed(
                 decode_picture(data, self._max_pixels, self._draft_edge, admit)
             )
@@ -160,7 +167,7 @@ class EmbeddingService:
 
     def embed_image(self, data: bytes, timeout: float | None = None) -> Vector:
         """The vector of one picture file, shape (dimensions,). Raises its fault or EncoderBusy."""
-        outcome = self.embed_images([self.prepare(data)], timeout)[0]
+        outcome = self.embed_images([self.prepare(data, timeout)], timeout)[0]
         if isinstance(outcome, Exception):
             raise outcome
         return outcome

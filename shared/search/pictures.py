@@ -1,9 +1,8 @@
 """The pictures of queries: fetched, checked and embedded within bounds."""
 
-import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Final, Protocol
+from typing import Protocol
 
 from shared.caches.query_vectors import QueryVectorCache, Vector
 from shared.embedding.encoder import PreparedImage
@@ -19,16 +18,15 @@ from shared.errors import (
 from shared.models.search import MAX_PICTURE_BYTES, SearchRequest
 from shared.search.question import QueryPicture
 
-_DECODED_AT_ONCE: Final = 2
-"""A picture within the bounds may take half a gigabyte while it is decoded, if only for a moment;
-usual ones take some milliseconds and megabytes, so hardly anyone waits for these two places."""
-
 
 class PictureEncoder(Protocol):
     """What a picture query needs of the embedding service."""
 
-    def prepare(self, data: bytes) -> PreparedImage:
-        """The decoded picture as the model's input. Raises the picture's fault."""
+    def prepare(self, data: bytes, timeout: float, *, urgent: bool) -> PreparedImage:
+        """The decoded picture as the model's input; urgent ones have memory of their own.
+
+        Raises the picture's fault, and EncoderBusy where memory for it takes too long to come.
+        """
         ...
 
     def embed_images(
@@ -49,14 +47,13 @@ class QueryPictures:
         vectors: QueryVectorCache,
         timeout_seconds: float,
     ) -> None:
-        """`timeout_seconds` bounds waiting for a place to decode, and the embedding; `fetch` has
+        """`timeout_seconds` bounds waiting for memory to decode in, and the embedding; `fetch` has
         bounds of its own. Loading the image tower, at the first picture of all, comes on top.
         """
         self._fetch = fetch
         self._encoder = encoder
         self._vectors = vectors
         self._timeout_seconds = timeout_seconds
-        self._decoding = threading.BoundedSemaphore(_DECODED_AT_ONCE)
 
     def gathered(self, request: SearchRequest) -> Iterator[QueryPicture]:
         """The request's pictures, fetched where a URL is given. Raises QueryPictureFault.
@@ -86,12 +83,8 @@ class QueryPictures:
         return vector
 
     def _embedded(self, data: bytes) -> Vector:
-        if not self._decoding.acquire(timeout=self._timeout_seconds):
-            raise EncoderBusy("Too many pictures are being decoded.", 1.0)
-        try:
-            prepared = self._encoder.prepare(data)
-        finally:
-            self._decoding.release()
+        # Urgent, so that a shopper's small picture waits for nobody's huge one.
+        prepared = self._encoder.prepare(data, self._timeout_seconds, urgent=True)
         (outcome,) = self._encoder.embed_images([prepared], self._timeout_seconds)
         if isinstance(outcome, Exception):
             raise outcome

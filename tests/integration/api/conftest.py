@@ -59,7 +59,13 @@ class WordEncoder:
             vector += np.random.default_rng(seed).normal(size=self.dimensions).astype(np.float32)
         return vector / np.float32(np.linalg.norm(vector))
 
-    def prepare(self, data: bytes) -> PreparedImage:
+    def prepare(
+        self,
+        data: bytes,
+        timeout: float | None = None,  # noqa: ARG002 - the service's signature
+        *,
+        urgent: bool = False,  # noqa: ARG002
+    ) -> PreparedImage:
         """The picture in 12 × 12 dots: alike pictures lie close."""
         dots = np.asarray(decode_picture(data, 1_000_000).resize((12, 12)), np.float32)
         return dots.reshape(-1) / 255

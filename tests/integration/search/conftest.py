@@ -40,7 +40,13 @@ class CountingEncoder:
             self.gate.wait(10)
         return direction(text.encode())
 
-    def prepare(self, data: bytes) -> PreparedImage:
+    def prepare(
+        self,
+        data: bytes,
+        timeout: float | None = None,  # noqa: ARG002 - the service's signature
+        *,
+        urgent: bool = False,  # noqa: ARG002
+    ) -> PreparedImage:
         if not data.startswith(b"picture"):
             raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "no picture")
         return direction(data)

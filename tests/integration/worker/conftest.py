@@ -34,9 +34,17 @@ class HashingEncoder:
     def __init__(self) -> None:
         self.embedded = 0
         self.urgent = 0
+        self.decoded_urgently = 0
         self.refused: set[bytes] = set()
 
-    def prepare(self, data: bytes) -> PreparedImage:
+    def prepare(
+        self,
+        data: bytes,
+        timeout: float | None = None,  # noqa: ARG002 - the service's signature
+        *,
+        urgent: bool = False,
+    ) -> PreparedImage:
+        self.decoded_urgently += urgent
         if data.startswith(b"<html"):
             raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "no picture")
         if data in self.refused:

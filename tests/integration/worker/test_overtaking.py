@@ -41,7 +41,7 @@ def test_a_single_passes_bulk_whose_pictures_hold_all_their_threads(worker: Work
             event.set()
         answered.result(10)
     assert worker.counts(bulk) == {Outcome.INDEXED: len(slow)}
-    assert worker.encoder.urgent == 1
+    assert worker.encoder.urgent == worker.encoder.decoded_urgently == 1
 
 
 def test_bulk_leaves_threads_free_and_its_bell_is_not_lost(worker: Worker) -> None:

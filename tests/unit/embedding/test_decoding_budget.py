@@ -2,6 +2,7 @@
 
 import io
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
@@ -9,7 +10,7 @@ from PIL import Image
 
 from shared.embedding.decoding_budget import DecodingBudget
 from shared.embedding.pictures import decode_picture, decoding_bytes
-from shared.errors import ItemCode, ItemPermanent
+from shared.errors import EncoderBusy, ItemCode, ItemPermanent
 from tests.unit.embedding.drawn import saved, scene
 
 
@@ -62,7 +63,7 @@ def test_a_large_one_is_not_kept_waiting_by_small_ones_that_came_later() -> None
         pool.submit(hold)
         assert first.wait(10)
         large = pool.submit(note, 10)
-        while not budget._queue:
+        while not budget._line:
             threading.Event().wait(0.001)
         small = pool.submit(note, 1)
         threading.Event().wait(0.05)
@@ -79,6 +80,96 @@ def test_bytes_come_back_where_decoding_fails() -> None:
         decode_picture(saved(scene(), "PNG")[:2000], 10**6, admit=take)
     with budget.account() as take:
         take(10)
+
+
+class Decoding:
+    """Pictures in threads of their own that take bytes and hold them until they are told."""
+
+    def __init__(self, budget: DecodingBudget) -> None:
+        self.budget = budget
+        self.order: list[str] = []
+        self._ends: list[threading.Event] = []
+        self._pool = ThreadPoolExecutor(16)
+
+    def __enter__(self) -> "Decoding":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.end()
+        self._pool.shutdown()
+
+    def start(self, name: str, wanted: int, *, urgent: bool = False) -> threading.Event:
+        """Returns once the picture holds its bytes or stands in line; what ends it."""
+        ended = threading.Event()
+        self._ends.append(ended)
+        self._pool.submit(self._hold, name, wanted, urgent, ended)
+        while self._seen() < len(self._ends):
+            threading.Event().wait(0.001)
+        return ended
+
+    def end(self) -> None:
+        """Ends all, and those that come to their turn by it."""
+        for ended in self._ends:
+            ended.set()
+        self._pool.shutdown()
+
+    def _seen(self) -> int:
+        with self.budget._changed:
+            return len(self.order) + len(self.budget._line) + len(self.budget._urgent_line)
+
+    def _hold(self, name: str, wanted: int, urgent: bool, ended: threading.Event) -> None:
+        with self.budget.account(urgent=urgent) as take:
+            take(wanted)
+            with self.budget._changed:
+                self.order.append(name)
+            ended.wait(10)
+
+
+def test_an_urgent_picture_waits_for_none_of_a_line_of_large_ones() -> None:
+    with Decoding(DecodingBudget(100, reserve=10)) as decoding:
+        for number in range(8):
+            decoding.start(f"large {number}", 100)
+        decoding.start("urgent", 3, urgent=True)
+        decoding.start("another", 7, urgent=True)
+        assert decoding.order == ["large 0", "urgent", "another"]
+
+
+def test_a_large_urgent_picture_is_next_and_none_are_kept_waiting_for_ever() -> None:
+    with Decoding(DecodingBudget(100, reserve=10)) as decoding:
+        first = decoding.start("bulk 0", 100)
+        for number in (1, 2, 3):
+            decoding.start(f"bulk {number}", 100)
+        for number in (1, 2):
+            decoding.start(f"urgent {number}", 100, urgent=True)
+        first.set()
+        decoding.end()
+        assert decoding.order == ["bulk 0", "urgent 1", "bulk 1", "urgent 2", "bulk 2", "bulk 3"]
+
+
+def test_what_waits_too_long_gives_up_and_keeps_nobody_else_waiting() -> None:
+    with Decoding(DecodingBudget(100, reserve=10)) as decoding:
+        decoding.start("half", 50)
+        for urgent in (True, False):
+            started = time.monotonic()
+            with (
+                pytest.raises(EncoderBusy) as caught,
+                decoding.budget.account(urgent=urgent, timeout=0.1) as take,
+            ):
+                take(60)
+            assert caught.value.retry_after
+            assert 0.09 < time.monotonic() - started < 2
+        decoding.start("the other half", 50)
+        assert decoding.order == ["half", "the other half"]
+
+
+def test_having_no_place_is_no_fault_of_the_picture() -> None:
+    with Decoding(DecodingBudget(10)) as decoding:
+        decoding.start("all", 10)
+        with (
+            pytest.raises(EncoderBusy),
+            decoding.budget.account(timeout=0.01) as take,
+        ):
+            decode_picture(saved(scene(), "PNG"), 10**6, admit=take)
 
 
 def _cost(data: bytes, max_pixels: int = 50_000_000) -> int:

@@ -107,6 +107,17 @@ def test_prepare_reports_the_pictures_fault(service: EmbeddingService) -> None:
     assert caught.value.code is ItemCode.IMAGE_TOO_MANY_PIXELS
 
 
+def test_an_urgent_file_is_decoded_while_large_ones_hold_all_memory(
+    service: EmbeddingService,
+) -> None:
+    data = saved(red(50), "PNG")
+    with service._decoding.account() as take:
+        take(service._decoding.total)
+        assert service.prepare(data, 5, urgent=True).shape == (3, 8, 8)
+        with pytest.raises(EncoderBusy):
+            service.prepare(data, 0.05)
+
+
 def test_a_url_is_fetched_and_embedded(service: EmbeddingService) -> None:
     vector = service.embed_image_from_url("https://shop.example/red.png")
     assert np.allclose(vector, expected(100))
