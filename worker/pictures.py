@@ -2,8 +2,9 @@
 
 import hashlib
 from collections.abc import Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import Future, wait
 from dataclasses import dataclass
+from functools import partial
 from typing import Final, Generic, TypeVar
 
 import numpy as np
@@ -13,7 +14,9 @@ from shared.embedding.encoder import PreparedImage, Vector
 from shared.embedding.service import EmbeddingService
 from shared.errors import ItemFault, ItemPermanent, ItemTransient
 from shared.fetch.fetcher import Fetcher, Validators
+from shared.fetch.urls import parse_picture_url
 from shared.models.product import ImageFacts
+from worker.host_threads import HostThreads
 from worker.outcomes import unexpected
 
 log = structlog.get_logger(__name__)
@@ -67,15 +70,16 @@ class PictureReader:
     """Fetches and decodes in its own threads, shared by all tasks of the process.
 
     Urgent pictures have threads of their own: a place at the head of one queue would not help them
-    while all threads wait for a picture server that is slow.
+    while all threads wait for picture servers that are slow. Of neither kind can one server hold
+    all threads.
     """
 
     def __init__(self, fetcher: Fetcher, encoder: EmbeddingService, threads: int) -> None:
         """`threads` at most for urgent pictures, and as many for the others."""
         self._fetcher = fetcher
         self._encoder = encoder
-        self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture")
-        self._urgent_pool = ThreadPoolExecutor(threads, thread_name_prefix="urgent-picture")
+        self._pool = HostThreads(threads, "picture")
+        self._urgent_pool = HostThreads(threads, "urgent-picture")
 
     def read(
         self, requests: Sequence[PictureRequest[Key]], *, urgent: bool = False
@@ -87,7 +91,10 @@ class PictureReader:
         """
         pool = self._urgent_pool if urgent else self._pool
         patience = _URGENT_STRAGGLER_SECONDS if urgent else STRAGGLER_SECONDS
-        waiting = {pool.submit(self._prepare, asked, urgent): asked.key for asked in requests}
+        waiting = {
+            pool.submit(_host(asked.url), partial(self._prepare, asked, urgent)): asked.key
+            for asked in requests
+        }
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=patience)
@@ -101,8 +108,8 @@ class PictureReader:
 
     def close(self) -> None:
         """Ends the threads; what is being fetched is finished."""
-        self._pool.shutdown(wait=True, cancel_futures=True)
-        self._urgent_pool.shutdown(wait=True, cancel_futures=True)
+        self._pool.shutdown()
+        self._urgent_pool.shutdown()
 
     def _prepare(
         self, asked: PictureRequest[Key], urgent: bool
@@ -147,3 +154,11 @@ class PictureReader:
             else:
                 results.append((key, result))
         return results
+
+
+def _host(url: str) -> str:
+    """The host that a fetch waits for; those of no valid URL end at once and count as one."""
+    try:
+        return parse_picture_url(url).host
+    except ItemPermanent:
+        return ""

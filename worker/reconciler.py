@@ -19,6 +19,7 @@ from shared.errors import (
     QdrantUnavailable,
     TransientError,
 )
+from shared.fetch.hosts import HostPutOff
 from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
 from shared.models.change import Claim, Kind, Lane, Outcome, Report, State, Wanted
@@ -264,6 +265,8 @@ class Reconciler:
         if isinstance(result, SamePicture):
             assert live is not None  # noqa: S101 - only a stored picture can be the same
             return with_same_picture(wanted, product, live, result)
+        if isinstance(result, HostPutOff):
+            return released(wanted, result.retry_after or 0.0)
         report = self._faulty(wanted, result, put.found)
         if report.result is Outcome.FAILED and live:
             return despite_bad_picture(wanted, product, live, result)

@@ -22,6 +22,7 @@ from shared.fetch.answers import (
     status_fault,
     too_large,
 )
+from shared.fetch.hosts import PAUSE_SECONDS, HostPutOff, Hosts
 from shared.fetch.resolver import Resolver, SystemResolver
 from shared.fetch.transport import PinnedAdapter, PinnedRequest
 from shared.fetch.urls import PictureUrl, parse_picture_url
@@ -81,19 +82,22 @@ class Fetcher:
         connections: int = 32,
         resolver: Resolver | None = None,
         ca_file: str | None = None,
+        pause_seconds: float = PAUSE_SECONDS,
     ) -> None:
         """Bounds for each picture, and what to reach it with.
 
         `allowed_networks` are reachable beside public addresses. `max_bytes` bounds the body as
         sent and as unpacked, `timeout_seconds` everything from the name's resolution to the last
         byte, redirects included. `connections` are kept per host: as many as threads fetch at
-        once. `ca_file` (PEM) replaces certifi's authorities.
+        once. `ca_file` (PEM) replaces certifi's authorities. A server that fails time and again, or
+        asks for patience, is left alone for `pause_seconds` at most.
         """
         self._allowed = tuple(allowed_networks)
         self._max_bytes = max_bytes
         self._timeout = timeout_seconds
         self._max_redirects = max_redirects
         self._resolver = resolver or SystemResolver()
+        self._hosts = Hosts(pause_seconds)
         # getaddrinfo takes no timeout, so it runs where its caller can stop waiting for it.
         self._lookups = ThreadPoolExecutor(connections, thread_name_prefix="picture-dns")
         self._adapter = PinnedAdapter(connections, ca_file or certifi.where())
@@ -101,9 +105,9 @@ class Fetcher:
     def fetch(self, url: str) -> FetchedPicture:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
 
-
         Whether it is a picture at all is for decoding to find out: the content type is not looked
-        at. Raises `ItemTransient` where another try may succeed and `ItemPermanent` where not.
+        at. Raises `ItemTransient` where another try may succeed (`HostPutOff` where none was made)
+        and `ItemPermanent` where not.
         """
         picture = self.fetch_if_changed(url, None)
         assert picture is not None  # noqa: S101 - without a condition there is no 304
@@ -118,7 +122,7 @@ class Fetcher:
             headers = {**_HEADERS, **conditions} if conditions else _HEADERS
             picture = self._follow(parse_picture_url(url), headers, started + self._timeout)
         except (ItemTransient, ItemPermanent) as fault:
-            result = fault.code
+            result = "put_off" if isinstance(fault, HostPutOff) else fault.code
             raise
         except Exception:
             result = ItemCode.INTERNAL_ERROR
@@ -140,7 +144,11 @@ class Fetcher:
         self, url: PictureUrl, headers: Mapping[str, str], deadline: float
     ) -> FetchedPicture | None:
         for _ in range(self._max_redirects + 1):
-            with _faults_translated(), self._open(url, headers, deadline) as response:
+            with (
+                self._hosts.visit(url.authority),
+                _faults_translated(),
+                self._open(url, headers, deadline) as response,
+            ):
                 if response.status_code == HTTPStatus.NOT_MODIFIED and headers is not _HEADERS:
                     return None
                 location = redirect_location(response)
@@ -156,10 +164,7 @@ class Fetcher:
     def _open(
         self, url: PictureUrl, headers: Mapping[str, str], deadline: float
     ) -> requests.Response:
-        """Connect to the first checked address that accepts, and read the answer's headers.
-
-        Every request passes here: a limit per host belongs around this call.
-        """
+        """Connect to the first checked address that accepts, and read the answer's headers."""
         addresses = self._checked_addresses(url, deadline)[:_MAX_CONNECT_ATTEMPTS]
         for position, address in enumerate(addresses):
             left = _left(deadline)

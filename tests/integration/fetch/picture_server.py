@@ -18,19 +18,22 @@ Script = Callable[[socket.socket, str, str], None]
 class ScriptedServer:
     """Serves every request by `script`, on one thread per connection, and keeps count."""
 
-    def __init__(self, script: Script, tls: ssl.SSLContext | None = None) -> None:
+    def __init__(
+        self, script: Script, tls: ssl.SSLContext | None = None, address: str = "127.0.0.1"
+    ) -> None:
         self.connections = 0
         self.requests: list[str] = []
         self._script = script
         self._tls = tls
-        self._listener = socket.create_server(("127.0.0.1", 0), backlog=64)
+        self._listener = socket.create_server((address, 0), backlog=64)
+        self.address = address
         self.port = self._listener.getsockname()[1]
         self._open: list[socket.socket] = []
         self._threads: list[threading.Thread] = []
         self._start(self._accept)
 
     def url(self, path: str = "/a.jpg") -> str:
-        return f"http://127.0.0.1:{self.port}{path}"
+        return f"http://{self.address}:{self.port}{path}"
 
     def close(self) -> None:
         with contextlib.suppress(OSError):

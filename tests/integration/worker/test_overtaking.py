@@ -10,7 +10,8 @@ from tests.integration.worker.conftest import Worker
 from tests.pictures import picture
 from worker.bulk_places import BulkPlaces
 
-PICTURE_THREADS = 8
+PICTURE_THREADS = 6
+"""Those that one server's pictures get of eight."""
 
 
 def hang(worker: Worker, name: str) -> threading.Event:
