@@ -40,7 +40,7 @@ class DataDir:
                     os.close(descriptor)
                     raise DataDirInUse(
                         f"another process runs servers on {self._run.parent}; stop it, or name "
-                        "another directory with DATA_DIR"
+                        "another directory with DATA_DIR (and another port with API_PORT)"
                     ) from None
                 time.sleep(0.1)
         (self._run / _ADDRESSES).unlink(missing_ok=True)  # those of one that was killed

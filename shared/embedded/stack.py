@@ -7,6 +7,7 @@ of its settings ends the stack.
 
 import configparser
 import contextlib
+import errno
 import http.client
 import os
 import secrets
@@ -17,7 +18,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Collection
+from collections.abc import Collection, Mapping
 from pathlib import Path
 from types import FrameType
 from typing import Any, Final
@@ -30,8 +31,8 @@ from shared.settings import SETTINGS_FAULT, Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
-# gunicorn's own codes for an application that doesn't load.
-_EXPECTED_EXITS: Final = f"3,4,{SETTINGS_FAULT}"
+# 3 and 4 are gunicorn's own codes for an application that doesn't load.
+_GIVING_UP: Final = (3, 4, SETTINGS_FAULT)
 
 _EMBEDDED: Final = {
     "redis": ("redis_url", "redis://127.0.0.1:{port}/0"),
@@ -112,12 +113,23 @@ class Stack:
     def start(self) -> None:
         """Starts the reaper and all processes; returns before they are ready.
 
-        Raises `StackError` where another stack runs on the same data.
+        Raises `StackError` where another stack runs on the same data, or something else listens
+        on the API's port; nothing was touched then.
         """
         try:
             lock = self._held.take(_PREDECESSOR_SECONDS)
         except DataDirInUse as err:
             raise StackError(str(err)) from err
+        except OSError as err:
+            raise StackError(
+                f"DATA_DIR={self.data_dir}: can't be written to ({err.strerror})"
+            ) from err
+        if "api" in self._only:
+            try:
+                _bindable(self.settings.api_host, self.settings.api_port)
+            except StackError:
+                self._held.release()
+                raise
         run_dir = self.data_dir / "run"
         # Counters start at zero with the stack; files of an earlier one would be added to them.
         shutil.rmtree(self.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
@@ -156,7 +168,7 @@ class Stack:
         if self._supervisor is None or self._supervisor.poll() is not None:
             raise StackError("the supervisor has ended")
         for process in self.processes():
-            if process["statename"] in ("EXITED", "FATAL"):
+            if has_given_up(process):
                 raise StackError(
                     f"{process['name']} has stopped (exit code {process['exitstatus']}); "
                     f"{self._where_to_look()}"
@@ -217,7 +229,7 @@ class Stack:
                 "command": command.replace("%", "%%"),
                 "priority": str(_START_ORDER.index(name)),
                 "autorestart": "unexpected",
-                "exitcodes": _EXPECTED_EXITS,
+                "exitcodes": ",".join(map(str, _GIVING_UP)),
                 "startsecs": "0",
                 "stopwaitsecs": str(_STOP_SECONDS),
                 "killasgroup": "true",
@@ -253,6 +265,37 @@ class Stack:
         return f"its log {where} says why"
 
 
+def has_given_up(process: Mapping[str, Any]) -> bool:
+    """Whether the supervisor leaves the process ended; `process` as `Stack.processes` tells of it.
+
+    One that was killed is EXITED, too, for the moment until the supervisor starts it again.
+    """
+    state, code = process["statename"], process["exitstatus"]
+    return state == "FATAL" or (state == "EXITED" and code in _GIVING_UP)
+
+
+def _bindable(host: str, port: int) -> None:
+    """Raises `StackError` where the API could not listen there; gunicorn would try for long."""
+    try:
+        family, kind, protocol, _, address = socket.getaddrinfo(
+            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+        )[0]
+        with socket.socket(family, kind, protocol) as probe:
+            # As gunicorn does: connections that a predecessor left half closed don't matter.
+            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            probe.bind(address)
+            probe.listen(1)
+    except OSError as err:
+        if err.errno == errno.EADDRINUSE:
+            raise StackError(
+                f"port {port} is in use on {host}; stop what listens there, or choose another "
+                "port with API_PORT"
+            ) from err
+        raise StackError(
+            f"API_HOST={host}, API_PORT={port}: can't listen there ({err.strerror})"
+        ) from err
+
+
 def free_port() -> int:
     """A port of loopback that nobody listens on now."""
     with socket.socket() as listener:
@@ -270,14 +313,23 @@ def main() -> None:
     settings = Settings()  # stops here, by name, where one is wrong
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        with contextlib.suppress(KeyboardInterrupt), Stack(settings) as it:
-            it.wait_until_ready(900)  # the first start may have to fetch the model
-            print(f"Vitrine is ready: {it.api_url}/docs", flush=True)  # noqa: T201
-            while True:
-                time.sleep(1)
-                it.check()
+        with Stack(settings) as it:
+            try:
+                it.wait_until_ready(900)  # the first start may have to fetch the model
+                _say(f"ready: {it.api_url}/docs; Ctrl-C stops it")
+                while True:
+                    time.sleep(1)
+                    it.check()
+            except KeyboardInterrupt:
+                _say(f"stopping; what runs is brought to an end, for at most {_STOP_SECONDS} s")
+    except KeyboardInterrupt:
+        pass
     except StackError as err:
         sys.exit(f"vitrine: {err}")
+
+
+def _say(text: str) -> None:
+    print(f"vitrine: {text}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

@@ -1,0 +1,118 @@
+"""The supervised stack: what it starts again, what ends it, and what it leaves alone."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from shared.embedded import stack as stack_module
+from shared.embedded.data_dir import DataDir
+from shared.embedded.stack import ROOT, Stack, StackError, has_given_up
+from shared.settings import SETTINGS_FAULT, Settings
+
+
+@pytest.mark.parametrize(
+    ("state", "code", "given_up"),
+    [
+        ("EXITED", -1, False),  # by a signal; the next moment it is started again
+        ("EXITED", 0, False),
+        ("EXITED", 1, False),
+        ("EXITED", 3, True),
+        ("EXITED", 4, True),
+        ("EXITED", SETTINGS_FAULT, True),
+        ("FATAL", 0, True),
+        ("STARTING", 3, False),  # the code of an earlier end
+        ("RUNNING", SETTINGS_FAULT, False),
+        ("BACKOFF", 3, False),
+        ("STOPPED", 0, False),
+    ],
+)
+def test_only_what_the_supervisor_leaves_ended_has_given_up(
+    state: str, code: int, given_up: bool
+) -> None:
+    assert has_given_up({"statename": state, "exitstatus": code}) is given_up
+
+
+def test_a_killed_process_never_ends_the_stack(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    with Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",)) as stack:
+        pid = _next(stack, 0)
+        for _ in range(20):
+            os.kill(pid, signal.SIGKILL)
+            pid = _next(stack, pid)
+
+
+def _next(stack: Stack, pid: int) -> int:
+    """The process's number once it is another; meanwhile the stack is asked without a pause."""
+    deadline = time.monotonic() + 30
+    while True:
+        stack.check()
+        for process in stack.processes():
+            if process["pid"] not in (0, pid):
+                return int(process["pid"])
+        assert time.monotonic() < deadline
+
+
+def _content(folder: Path) -> Mapping[Path, Any]:
+    return {
+        path: (path.stat().st_mtime_ns, path.read_bytes() if path.is_file() else None)
+        for path in sorted(folder.rglob("*"))
+    }
+
+
+def test_a_second_stack_touches_nothing_of_a_running_one(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stack_module, "_PREDECESSOR_SECONDS", 0.0)
+    held = DataDir(tmp_path)
+    held.take()
+    held.announce({"redis_url": "redis://127.0.0.1:1/0"})
+    for name in ("metrics/counter_1.db", "run/supervisord.conf", "redis/a.aof", "qdrant/wal"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("of the running stack")
+    before = _content(tmp_path)
+    with pytest.raises(StackError, match=r"DATA_DIR .*API_PORT") as refused:
+        Stack(Settings(_env_file=None, data_dir=tmp_path), log_dir=tmp_path / "log").start()
+    assert str(tmp_path) in str(refused.value)
+    assert _content(tmp_path) == before
+    held.release()
+
+
+def test_a_port_in_use_is_told_in_one_line_before_anything_starts(tmp_path: Path) -> None:
+    data_dir = tmp_path / "data"
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        ran = _make_run(tmp_path, DATA_DIR=str(data_dir), API_PORT=str(port))
+    assert (ran.returncode, ran.stdout) == (1, "")
+    assert ran.stderr == (
+        f"vitrine: port {port} is in use on 127.0.0.1; stop what listens there, or choose "
+        "another port with API_PORT\n"
+    )
+    assert {path.name for path in data_dir.rglob("*")} == {"run", "lock"}
+    DataDir(data_dir).take()  # given up again
+
+
+def test_an_address_of_another_machine_is_told_by_its_setting(tmp_path: Path) -> None:
+    ran = _make_run(tmp_path, DATA_DIR=str(tmp_path / "data"), API_HOST="192.0.2.1")
+    assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
+    assert "API_HOST=192.0.2.1" in ran.stderr
+
+
+def _make_run(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
+    """What `make run` runs, in a folder without a `.env`; it must end by itself."""
+    return subprocess.run(
+        [sys.executable, "-m", "shared.embedded.stack"],
+        cwd=folder,
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **settings},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
