@@ -61,6 +61,7 @@ forwarder_headers = ""
 # Access lines are ours (api/edge.py). The control socket would be one per user, not per process.
 accesslog = None
 control_socket_disable = True
+logger_class = "api.gunicorn_logger.GunicornLogger"
 
 
 def on_starting(server: object) -> None:  # noqa: ARG001 - gunicorn's signature

@@ -6,7 +6,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 
 import click
-from pydantic import ValidationError
 
 from operations.archive import ArchiveReader
 from operations.backup import back_up
@@ -19,7 +18,7 @@ from shared.embedding.identity import collection_name
 from shared.errors import LedgerFull, LedgerUnavailable, ModelUnavailable, VitrineError
 from shared.ledger import LedgerRebuild, LedgerRestore, LedgerSnapshot, RebuiltRows, connect
 from shared.qdrant.transfer import PointTransfer
-from shared.settings import Settings
+from shared.settings import Settings, read_settings, unknown_names
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -56,7 +55,7 @@ def restore_(file: Path, force: bool) -> None:
 
     def run(settings: Settings, points: PointTransfer) -> str:
         archive = ArchiveReader(file)
-        if "qdrant_url" not in Settings().model_fields_set:  # embedded, so its data is here
+        if "qdrant_url" not in read_settings().model_fields_set:  # embedded, so its data is here
             check_room(settings.data_dir, file.stat().st_size)
         redis = connect(settings.redis_url)
         target = Target(
@@ -97,7 +96,9 @@ def rebuild_ledger() -> None:
 def _on_servers(run: Callable[[Settings, PointTransfer], str]) -> None:
     """Runs the command on its servers, says what it did, or ends with its exit code."""
     try:
-        settings = Settings()
+        settings = read_settings()
+        for warning in unknown_names():
+            click.echo(f"vitrine: {warning}", err=True)
         collection = collection_name(settings)
         with running_servers(settings) as found:
             points = PointTransfer(found.qdrant_url, collection, api_key=found.qdrant_api_key)
@@ -107,8 +108,6 @@ def _on_servers(run: Callable[[Settings, PointTransfer], str]) -> None:
                 points.close()
     except OperationFault as fault:
         _stop(fault.code, fault.message)
-    except ValidationError as err:
-        _stop(ExitCode.SETTINGS, str(err))
     except ModelUnavailable as err:
         _stop(ExitCode.SETTINGS, err.message)
     except VitrineError as err:

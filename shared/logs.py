@@ -42,6 +42,7 @@ def configure_logging(level: str, process: str) -> None:
         structlog.stdlib.ProcessorFormatter(foreign_pre_chain=shared, processors=[*final, render])
     )
     logging.basicConfig(handlers=[handler], level=level, force=True)
+    logging.captureWarnings(capture=True)
     for library, least in _QUIETED.items():
         logging.getLogger(library).setLevel(least)
     structlog.configure(

@@ -3,18 +3,40 @@
 A wrong value stops the process at start with the setting's name. `.env.example` lists them all.
 """
 
+import sys
+from collections.abc import Sequence
+from difflib import get_close_matches
 from functools import lru_cache
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from typing import Annotated, Final, Literal
 
-from pydantic import Field, field_validator
+from dotenv import dotenv_values
+from pydantic import Field, ValidationError, field_validator
+from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 SETTINGS_FAULT: Final = 78
 """Exit code (EX_CONFIG of sysexits.h) of a process that can't work with its settings."""
 
+ENV_FILE: Final = ".env"
+
+OF_COMPOSE: Final = frozenset(
+    {
+        "API_PUBLISH",
+        "REDIS_MAXMEMORY",
+        "REDIS_CACHE_MAXMEMORY",
+        "TORCH_INDEX_URL",
+        "VITRINE_UID",
+        "VITRINE_GID",
+    }
+)
+"""What docker compose alone takes from `.env`."""
+
 Network = IPv4Network | IPv6Network
+
+_SHOWN: Final = 100
+"""Characters of a wrong value that are repeated."""
 
 _PERIOD: Final = r"[1-9]\d*/[1-9]?\d*(second|minute|hour|day)s?"
 RateLimits = Annotated[str, Field(pattern=rf"^({_PERIOD}(;{_PERIOD})*)?$")]
@@ -24,7 +46,7 @@ RateLimits = Annotated[str, Field(pattern=rf"^({_PERIOD}(;{_PERIOD})*)?$")]
 class Settings(BaseSettings):
     """Typed settings; field names in upper case are the environment variables' names."""
 
-    model_config = SettingsConfigDict(env_file=".env", extra="ignore", frozen=True)
+    model_config = SettingsConfigDict(env_file=ENV_FILE, extra="ignore", frozen=True)
 
     # API
     api_host: str = "127.0.0.1"
@@ -82,7 +104,7 @@ class Settings(BaseSettings):
     # Operation
     prometheus_multiproc_dir: Path | None = None  # read by prometheus-client itself, too
     metrics_host: str = "127.0.0.1"
-    metrics_port: int | None = None
+    metrics_port: int | None = Field(None, ge=1, le=65535)
     log_level: Literal["DEBUG", "INFO", "WARNING", "ERROR"] = "INFO"
 
     @field_validator("image_allowed_networks", mode="before")
@@ -126,7 +148,57 @@ def _written(value: object) -> str:
     return ",".join(map(str, value)) if isinstance(value, tuple) else str(value)
 
 
+def read_settings() -> Settings:
+    """The settings as they stand now. Wrong ones end the process, each with a line on stderr."""
+    try:
+        return Settings()
+    except ValidationError as err:
+        faults = [_fault(error) for error in err.errors()]
+    except (OSError, UnicodeDecodeError) as err:
+        faults = [f"{ENV_FILE}: can't be read ({err})"]
+    for fault in faults:
+        print(f"vitrine: {fault}", file=sys.stderr, flush=True)  # noqa: T201
+    sys.exit(SETTINGS_FAULT)
+
+
 @lru_cache(maxsize=1)
 def get_settings() -> Settings:
-    """The process's settings, read once. Raises pydantic's ValidationError naming each fault."""
-    return Settings()
+    """The process's settings, read once. Wrong ones end the process (see `read_settings`)."""
+    return read_settings()
+
+
+def unknown_names() -> Sequence[str]:
+    """A warning for each name in `.env` that is no setting: a slip would go unnoticed."""
+    known = {name.upper() for name in Settings.model_fields} | OF_COMPOSE
+    warnings = []
+    for name in dotenv_values(ENV_FILE):
+        # Compose itself is configured there, too.
+        if name.upper() in known or name.startswith(("COMPOSE_", "DOCKER_")):
+            continue
+        near = get_close_matches(name.upper(), sorted(known), n=1)
+        hint = f"; did you mean {near[0]}?" if near else "; .env.example lists all settings"
+        warnings.append(f"{ENV_FILE}: {name} is no setting of Vitrine{hint}")
+    return warnings
+
+
+_FAULTS: Final = {
+    "int_parsing": "must be a whole number",
+    "int_from_float": "must be a whole number",
+    "float_parsing": "must be a number",
+    "greater_than": "must be more than {gt:g}",
+    "greater_than_equal": "must be {ge:g} or more",
+    "less_than_equal": "must be {le:g} or less",
+    "literal_error": "must be {expected}",
+    "value_error": "{error}",
+}
+"""Plain words for pydantic's types of errors; what stands here not keeps pydantic's words."""
+
+
+def _fault(error: ErrorDetails) -> str:
+    name, given = str(error["loc"][0]), str(error["input"])
+    if error["type"] == "string_pattern_mismatch":  # of one kind of setting alone
+        said = "must be like 600/minute, or several, as 50/second;100000/hour"
+    else:
+        said = _FAULTS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+    shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}…"
+    return f"{name.upper()}={shown}: {said}"

@@ -13,7 +13,7 @@ from shared.doorbell import celery_app
 from shared.errors import PermanentError
 from shared.logs import configure_logging
 from shared.models.change import Lane
-from shared.settings import SETTINGS_FAULT, Settings, get_settings
+from shared.settings import SETTINGS_FAULT, Settings, get_settings, unknown_names
 from worker.bootstrap import PICTURE_LANES, Runtime, build
 from worker.messages import guard
 from worker.tasks import register
@@ -32,13 +32,20 @@ def create_app(settings: Settings) -> Celery:
     guard()
     running: list[Runtime] = []
 
+    # Celery's first signal: all it says goes through our format, under the process's own name.
+    @signals.celeryd_init.connect(weak=False)
+    def log_in_our_format(sender: str, **_: object) -> None:
+        configure_logging(settings.log_level, sender.partition("@")[0])
+
     @signals.setup_logging.connect(weak=False)
-    def log_in_our_format(**_: object) -> None:
-        configure_logging(settings.log_level, "worker")
+    def keep_our_format(**_: object) -> None:
+        """Celery sets up no logs of its own where this signal has a receiver."""
 
     @signals.worker_init.connect(weak=False)
     def start(sender: WorkController, **_: object) -> None:
         lanes = [lane for lane in Lane if lane in sender.app.amqp.queues.consume_from]
+        for warning in unknown_names():
+            log.warning("unknown_setting", reason=warning)
         # Celery only logs what a signal's receiver raises, and would go on without any task.
         try:
             if PICTURE_LANES.intersection(lanes):

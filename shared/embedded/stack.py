@@ -8,12 +8,14 @@ of its settings ends the stack.
 import configparser
 import contextlib
 import errno
+import fcntl
 import http.client
 import os
 import secrets
 import shutil
 import signal
 import socket
+import stat
 import subprocess
 import sys
 import time
@@ -27,7 +29,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from shared.embedded import reaper
 from shared.embedded.data_dir import DataDir, DataDirInUse
-from shared.settings import SETTINGS_FAULT, Settings
+from shared.settings import SETTINGS_FAULT, Settings, get_settings, unknown_names
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
@@ -310,13 +312,18 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 def main() -> None:
     """Runs the stack in the foreground until a signal or a process's settings end it."""
-    settings = Settings()  # stops here, by name, where one is wrong
+    if stat.S_ISREG(os.fstat(1).st_mode):
+        # The supervisor appends the processes' logs to it; what we say must not lie over them.
+        fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
+    settings = get_settings()  # stops here, by name, where one is wrong
+    for warning in unknown_names():
+        _say(warning)
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Stack(settings) as it:
             try:
                 it.wait_until_ready(900)  # the first start may have to fetch the model
-                _say(f"ready: {it.api_url}/docs; Ctrl-C stops it")
+                _say(f"ready at {it.api_url}/docs; Ctrl-C stops it", apart=True)
                 while True:
                     time.sleep(1)
                     it.check()
@@ -328,8 +335,10 @@ def main() -> None:
         sys.exit(f"vitrine: {err}")
 
 
-def _say(text: str) -> None:
-    print(f"vitrine: {text}", flush=True)  # noqa: T201
+def _say(text: str, *, apart: bool = False) -> None:
+    """`apart`: between empty lines, where the processes' logs would hide it."""
+    around = "\n" if apart else ""
+    print(f"{around}vitrine: {text}{around}", flush=True)  # noqa: T201
 
 
 if __name__ == "__main__":

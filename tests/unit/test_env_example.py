@@ -7,11 +7,11 @@ from pathlib import Path
 import pytest
 from pydantic.fields import FieldInfo
 
-from shared.settings import Settings
+from shared.settings import OF_COMPOSE, Settings
 
 ROOT = Path(__file__).parents[2]
 TEXT = (ROOT / ".env.example").read_text()
-OF_SETTINGS, OF_COMPOSE = TEXT.split("# --- Only for docker compose ---")
+OF_SETTINGS, COMPOSE_TEXT = TEXT.split("# --- Only for docker compose ---")
 LINE = re.compile(r"^#([A-Z_]+)=(.*)$", re.MULTILINE)
 NAMES = [name.upper() for name in Settings.model_fields]
 
@@ -23,8 +23,8 @@ def test_every_setting_is_listed_once_and_in_order() -> None:
 def test_what_is_listed_for_compose_is_what_compose_asks_for() -> None:
     compose = (ROOT / "docker-compose.yml").read_text()
     asked = set(re.findall(r"\$\{([A-Z_]+)", compose))
-    assert asked - set(NAMES) == {name for name, _ in LINE.findall(OF_COMPOSE)}
-    for name, value in LINE.findall(OF_COMPOSE):
+    assert asked - set(NAMES) == {name for name, _ in LINE.findall(COMPOSE_TEXT)} == OF_COMPOSE
+    for name, value in LINE.findall(COMPOSE_TEXT):
         assert f"${{{name}:-{value}}}" in compose
 
 

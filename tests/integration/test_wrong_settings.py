@@ -1,0 +1,48 @@
+"""Every process tells wrong settings in a line each, without a trace, and with one exit code."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+
+import pytest
+
+from shared.embedded.stack import ROOT
+from shared.settings import SETTINGS_FAULT
+
+
+@pytest.mark.parametrize(
+    "command",
+    [
+        ["-m", "shared.embedded.stack"],
+        ["-m", "shared.embedded.redis", "ledger"],
+        ["-m", "shared.embedded.qdrant"],
+        ["-m", "gunicorn", "-c", str(ROOT / "api/gunicorn_conf.py"), "api.wsgi:app"],
+        ["-m", "celery", "--quiet", "-A", "worker.app", "worker", "--pool", "threads"],
+        ["-m", "operations", "backup"],
+    ],
+    ids=lambda command: command[1],
+)
+def test_wrong_settings_are_told_without_a_trace(command: Sequence[str], tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, *command],
+        cwd=tmp_path,  # where no .env lies
+        env={
+            "PATH": os.defpath,
+            "PYTHONPATH": str(ROOT),
+            "API_PORT": "abc",
+            "CLIP_DEVICE": "tpu",
+        },
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout, ran.stderr) == (
+        SETTINGS_FAULT,
+        "",
+        "vitrine: API_PORT=abc: must be a whole number\n"
+        "vitrine: CLIP_DEVICE=tpu: must be 'auto', 'cpu' or 'cuda'\n",
+    )
+    assert list(tmp_path.iterdir()) == []
