@@ -39,7 +39,7 @@ lint: $(STAMP)
 	$(BIN)/lint-imports
 
 api-key: $(STAMP)
-	@$(BIN)/python -m api.keys add --tenant $(or $(TENANT),default) --file deploy/api-keys \
+	@$(BIN)/python -m api.keys add --tenant "$(or $(TENANT),default)" --file deploy/api-keys \
 		--owner "$$(sh deploy/owner.sh)"
 
 env: $(STAMP)

@@ -31,8 +31,8 @@ def key_ring(settings: Settings) -> KeyRing | None:
     if not is_loopback(settings.api_host):
         raise OpenToTheNetwork(
             f"API_HOST is {settings.api_host} and API_KEYS_FILE is not set: anybody on the network "
-            "could change the catalogue. Set API_KEYS_FILE (make a key with "
-            "`python -m api.keys add --file …`), or API_HOST to 127.0.0.1."
+            "could change the catalogue. Make a key with `make api-key` and set "
+            "API_KEYS_FILE=deploy/api-keys, or set API_HOST to 127.0.0.1."
         )
     return None
 

@@ -172,9 +172,15 @@ def main() -> None:
 def add(tenant: str, path: Path, owner: tuple[int, int] | None) -> None:
     """Makes a key, prints it once, and keeps only its digest."""
     try:
-        click.echo(add_key(path, tenant, owner=owner if os.geteuid() == 0 else None))
+        key = add_key(path, tenant, owner=owner if os.geteuid() == 0 else None)
     except (KeysFileError, OSError) as err:
         raise click.ClickException(str(err)) from err
+    click.echo(key)  # alone on stdout, for scripts
+    click.echo(
+        f"This is the key of tenant {tenant}. It is shown this once: keep it now. Its hash was "
+        f"added to {path}; the API asks for keys once API_KEYS_FILE={path} is set.",
+        err=True,
+    )
 
 
 if __name__ == "__main__":

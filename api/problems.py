@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 from flask import Flask, Response, g
 from pydantic_core import to_json
-from werkzeug.exceptions import HTTPException
+from werkzeug.exceptions import HTTPException, NotFound
 
 from api.validation import Fault
 from shared.errors import (
@@ -27,6 +27,9 @@ from shared.errors import (
     TransientError,
     VitrineError,
 )
+
+_NAMED: Final = 5
+"""Fields that the detail of a refusal names; the list of its errors has all."""
 
 MEDIA_TYPE: Final = "application/problem+json"
 
@@ -96,7 +99,10 @@ class Problem(Exception):
 
 def invalid(faults: Sequence[Fault], *, code: str = "validation_failed") -> Problem:
     """422: the request was understood, and these are all its faults."""
-    named = ", ".join(dict.fromkeys(fault["field"] or "body" for fault in faults[:5]))
+    fields = list(dict.fromkeys(fault["field"] or "body" for fault in faults))
+    named = ", ".join(fields[:_NAMED])
+    if len(fields) > _NAMED:
+        named += f" and {len(fields) - _NAMED} more"
     return Problem(422, code, f"not acceptable: {named}", {"errors": list(faults)})
 
 
@@ -165,7 +171,10 @@ def _from_http(error: HTTPException) -> Problem:
         if name.lower() not in ("content-type", "content-length")
     }
     code = _CODE_OF_STATUS.get(status, HTTPStatus(status).name.lower())
-    return Problem(status, code, error.description or HTTPStatus(status).phrase, headers=headers)
+    detail = error.description or HTTPStatus(status).phrase
+    if isinstance(error, NotFound):
+        detail = "there is nothing at this path; the API is described at /docs"
+    return Problem(status, code, detail, headers=headers)
 
 
 def _from_ours(error: VitrineError) -> Problem:

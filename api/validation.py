@@ -14,14 +14,13 @@ MAX_FAULTS: Final = 32
 _FIELD_LENGTH: Final = 200
 """Names of unknown fields are echoed up to this length."""
 
-# Errors that pydantic raises for the whole object though one field is meant.
-_FIELD_OF_CODE: Final = {"embedding_not_accepted": "embedding", "price_range": "price_min"}
-
 _MESSAGES: Final = {
     "missing": "is required",
     "extra_forbidden": "is not a known field",
     "model_type": "must be a JSON object",
     "dict_type": "must be a JSON object",
+    "datetime_parsing": "must be an ISO 8601 date-time string",
+    "datetime_from_date_parsing": "must be an ISO 8601 date-time string",
 }
 
 # Fields that take one of several types: pydantic reports each type's refusal, people want one.
@@ -75,12 +74,13 @@ def validated(model: type[M], data: object) -> M:
 
 def faults(error: ValidationError) -> list[Fault]:
     """One fault per field, in the order of the model's fields."""
-    details = error.errors(include_url=False, include_input=False, include_context=False)
+    details = error.errors(include_url=False, include_input=False)
     by_field: dict[str, list[tuple[str, str]]] = {}
     unions: set[str] = set()
     for detail in details:
         location, code = detail["loc"], str(detail["type"])
-        field = _FIELD_OF_CODE.get(code) or _field(location)
+        # Our rules for a whole object name the field that is meant, pydantic's context holds it.
+        field = detail.get("ctx", {}).get("field") or _field(location)
         if len(location) > field.count(".") + 1:
             unions.add(field)
         by_field.setdefault(field, []).append((code, detail["msg"]))

@@ -114,7 +114,9 @@ def read_body(chunks: Iterable[bytes], encoding: str | None, max_bytes: int) -> 
 
 def too_large(max_bytes: int) -> ItemPermanent:
     """The fault of a picture of more than `max_bytes`."""
-    return ItemPermanent(ItemCode.IMAGE_TOO_LARGE, f"The picture is larger than {max_bytes} bytes.")
+    return ItemPermanent(
+        ItemCode.IMAGE_TOO_LARGE, f"The picture is larger than {max_bytes:,} bytes."
+    )
 
 
 def _bounded(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:

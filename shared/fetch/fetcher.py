@@ -185,7 +185,8 @@ class Fetcher:
             # Which address it was is not told: shops have no business with our network's map.
             raise ItemPermanent(
                 ItemCode.IMAGE_BLOCKED_ADDRESS,
-                "The URL leads to an address that is not public, so it is not fetched.",
+                "The URL leads to an address that is not public, so it is not fetched. Whoever "
+                "runs the service can allow its network (IMAGE_ALLOWED_NETWORKS).",
             )
         return addresses
 

@@ -41,10 +41,12 @@ class Patch(BaseModel):
         if isinstance(data, dict):
             if not data:
                 raise PydanticCustomError("empty_patch", "must name at least one field to change")
-            for field in _NOT_PATCHABLE.intersection(data):
-                raise PydanticCustomError("not_patchable", _EXPLANATIONS[field])
+            for field in sorted(_NOT_PATCHABLE.intersection(data)):
+                raise PydanticCustomError("not_patchable", _EXPLANATIONS[field], {"field": field})
             if data.get("name", "") is None:
-                raise PydanticCustomError("not_removable", "name: every product needs one")
+                raise PydanticCustomError(
+                    "not_removable", "every product needs one", {"field": "name"}
+                )
         return data
 
     def fields(self) -> dict[str, Any]:
@@ -53,9 +55,9 @@ class Patch(BaseModel):
 
 
 _EXPLANATIONS: Final = {
-    "image_url": "image_url: a new picture is a new product to index; send the whole product",
-    "version": "version: a patch has none, patches count in the order of their arrival",
-    "id": "id: it can't change; delete the product and index another",
+    "image_url": "a new picture is a new product to index; send the whole product",
+    "version": "a patch has none, patches count in the order of their arrival",
+    "id": "it can't change; delete the product and index another",
 }
 _NOT_PATCHABLE: Final = frozenset(_EXPLANATIONS)
 

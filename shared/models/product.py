@@ -154,7 +154,8 @@ class Product(BaseModel):
         if isinstance(data, dict) and "embedding" in data:
             raise PydanticCustomError(
                 "embedding_not_accepted",
-                "embedding: leave it out, the service computes it from image_url",
+                "leave it out: the service computes it from image_url",
+                {"field": "embedding"},
             )
         return data
 

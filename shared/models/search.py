@@ -135,7 +135,9 @@ class Filters(BaseModel):
     def _ordered(self) -> "Filters":
         low, high = self.price_min, self.price_max
         if low is not None and high is not None and low > high:
-            raise PydanticCustomError("price_range", "price_min must not be above price_max")
+            raise PydanticCustomError(
+                "price_range", "price_min must not be above price_max", {"field": "price_min"}
+            )
         return self
 
     def admit(self, fields: Mapping[str, Any]) -> bool:
@@ -193,7 +195,8 @@ class SearchRequest(Ranking):
         if not self.source_count:
             raise PydanticCustomError(
                 "source_missing",
-                "needs at least one of text_query, image_url, image_base64 and product_id",
+                "needs at least one of text_query, image_url, image_base64 and product_id; a form "
+                "may send a picture's file as image",
             )
         return self
 

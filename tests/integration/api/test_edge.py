@@ -153,6 +153,7 @@ def test_a_method_that_is_not_there_names_those_that_are(
 def test_an_unknown_path_is_a_problem_not_a_page(shop: Shop, path: str) -> None:
     answer = shop.http.get(path)
     assert (answer.status_code, answer.json["code"]) == (404, "not_found")
+    assert "/docs" in answer.json["detail"]
 
 
 def test_head_and_options_answer_without_a_body(shop: Shop) -> None:
@@ -234,7 +235,8 @@ def test_the_page_and_all_it_loads_come_from_here(shop: Shop, prefix: str) -> No
     policy = page.headers["Content-Security-Policy"]
     assert "http" not in policy
     assert "script-src 'self';" in policy
-    loaded = re.findall(r'(?:src|href)="([^"]+)"', page.text)
+    assert 'rel="icon" href="data:,"' in page.text  # or browsers would ask for /favicon.ico
+    loaded = set(re.findall(r'(?:src|href)="([^"]+)"', page.text)) - {"data:,"}
     assert "docs/swagger-ui-bundle.js" in loaded
     for name in loaded:
         asset = shop.http.get(f"{prefix}/{name}")

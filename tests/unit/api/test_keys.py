@@ -64,7 +64,9 @@ def test_the_command_prints_the_key_once(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     result = CliRunner().invoke(main, ["add", "--tenant", "one", "--file", str(file)])
     assert result.exit_code == 0
-    assert KeyRing(file).tenant(result.output.strip()) == "one"
+    assert KeyRing(file).tenant(result.stdout.removesuffix("\n")) == "one"
+    assert "shown this once" in result.stderr
+    assert f"API_KEYS_FILE={file}" in result.stderr
     refused = CliRunner().invoke(main, ["add", "--tenant", "NO!", "--file", str(file)])
     assert refused.exit_code == 1
     assert "NO!" in refused.output

@@ -116,6 +116,8 @@ def test_every_fault_goes_into_the_answer() -> None:
     problem = invalid(faults)
     assert (problem.status, problem.extensions) == (422, {"errors": faults})
     assert problem.detail == "not acceptable: body, price"
+    many = [Fault(field=f"f{number}", code="c", message="m") for number in range(7)]
+    assert invalid(many).detail == "not acceptable: f0, f1, f2, f3, f4 and 2 more"
 
 
 def test_a_document_names_type_title_and_status_first() -> None:

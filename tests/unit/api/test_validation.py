@@ -4,6 +4,7 @@ import pytest
 
 from api.batch import read_product
 from api.validation import MAX_FAULTS, Invalid, validated
+from shared.models.patch import Patch
 from shared.models.product import Product
 from shared.models.search import SearchRequest
 
@@ -46,7 +47,7 @@ def _faults(data: object) -> list[tuple[str, str, str]]:
             (
                 "embedding",
                 "embedding_not_accepted",
-                "embedding: leave it out, the service computes it from image_url",
+                "leave it out: the service computes it from image_url",
             ),
         ),
         ({"x" * 10_000: 1}, ("x" * 200, "extra_forbidden", "is not a known field")),
@@ -95,3 +96,23 @@ def test_a_rule_over_two_fields_names_one_of_them() -> None:
 
 def test_what_is_good_comes_back_as_a_model() -> None:
     assert validated(Product, GOOD).id == "a"
+
+
+@pytest.mark.parametrize(
+    ("patch", "field"),
+    [
+        ({"image_url": "http://h/y"}, "image_url"),
+        ({"version": 3, "price": 1}, "version"),
+        ({"id": "q"}, "id"),
+        ({"name": None}, "name"),
+        ({}, ""),
+    ],
+)
+def test_what_no_patch_may_change_is_named_as_the_field(
+    patch: dict[str, object], field: str
+) -> None:
+    with pytest.raises(Invalid) as caught:
+        validated(Patch, patch)
+    (fault,) = caught.value.faults
+    assert fault["field"] == field
+    assert not fault["message"].startswith(f"{field}:")
