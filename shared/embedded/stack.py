@@ -43,6 +43,8 @@ _EMBEDDED: Final = {
 }
 _START_ORDER: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
 
+_PORT_SECONDS: Final = 3.0
+
 _STOP_SECONDS: Final = 30
 """Grace for running tasks and requests; the longest is one batch of pictures."""
 
@@ -128,7 +130,7 @@ class Stack:
             ) from err
         if "api" in self._only:
             try:
-                _bindable(self.settings.api_host, self.settings.api_port)
+                _check_listening(self.settings.api_host, self.settings.api_port)
             except StackError:
                 self._held.release()
                 raise
@@ -276,26 +278,37 @@ def has_given_up(process: Mapping[str, Any]) -> bool:
     return state == "FATAL" or (state == "EXITED" and code in _GIVING_UP)
 
 
-def _bindable(host: str, port: int) -> None:
-    """Raises `StackError` where the API could not listen there; gunicorn would try for long."""
-    try:
-        family, kind, protocol, _, address = socket.getaddrinfo(
-            host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-        )[0]
-        with socket.socket(family, kind, protocol) as probe:
-            # As gunicorn does: connections that a predecessor left half closed don't matter.
-            probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-            probe.bind(address)
-            probe.listen(1)
-    except OSError as err:
-        if err.errno == errno.EADDRINUSE:
-            raise StackError(
-                f"port {port} is in use on {host}; stop what listens there, or choose another "
-                "port with API_PORT"
-            ) from err
-        raise StackError(
-            f"API_HOST={host}, API_PORT={port}: can't listen there ({err.strerror})"
-        ) from err
+def _check_listening(host: str, port: int) -> None:
+    """Raises `StackError` where the API could not listen there.
+
+    A killed predecessor's port is free only once the system has cleared its memory away.
+    """
+    deadline = time.monotonic() + _PORT_SECONDS
+    while True:
+        try:
+            return _listen_once(host, port)
+        except OSError as err:
+            if err.errno != errno.EADDRINUSE:
+                raise StackError(
+                    f"API_HOST={host}, API_PORT={port}: can't listen there ({err.strerror})"
+                ) from err
+            if time.monotonic() > deadline:
+                raise StackError(
+                    f"port {port} is in use on {host}; stop what listens there, or choose another "
+                    "port with API_PORT"
+                ) from err
+        time.sleep(0.1)
+
+
+def _listen_once(host: str, port: int) -> None:
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    with socket.socket(family, kind, protocol) as probe:
+        # As gunicorn does: connections that a predecessor left half closed don't matter.
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        probe.bind(address)
+        probe.listen(1)
 
 
 def free_port() -> int:

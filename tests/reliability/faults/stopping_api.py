@@ -4,7 +4,7 @@ import os
 import signal
 from typing import Any
 
-import api.bootstrap
+import shared.ledger.bootstrap
 from api.start import start
 from shared.ledger import Ledger
 from shared.settings import get_settings
@@ -27,5 +27,5 @@ class DeadlyLedger(Ledger):
         return answer
 
 
-api.bootstrap.Ledger = DeadlyLedger  # type: ignore[misc]
+shared.ledger.bootstrap.Ledger = DeadlyLedger  # type: ignore[misc]
 app = start()

@@ -8,6 +8,7 @@ each notes in a file what the worker is about to do or has just done. Orders are
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+import shared.ledger.bootstrap
 import worker.bootstrap
 from shared.ledger import Ledger
 from shared.models.change import Claim, Lane, Report
@@ -84,7 +85,7 @@ def build(settings: Any, app: Any, lanes: Sequence[Lane], threads: int) -> Runti
 
 _build = worker.bootstrap.build
 worker.bootstrap.build = build
-worker.bootstrap.Ledger = NotingLedger  # type: ignore[misc]
+shared.ledger.bootstrap.Ledger = NotingLedger  # type: ignore[misc]
 worker.bootstrap.QdrantService = NotingQdrant  # type: ignore[misc]
 worker.bootstrap.PictureReader = NotingReader  # type: ignore[misc]
 
