@@ -10,7 +10,7 @@ from tests.e2e.conftest import Shop
 from tests.e2e.test_indexing import catalogue, push
 from tests.pictures import PictureServer, picture
 
-BULK = 2000
+BULK = 1200
 
 
 def seconds_until_searchable(shop: Shop, name: str, url: str) -> float:
@@ -31,7 +31,7 @@ def test_a_single_product_is_searchable_in_seconds_while_a_catalogue_waits(
     came = pictures.delays["/slow.png"] = threading.Event()
     job_id = push(shop, catalogue("bulk", [slow] * BULK))
     deadline = time.monotonic() + 30
-    while pictures.requests.count("/slow.png") < 16:
+    while pictures.requests.count("/slow.png") < 12:  # what one server may hold of 16 threads
         assert time.monotonic() < deadline, "bulk does not hold all its threads"
         time.sleep(0.02)
     url = pictures.add("/single.jpg", picture((10, 200, 90)))
