@@ -60,7 +60,7 @@ def decoding_bytes(max_pixels: int) -> int:
 
 
 URGENT_DECODING_BYTES: Final = 50_000_000
-"""Kept for urgent pictures besides: usual photos as JPEG take 2 MB, five megapixels of PNG all."""
+"""Of these, for urgent pictures: usual photos as JPEG take 2 MB, five megapixels of PNG all."""
 
 
 def decode_picture(

@@ -79,7 +79,9 @@ class EmbeddingService:
         self._encoder = encoder
         self._fetch = fetch
         self._max_pixels = max_pixels
-        self._decoding = DecodingBudget(decoding_bytes(max_pixels), URGENT_DECODING_BYTES)
+        self._decoding = DecodingBudget(
+            decoding_bytes(max_pixels) - URGENT_DECODING_BYTES, reserve=URGENT_DECODING_BYTES
+        )
         self._draft_edge = max(DRAFT_EDGE, 2 * encoder.image_edge) if draft else None
         self._images: Batcher[_Work[PreparedImage], Vector] = Batcher(
             "image",
