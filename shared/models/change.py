@@ -63,9 +63,6 @@ class State(StrEnum):
 
 EVERYTHING = frozenset(Aspect)
 
-LANDED = frozenset({Outcome.INDEXED, Outcome.UNCHANGED, Outcome.DELETED})
-"""Outcomes after which the index holds what the item asked for."""
-
 
 @dataclass(frozen=True, slots=True)
 class Change:
