@@ -10,9 +10,11 @@ STAMP := .venv/.installed
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
 
-# Two processes, each with servers of its own: most tests wait for something most of the time.
+# Three processes, each with servers of its own: most tests wait for something most of the time.
+# In the order of the files, for the longest are the first ones' (e2e); else they would be last.
 test: $(STAMP)
-	@$(BIN)/python -m pytest --numprocesses 2 --dist loadfile $(TEST_ARGS)
+	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+		$(TEST_ARGS)
 
 # All faults of tests/reliability/faults as often as it takes to believe them, and a table: an hour.
 test-reliability: $(STAMP)
