@@ -6,7 +6,7 @@ of an animation. An embedded ICC profile is ignored: CLIP was trained on picture
 one, and a broken profile then does no harm.
 """
 
-import io
+import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
@@ -22,11 +22,15 @@ from shared.embedding.picture_formats import (
     opened_format,
     unsupported_format,
 )
+from shared.embedding.picture_structure import PictureFile, check_scans
 from shared.errors import ItemCode, ItemPermanent, ItemTransient, VitrineError
 
 DRAFT_EDGE: Final = 448
 """Twice CLIP's usual 224: what the decoder's coarse scaling loses is then lost anyway. At the input
 size itself the error grew fivefold; a model with a larger input needs a larger edge."""
+
+# Pillow tells of each broken EXIF tag, of which a picture may hold 65,535: ten megabytes of log.
+warnings.filterwarnings("ignore", category=UserWarning, module=r"PIL\.")
 
 _UPRIGHT: Final = {
     2: Transpose.FLIP_LEFT_RIGHT,
@@ -84,7 +88,9 @@ def decode_picture(
     """
     kind = _format_to_open(data)
     try:
-        with Image.open(io.BytesIO(data), formats=[kind]) as image:
+        if kind is OpenedFormat.JPEG:
+            check_scans(data)
+        with Image.open(PictureFile(data, kind), formats=[kind]) as image:
             full = image.size
             _check_pixels(full, max_pixels)
             if draft_edge is not None:

@@ -31,10 +31,12 @@ _SERVICE_PORTS: Final = frozenset(
 )
 
 # White space, control characters and backslashes: readers of URLs disagree on what they mean.
-_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\\]")
+# Halves of surrogate pairs can't be sent at all.
+_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\]")
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _MAX_HOST_LENGTH: Final = 253
+_IN_BRACKETS: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
 
 
@@ -112,6 +114,9 @@ def _split(url: str) -> SplitResult:
 def _host(parts: SplitResult) -> tuple[str, Address | None]:
     host = parts.hostname or ""
     if "[" in parts.netloc or ":" in host:
+        if not _IN_BRACKETS.fullmatch(parts.netloc):
+            # Python overlooks what stands around the brackets; others take it for a name.
+            raise _invalid("The URL's IPv6 address is malformed.")
         return _ipv6_host(host)
     if not host.isascii():
         try:

@@ -2,6 +2,8 @@
 
 import io
 import struct
+import subprocess
+import sys
 import warnings
 import zlib
 from functools import cache
@@ -168,7 +170,9 @@ def seeds() -> list[bytes]:
 def decode_or_fault(data: bytes) -> None:
     """Decode in full and in draft; only faults of ours may come out."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # Pillow warns of what it mends; production logs that.
+        warnings.simplefilter(
+            "ignore"
+        )  # Pillow warns of what it mends; production leaves that out.
         for draft_edge in (8, None):
             try:
                 picture = decode_picture(data, 200_000, draft_edge)
@@ -204,6 +208,23 @@ def test_no_mutation_of_a_real_file_lets_another_error_escape(
 def test_no_made_up_bytes_let_another_error_escape(data: bytes, start: int) -> None:
     for seed in seeds():
         decode_or_fault(seed[:start] + data)
+
+
+def test_broken_exif_fills_no_log() -> None:
+    tags = b"".join(struct.pack("<HHLL", 1_000 + n, 1, 60_000, 8) for n in range(5_000))
+    exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 5_000) + tags + bytes(4)
+    code = """
+import sys
+from shared.embedding.pictures import decode_picture
+print(decode_picture(sys.stdin.buffer.read(), 50_000_000).size)
+"""
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        input=saved(scene(), "PNG", exif=exif),
+        capture_output=True,
+        check=True,
+    )
+    assert (done.stdout, done.stderr) == (b"(160, 120)\n", b"")
 
 
 def test_pillow_is_not_told_to_accept_truncated_files() -> None:
