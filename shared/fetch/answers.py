@@ -28,6 +28,7 @@ _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _PASSING: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
+_VALIDATOR: Final = re.compile(r"[\x21-\x7e][\x20-\x7e\xa1-\xff]{0,999}")
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32  # zlib's own sign for "find out which of the two"
 
 
@@ -78,6 +79,14 @@ def retry_after(value: str | None, now: datetime) -> float | None:
             date = date.replace(tzinfo=UTC)
         seconds = (date - now).total_seconds()
     return min(max(seconds, 0.0), MAX_RETRY_AFTER_SECONDS)
+
+
+def validator(value: str | None) -> str | None:
+    """An `ETag` or `Last-Modified` that can be kept with each product and be sent back, or None.
+
+    A server may send 64 kB of it, or characters that no request may hold.
+    """
+    return value if value is not None and _VALIDATOR.fullmatch(value) else None
 
 
 def announced_length(response: requests.Response) -> int | None:

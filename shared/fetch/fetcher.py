@@ -21,10 +21,11 @@ from shared.fetch.answers import (
     redirect_location,
     status_fault,
     too_large,
+    validator,
 )
 from shared.fetch.hosts import PAUSE_SECONDS, HostPutOff, Hosts
 from shared.fetch.resolver import Resolver, SystemResolver
-from shared.fetch.transport import PinnedAdapter, PinnedRequest
+from shared.fetch.transport import AnswerTooLong, PinnedAdapter, PinnedRequest
 from shared.fetch.urls import PictureUrl, parse_picture_url
 from shared.metrics import IMAGE_FETCH_SECONDS, IMAGE_FETCHES
 
@@ -37,6 +38,8 @@ _HEADERS: Final = {
 _CHUNK_BYTES: Final = 64 * 1024
 # A name with more addresses than this has one that answers among the first, or none.
 _MAX_CONNECT_ATTEMPTS: Final = 3
+# Beside a body, which in chunks may be sent with a quarter more than itself.
+_HEAD_BYTES: Final = 256 * 1024
 # A body this small is read to the end, though not wanted, so that the connection can be kept.
 _MAX_DRAINED_BYTES: Final = 16 * 1024
 
@@ -100,7 +103,9 @@ class Fetcher:
         self._hosts = Hosts(pause_seconds)
         # getaddrinfo takes no timeout, so it runs where its caller can stop waiting for it.
         self._lookups = ThreadPoolExecutor(connections, thread_name_prefix="picture-dns")
-        self._adapter = PinnedAdapter(connections, ca_file or certifi.where())
+        self._adapter = PinnedAdapter(
+            connections, ca_file or certifi.where(), max_bytes * 5 // 4 + _HEAD_BYTES
+        )
 
     def fetch(self, url: str) -> FetchedPicture:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
@@ -146,7 +151,7 @@ class Fetcher:
         for _ in range(self._max_redirects + 1):
             with (
                 self._hosts.visit(url.authority),
-                _faults_translated(),
+                _faults_translated(self._max_bytes),
                 self._open(url, headers, deadline) as response,
             ):
                 if response.status_code == HTTPStatus.NOT_MODIFIED and headers is not _HEADERS:
@@ -214,8 +219,8 @@ class Fetcher:
         chunks = response.raw.stream(_CHUNK_BYTES, decode_content=False)
         return FetchedPicture(
             data=read_body(chunks, response.headers.get("Content-Encoding"), self._max_bytes),
-            etag=response.headers.get("ETag"),
-            last_modified=response.headers.get("Last-Modified"),
+            etag=validator(response.headers.get("ETag")),
+            last_modified=validator(response.headers.get("Last-Modified")),
         )
 
 
@@ -228,7 +233,7 @@ def _drain(response: requests.Response) -> None:
 
 
 @contextlib.contextmanager
-def _faults_translated() -> Iterator[None]:
+def _faults_translated(max_bytes: int) -> Iterator[None]:
     """Turn the errors of requests (sending) and urllib3 (reading the body) into item faults."""
     try:
         yield
@@ -243,7 +248,10 @@ def _faults_translated() -> Iterator[None]:
         raise _unreachable("The picture server's TLS connection failed.") from err
     except requests.exceptions.InvalidURL as err:
         raise ItemPermanent(ItemCode.INVALID_URL, "The URL is malformed.") from err
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError) as err:
+    # urllib3 asks for as many bytes as a chunk says it has, negative numbers, too: ValueError.
+    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as err:
+        if _caused_by(err, AnswerTooLong):
+            raise too_large(max_bytes) from err
         raise _unreachable("The picture server can't be reached, or broke off.") from err
 
 

@@ -1,9 +1,13 @@
-"""HTTP connections to one checked address, bounded by one deadline.
+"""HTTP connections to one checked address, bounded by one deadline and a number of bytes.
 
 `requests` and urllib3 would resolve the host's name again when they connect, and their timeouts
 bound each read rather than the whole answer. Both are put right here: the pool is opened for the
 IP address itself (`Host` header, SNI and certificate still go by the name), and its sockets
 shorten their timeout before each read so that none outlasts the deadline.
+
+The sockets also count what they receive. Whoever reads the body counts that, but not what it is
+wrapped in, and urllib3 takes a chunk of the size -1 for one without end, which it reads at once: a
+gigabyte in two seconds.
 """
 
 import math
@@ -27,6 +31,10 @@ from shared.fetch.urls import PictureUrl
 _LEAST_TIMEOUT = 0.001
 
 
+class AnswerTooLong(OSError):
+    """More bytes came than any answer that we take may have."""
+
+
 def _bound_read(sock: socket.socket, deadline: float) -> None:
     """Let the next read of `sock` end at `deadline` (monotonic seconds)."""
     if deadline == math.inf:
@@ -39,22 +47,35 @@ def _bound_read(sock: socket.socket, deadline: float) -> None:
 
 class _DeadlineSocket(socket.socket):
     deadline = math.inf
+    bytes_left = math.inf
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _bound_read(self, self.deadline)
-        return super().recv_into(*args, **kwargs)
+        received = super().recv_into(*args, **kwargs)
+        self.bytes_left -= received
+        if self.bytes_left < 0:
+            raise AnswerTooLong("the answer is too long as a whole")
+        return received
 
 
 class _DeadlineTLSSocket(ssl.SSLSocket):
     deadline = math.inf
+    bytes_left = math.inf
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _bound_read(self, self.deadline)
-        return super().recv_into(*args, **kwargs)
+        received = super().recv_into(*args, **kwargs)
+        self.bytes_left -= received
+        if self.bytes_left < 0:
+            raise AnswerTooLong("the answer is too long as a whole")
+        return received
 
 
 class _DeadlineConnection(HTTPConnection):
     """Treats urllib3's read timeout as the time left for the whole answer, headers and body."""
+
+    most_bytes = math.inf
+    """For the whole answer, too."""
 
     def _new_conn(self) -> socket.socket:
         started = time.monotonic()
@@ -70,6 +91,7 @@ class _DeadlineConnection(HTTPConnection):
     def getresponse(self) -> HTTPResponse:  # type: ignore[override]
         if self.timeout is not None and isinstance(self.sock, _DeadlineSocket | _DeadlineTLSSocket):
             self.sock.deadline = time.monotonic() + self.timeout
+            self.sock.bytes_left = self.most_bytes
         return super().getresponse()
 
 
@@ -79,9 +101,15 @@ class _DeadlineTLSConnection(_DeadlineConnection, HTTPSConnection):
 
 class _DeadlinePool(HTTPConnectionPool):
     ConnectionCls = _DeadlineConnection
+    most_bytes = math.inf
+
+    def _get_conn(self, timeout: float | None = None) -> Any:
+        connection = super()._get_conn(timeout)
+        connection.most_bytes = self.most_bytes  # type: ignore[attr-defined]
+        return connection
 
 
-class _DeadlineTLSPool(HTTPSConnectionPool):
+class _DeadlineTLSPool(_DeadlinePool, HTTPSConnectionPool):
     ConnectionCls = _DeadlineTLSConnection
 
 
@@ -104,8 +132,12 @@ class PinnedAdapter(HTTPAdapter):
     unchecked.
     """
 
-    def __init__(self, connections: int, ca_file: str) -> None:
-        """Keep up to `connections` open per host and verify servers against `ca_file` (PEM)."""
+    def __init__(self, connections: int, ca_file: str, most_bytes: float = math.inf) -> None:
+        """Keep up to `connections` open per host and verify servers against `ca_file` (PEM).
+
+        An answer may have `most_bytes`, with all that it is wrapped in.
+        """
+        self._most_bytes = most_bytes
         self._tls = ssl.create_default_context(cafile=ca_file)
         self._tls.sslsocket_class = _DeadlineTLSSocket
         # As many hosts as threads can be in work at once, with room for the redirects' hosts.
@@ -142,12 +174,14 @@ class PinnedAdapter(HTTPAdapter):
         if not isinstance(request, PinnedRequest):
             raise TypeError("PinnedAdapter sends PinnedRequests only")
         url = request.picture_url
-        pool: HTTPConnectionPool = self.poolmanager.connection_from_host(
+        pool = self.poolmanager.connection_from_host(
             host=str(request.pinned_address),
             port=url.port,
             scheme=url.scheme,
             pool_kwargs={"server_hostname": url.host},
         )
+        assert isinstance(pool, _DeadlinePool)  # noqa: S101 - `init_poolmanager` says so
+        pool.most_bytes = self._most_bytes
         return pool
 
     def cert_verify(self, *_: Any, **__: Any) -> None:

@@ -4,6 +4,7 @@ import gzip
 import socket
 import threading
 import time
+import tracemalloc
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, datetime, timedelta
@@ -16,6 +17,7 @@ from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.fetch.fetcher import FetchedPicture, Fetcher
 from tests.integration.fetch.picture_server import (
     LOOPBACK,
+    Script,
     ScriptedServer,
     StubResolver,
     head,
@@ -213,6 +215,78 @@ def test_a_gzip_bomb_is_not_unpacked_beyond_the_limit(serve: Serve, fetcher: Fet
 def test_a_picture_stored_gzipped_is_unpacked(serve: Serve, fetcher: Fetcher) -> None:
     server = serve(sends(reply(gzip.compress(b"picture"), "Content-Encoding: gzip")))
     assert fetcher.fetch(server.url()).data == b"picture"
+
+
+@pytest.mark.parametrize("coding", ["br", "zstd", "gzip, gzip", "\xff"])
+def test_a_coding_that_was_not_asked_for_is_not_unpacked(
+    serve: Serve, fetcher: Fetcher, coding: str
+) -> None:
+    server = serve(sends(reply(gzip.compress(b"picture"), f"Content-Encoding: {coding}")))
+    assert fault_of(fetcher, server.url()).code == ItemCode.IMAGE_HTTP_ERROR
+
+
+CHUNKED = head("Transfer-Encoding: chunked")
+
+
+def floods(prefix: bytes, unit: bytes) -> Script:
+    """Sends without end, as fast as it is read."""
+
+    def script(connection: socket.socket, _path: str, _head: str) -> None:
+        connection.sendall(prefix)
+        while True:
+            connection.sendall(unit)
+
+    return script
+
+
+@pytest.mark.parametrize(
+    ("prefix", "unit", "code"),
+    [
+        pytest.param(CHUNKED + b"-1\r\n", bytes(65_536), "image_too_large", id="chunk of -1"),
+        pytest.param(CHUNKED + b"-5\r\n", bytes(65_536), "image_unreachable", id="chunk of -5"),
+        pytest.param(CHUNKED + b"1;", b"a" * 65_536, "image_unreachable", id="chunk extension"),
+        pytest.param(
+            CHUNKED, b"1;" + b"a" * 60_000 + b"\r\nx\r\n", "image_too_large", id="extensions"
+        ),
+        pytest.param(
+            CHUNKED + b"1\r\nx\r\n0\r\n", b"X: y\r\n" * 1_000, "image_too_large", id="trailers"
+        ),
+        pytest.param(
+            b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000, "image_too_large", id="interim answers"
+        ),
+        pytest.param(
+            b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1_000, "image_unreachable", id="headers"
+        ),
+        pytest.param(b"HTTP/1.1 200 OK\r\nX: ", b"y" * 65_536, "image_unreachable", id="header"),
+        pytest.param(
+            b"HTTP/1.1 302 Found\r\nLocation: /", b"y" * 65_536, "image_unreachable", id="Location"
+        ),
+    ],
+)
+def test_a_flood_is_left_after_what_an_answer_may_have(
+    serve: Serve, prefix: bytes, unit: bytes, code: str
+) -> None:
+    server = serve(floods(prefix, unit))
+    fetcher = Fetcher(LOOPBACK, max_bytes=100_000, timeout_seconds=20)
+    tracemalloc.start()
+    started = time.monotonic()
+    fault = fault_of(fetcher, server.url())
+    took = time.monotonic() - started
+    _, peak = tracemalloc.get_traced_memory()
+    tracemalloc.stop()
+    fetcher.close()
+    assert fault.code == code
+    assert took < 5
+    assert peak < 5_000_000
+
+
+def test_a_kept_connection_has_all_its_bytes_anew_for_each_picture(serve: Serve) -> None:
+    server = serve(sends(reply(bytes(90_000))))
+    fetcher = Fetcher(LOOPBACK, max_bytes=100_000, timeout_seconds=5)
+    for _ in range(8):
+        assert len(fetcher.fetch(server.url()).data) == 90_000
+    fetcher.close()
+    assert server.connections == 1
 
 
 def drip(prefix: bytes, drop: bytes) -> Callable[[socket.socket, str, str], None]:

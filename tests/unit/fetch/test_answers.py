@@ -9,7 +9,13 @@ import pytest
 import requests
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
-from shared.fetch.answers import read_body, redirect_location, retry_after, status_fault
+from shared.fetch.answers import (
+    read_body,
+    redirect_location,
+    retry_after,
+    status_fault,
+    validator,
+)
 
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 
@@ -86,6 +92,26 @@ def test_a_redirect_needs_a_redirecting_status_and_a_location(
     status: int, location: str, expected: str | None
 ) -> None:
     assert redirect_location(answer(status, Location=location)) == expected
+
+
+@pytest.mark.parametrize(
+    ("value", "kept"),
+    [
+        ('"7"', True),
+        ('W/"7 a\xfc"', True),
+        ("Mon, 04 May 2026 12:00:00 GMT", True),
+        ('"' + "x" * 998 + '"', True),
+        ('"' + "x" * 999 + '"', False),
+        ("\x1c7", False),
+        ('"\x0b"', False),
+        ("", False),
+        (None, False),
+    ],
+)
+def test_a_validator_is_kept_where_it_is_short_and_can_be_sent_back(
+    value: str | None, kept: bool
+) -> None:
+    assert validator(value) == (value if kept else None)
 
 
 def test_a_body_of_exactly_the_limit_is_taken_whole() -> None:
