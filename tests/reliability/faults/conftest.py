@@ -50,9 +50,9 @@ def settings_of(data_dir: Path, **given: object) -> Settings:
 
 
 @pytest.fixture(scope="session")
-def stack(tmp_path_factory: pytest.TempPathFactory, long: bool) -> Iterator[FaultyStack]:
+def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[FaultyStack]:
     data_dir = tmp_path_factory.mktemp("faults")
-    settings = settings_of(data_dir, item_max_attempts=4 if long else 2)
+    settings = settings_of(data_dir, item_max_attempts=4)
     with FaultyStack(settings, log_dir=data_dir / "log") as stack:
         stack.wait_until_ready(120)
         yield stack

@@ -19,7 +19,8 @@ from tests.reliability.faults.workers import kill_workers
 def test_workers_killed_with_9(
     stack: FaultyStack, catalogue: Catalogue, row: Row, long: bool
 ) -> None:
-    kill_workers(stack, catalogue, row, kills=200 if long else 3)
+    kills, fast_for_each = (200, 2) if long else (10, 4)
+    kill_workers(stack, catalogue, row, kills, fast_for_each)
 
 
 @pytest.mark.long_only  # in short: tests/integration/worker/test_suspects.py and test_reconciler.py

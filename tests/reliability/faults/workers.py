@@ -18,13 +18,19 @@ _ARRIVE_SECONDS = 90.0
 _EMBEDDED = r'embeddings_total{kind="image"'
 
 
-def kill_workers(stack: FaultyStack, catalogue: Catalogue, row: Row, kills: int) -> None:
-    """Kills while changes come in, and then holds the end against what was accepted."""
+def kill_workers(
+    stack: FaultyStack, catalogue: Catalogue, row: Row, kills: int, fast_for_each: int
+) -> None:
+    """Kills while changes come in, and then holds the end against what was accepted.
+
+    `fast_for_each`: workers without a model that die for each one with it. Those start in a second,
+    and while they die in turn the other loads its model.
+    """
     max_attempts = stack.settings.item_max_attempts
     embedded_before = catalogue.shop.metric(_EMBEDDED)
     deaths: list[Death] = []
     losses: Counter[Key] = Counter()
-    for number, (process, phase) in enumerate(itertools.islice(_places(), kills)):
+    for number, (process, phase) in enumerate(itertools.islice(_places(fast_for_each), kills)):
         if max(losses.values(), default=0) >= max_attempts:
             # One loss is nobody's fault; from then on a product is alone, and each further one
             # counts. One more, and it would rightly be given up.
@@ -56,15 +62,14 @@ def kill_workers(stack: FaultyStack, catalogue: Catalogue, row: Row, kills: int)
     )
 
 
-def _places() -> Iterator[tuple[str, str]]:
+def _places(fast_for_each: int) -> Iterator[tuple[str, str]]:
     """Where to kill: at each phase in turn, and now and then from outside at any moment."""
     model = itertools.cycle(("written", *PHASES_OF["worker"], ""))
     fast = itertools.cycle(("written", *PHASES_OF["worker-fast"], ""))
     while True:
         yield "worker", next(model)
-        # These start in a second; those with a model take some more.
-        yield "worker-fast", next(fast)
-        yield "worker-fast", next(fast)
+        for _ in range(fast_for_each):
+            yield "worker-fast", next(fast)
 
 
 def _kill(stack: FaultyStack, process: str, phase: str, push: Callable[[], None]) -> Death:
