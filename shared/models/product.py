@@ -31,6 +31,7 @@ MAX_VERSION: Final = 2**53 - 1
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _URL_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
+_NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
 
 # Any namespace does, as long as it never changes: point ids are derived from it.
 _POINT_NAMESPACE: Final = uuid.UUID("6d1c3d52-4f0e-5a0b-9d0e-7a3f1c55b1aa")
@@ -70,7 +71,8 @@ def _image_url(value: str) -> str:
 def _created_at(value: object) -> object:
     if isinstance(value, datetime):
         return value
-    if not isinstance(value, str) or len(value) > 64:
+    # Pydantic takes a number, in quotes, too, for seconds since 1970.
+    if not isinstance(value, str) or len(value) > 64 or _NUMBER.fullmatch(value):
         raise PydanticCustomError("datetime_type", "must be an ISO 8601 date-time string")
     return value
 
