@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
+from shared.models.change import Lane
 from tests.integration.api.conftest import MakeShop, Shop, product
 
 STRANGE_IDS = [
@@ -44,6 +45,14 @@ def test_what_can_be_no_id_is_refused(shop: Shop, method: str, product_id: str) 
     answer = shop.http.open(f"/api/v1/products/{product_id}", method=method)
     assert answer.status_code == 422
     assert answer.json["errors"][0]["field"] == "product_id"
+
+
+def test_a_patch_waits_in_a_lane_of_its_own(shop: Shop) -> None:
+    shop.http.post("/api/v1/index-product", json=product("a"))
+    shop.work()
+    assert shop.http.patch("/api/v1/products/a", json={"price": 3}).status_code == 202
+    waiting = {backlog.lane: backlog.pending for backlog in shop.services.ledger.backlog()}
+    assert waiting == {Lane.SINGLE: 0, Lane.BULK: 0, Lane.FAST: 1}
 
 
 def test_a_product_is_read_back_with_what_index_and_ledger_know(shop: Shop) -> None:

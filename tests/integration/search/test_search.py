@@ -236,6 +236,19 @@ def test_without_the_cache_searches_answer_uncached(
         assert [result["name"] for result in answer.results] == ["Red Shirt"]
 
 
+def test_once_it_is_back_the_cache_is_used_again(
+    searching: Searching, cache_server: RedisServer
+) -> None:
+    searching.put("Red Shirt", 30.0)
+    cache_server.kill9()
+    searching.service.search(TENANT, REQUEST)
+    cache_server.start()
+    deadline = time.monotonic() + 5
+    while not searching.service.search(TENANT, REQUEST).cached:
+        assert time.monotonic() < deadline, "the cache is not asked any more"
+        time.sleep(0.1)
+
+
 def test_without_the_ledger_searches_answer_uncached(searching: Searching) -> None:
     searching.put("Red Shirt", 30.0)
     names(searching)
