@@ -80,6 +80,10 @@ def test_tenants_see_nothing_of_each_other(make_shop: MakeShop) -> None:
         "/api/v1/index-product", json=product("b"), headers={"Idempotency-Key": "k"}
     )
     assert same_key.status_code == 202
+    again = one.http.post(
+        "/api/v1/index-product", json=product("a"), headers={"Idempotency-Key": "k"}
+    )
+    assert again.json["job_id"] == job["job_id"]
     other.http.delete("/api/v1/products/a")
     other.work()
     assert one.http.get("/api/v1/products/a").status_code == 200
