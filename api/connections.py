@@ -1,27 +1,32 @@
-"""Connections that may be slow: what the event loop reads of a request before a thread takes it.
+"""Connections that may be slow: what is read of a request before a thread takes it, and what is
+kept of an answer after.
 
 A thread is worth a request that is there. So the loop collects the head and a small body, and hands
 them over complete; only bodies that are large or of unknown length are read by a thread, which has
-a deadline. How a request is to be understood is the parser's business alone: what is looked at here
-decides when it is called, not what it finds.
+a deadline. No thread waits for an answer to be taken: what the client doesn't take at once is left
+to the loop.
+
+How a request is to be understood is the parser's business alone: what is looked at here decides
+when it is called, not what it finds.
 """
 
-import errno
+import contextlib
 import math
 import re
 import socket
+import struct
 import time
+from collections import deque
 from enum import Enum, auto
 from typing import Any, Final
 
 from gunicorn.workers.gthread import TConn
 
+from api.backlog import Backlog
+
 HEAD_SECONDS: Final = 10.0
 """From the first byte of a request to its last, where the loop collects it: generous for what
 fits into a few dozen packets."""
-
-ANSWER_SECONDS: Final = 30.0
-"""From an answer's first byte to its last."""
 
 CLOSING_SECONDS: Final = 2.0
 """How long a refused client may go on sending before its connection is cut; cut at once, it might
@@ -30,6 +35,15 @@ lose the answer."""
 MAX_HEAD_BYTES: Final = 64 * 2**10
 MAX_COLLECTED_BODY: Final = 64 * 2**10
 """A product or a search in words. 1,000 connections then hold 128 MB at most."""
+
+SEND_BUFFER_BYTES: Final = 256 * 2**10
+"""Of the system, for what was sent and not yet taken: a hundred search results of usual size go
+at once, whatever the network. The system would go up to 4 MB each."""
+
+_SENT_AT_ONCE: Final = 2**20
+"""By the loop to one client, before others have their turn."""
+
+_LINGER_NOT: Final = struct.pack("ii", 1, 0)
 
 _HEAD_END: Final = b"\r\n\r\n"
 _OPEN_END: Final = re.compile(rb"\r\n(?:transfer-encoding|expect)[ \t]*:", re.IGNORECASE)
@@ -48,18 +62,33 @@ class Stage(Enum):
 
 
 class BoundedSocket(socket.socket):
-    """A client's socket, whose blocking reads and writes end at deadlines (monotonic seconds)."""
+    """A client's socket. Reads end at a deadline (monotonic seconds), writes never wait."""
 
     read_until = math.inf
     write_until = math.inf
+    """When the answer must have been taken; infinite before its first byte."""
     complete = False
     """All of the request has been received, so that nothing more is waited for."""
 
-    def begin(self, body_seconds: float, *, complete: bool) -> None:
+    def __init__(self, client: socket.socket, backlog: Backlog) -> None:
+        """Takes the place of `client`."""
+        super().__init__(client.family, client.type, client.proto, fileno=client.detach())
+        self.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, SEND_BUFFER_BYTES)
+        self.answer_seconds = math.inf
+        self._backlog = backlog
+        self._unsent: deque[memoryview] = deque()
+
+    @property
+    def unsent(self) -> bool:
+        """Whether some of the answer is still to be taken."""
+        return bool(self._unsent)
+
+    def begin(self, body_seconds: float, answer_seconds: float, *, complete: bool) -> None:
         """Starts the deadlines of one request that a thread has taken."""
         self.complete = complete
         self.read_until = time.monotonic() + body_seconds
         self.write_until = math.inf
+        self.answer_seconds = answer_seconds
         self.setblocking(True)
 
     def end(self) -> None:
@@ -85,27 +114,68 @@ class BoundedSocket(socket.socket):
             self.settimeout(left if own is None else min(own, left))
         return super().recv(size, flags)
 
-    def sendall(self, data: Any, flags: int = 0) -> None:
-        """As usual; a client that takes its answer too slowly counts as gone."""
-        if self.gettimeout() != 0:
-            now = time.monotonic()
-            self.write_until = min(self.write_until, now + ANSWER_SECONDS)
-            self.settimeout(max(self.write_until - now, 0.001))
+    def sendall(self, data: Any, flags: int = 0) -> None:  # noqa: ARG002 - the socket's signature
+        """Sends what the client takes at once and keeps the rest, for `flush`.
+
+        OSError where the client has gone, or was cut off.
+        """
+        if self.write_until == math.inf:
+            self.write_until = time.monotonic() + self.answer_seconds
+        self._unsent.append(memoryview(data))
+        self.flush()
+
+    def flush(self) -> bool:
+        """Sends what the client takes at once; whether that was all. Raises likewise."""
+        own = self.gettimeout()
+        self.setblocking(False)
+        sent = 0
         try:
-            super().sendall(data, flags)
-        except TimeoutError as err:
-            raise BrokenPipeError(errno.EPIPE, "the answer was taken too slowly") from err
+            while self._unsent and sent < _SENT_AT_ONCE:
+                first = self._unsent[0]
+                taken = self.send(first)
+                sent += taken
+                if taken < len(first):
+                    self._unsent[0] = first[taken:]
+                else:
+                    self._unsent.popleft()
+        except BlockingIOError:
+            pass
+        finally:
+            self.settimeout(own)
+        if not self._unsent:
+            self._backlog.forget(self)
+            return True
+        # The last part of what was written keeps all of it in memory.
+        held = sum(memoryview(part.obj).nbytes for part in self._unsent)
+        self._backlog.hold(self, held, progressed=sent > 0)
+        return False
+
+    def abort(self) -> None:
+        """Has `close` reset the connection, so that the system, too, keeps nothing of the answer,
+        and the client can't take what it has for the whole.
+        """
+        with contextlib.suppress(OSError):
+            self.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, _LINGER_NOT)
+
+    def close(self) -> None:
+        """As usual; what was not taken is given up."""
+        self._unsent.clear()
+        self._backlog.forget(self)
+        super().close()
 
 
 class Connection(TConn):  # type: ignore[misc]  # gunicorn has no types
     """A connection with what has been received of its next request."""
 
-    def __init__(self, cfg: Any, client: socket.socket, address: Any, server: Any) -> None:
-        bounded = BoundedSocket(client.family, client.type, client.proto, fileno=client.detach())
-        super().__init__(cfg, bounded, address, server)
+    def __init__(
+        self, cfg: Any, client: socket.socket, address: Any, server: Any, backlog: Backlog
+    ) -> None:
+        super().__init__(cfg, BoundedSocket(client, backlog), address, server)
         self.received = bytearray()
         self.stage = Stage.PARTIAL
         self.drained = 0
+        self.keep = False
+        """Whether it stays open once its answer has been taken."""
         self._needed: int | None = None
 
     def expect(self, received: bytes) -> None:

@@ -1,7 +1,8 @@
 """gunicorn's threaded worker, patient in its event loop and not in its threads.
 
-gunicorn's own worker lets a thread wait for a request's head and body without a deadline, and lets
-the loop wait for clients that don't close, so that a few slow clients stop it.
+gunicorn's own worker lets a thread wait for a request's head and body, and for its answer to be
+taken, without a deadline, and lets the loop wait for clients that don't close, so that a few slow
+clients stop it.
 """
 
 import errno
@@ -20,6 +21,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from pydantic_core import to_json
 
+from api.backlog import Backlog
 from api.connections import CLOSING_SECONDS, HEAD_SECONDS, Connection, Stage
 from api.problems import MEDIA_TYPE, problem_document
 from shared.settings import get_settings
@@ -48,11 +50,15 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self._body_seconds = get_settings().api_body_seconds
+        self._answer_seconds = get_settings().api_answer_seconds
         self._places = max(1, int(self.cfg.threads * _LARGE_BODY_SHARE))
         self._waiting: deque[Connection] = deque()
         """With large bodies, for which no place is free."""
         self._in_place: set[Connection] = set()
         self._closing: deque[Connection] = deque()
+        self._backlog = Backlog()
+        self._answering: dict[Connection, None] = {}
+        """Whose answers are not taken yet, in the order in which threads handed them over."""
 
     # What follows runs in the loop, until `handle`.
 
@@ -79,7 +85,7 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 raise
             return
         self.nr_conns += 1
-        self._keep(Connection(self.cfg, client, address, listener.getsockname()))
+        self._keep(Connection(self.cfg, client, address, listener.getsockname(), self._backlog))
         if self.nr_conns >= self.worker_connections:
             self._make_room()
 
@@ -109,19 +115,48 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             self._drop(conn)
 
     def finish_request(self, conn: Connection, fs: "Future[Any]") -> None:
-        """Back from a thread: the next request, or the end."""
+        """Back from a thread: the rest of the answer, the next request, or the end."""
         if conn in self._in_place:
             self._in_place.remove(conn)
             if self._waiting:
                 self._take_place(self._waiting.popleft())
         try:
-            keep = not fs.cancelled() and bool(fs.result())
+            conn.keep = not fs.cancelled() and bool(fs.result())
             conn.sock.end()
         except Exception:
             self.log.exception("Error handling request")
             self._drop(conn)
             return
-        if not keep:
+        if conn.sock.unsent:
+            conn.timeout = conn.sock.write_until
+            self._answering[conn] = None
+            self.poller.register(
+                conn.sock, selectors.EVENT_WRITE, partial(self._on_answering_writable, conn)
+            )
+        else:
+            self._answered(conn)
+
+    def _on_answering_writable(self, conn: Connection, _client: socket.socket) -> None:
+        """More of an answer may be sent."""
+        try:
+            if not conn.sock.flush():
+                return
+        except OSError:  # the client has gone, or was cut off
+            self._stop_answering(conn)
+            return
+        del self._answering[conn]
+        self.poller.unregister(conn.sock)
+        self._answered(conn)
+
+    def _stop_answering(self, conn: Connection) -> None:
+        del self._answering[conn]
+        self.poller.unregister(conn.sock)
+        conn.sock.abort()
+        self._drop(conn)
+
+    def _answered(self, conn: Connection) -> None:
+        """With a connection that nobody watches, whose answer has been sent."""
+        if not conn.keep:
             self._close_gently(conn)
         elif rest := conn.parser.unreader.take_buffered():
             conn.expect(rest)
@@ -139,6 +174,9 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         while self._waiting and self._waiting[0].timeout <= now:
             detail = "too many large requests at once"
             self._refuse(self._waiting.popleft(), 503, "busy", detail)
+        # All have as long, but for what their threads took: nearly in order of their deadlines.
+        while (slow := next(iter(self._answering), None)) and slow.timeout <= now:
+            self._stop_answering(slow)
         while self._closing and self._closing[0].timeout <= now:
             conn = self._closing.popleft()
             self.poller.unregister(conn.sock)
@@ -183,6 +221,8 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                 self.poller.unregister(conn.sock)
                 self._drop(conn)
                 return
+        if self._answering:
+            self._stop_answering(next(iter(self._answering)))
 
     def _refuse(self, conn: Connection, status: int, code: str, detail: str) -> None:
         try:
@@ -221,7 +261,9 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
 
     def handle(self, conn: Connection) -> Any:
         """Serves the request that was received. True where another may follow."""
-        conn.sock.begin(self._body_seconds, complete=conn.stage is Stage.COMPLETE)
+        conn.sock.begin(
+            self._body_seconds, self._answer_seconds, complete=conn.stage is Stage.COMPLETE
+        )
         conn.init()
         conn.parser.unreader.unread(conn.take())
         return super().handle(conn)
