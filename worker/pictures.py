@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
+from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, TypeVar
@@ -12,9 +13,10 @@ import structlog
 
 from shared.embedding.encoder import PreparedImage, Vector
 from shared.embedding.service import EmbeddingService
-from shared.errors import ItemFault, ItemPermanent, ItemTransient
-from shared.fetch.fetcher import Fetcher, Validators
+from shared.errors import EncoderBusy, ItemFault, ItemPermanent, ItemTransient
+from shared.fetch.fetcher import FetchedPicture, Fetcher, MemoryShort, Validators
 from shared.fetch.urls import parse_picture_url
+from shared.memory_budget import MemoryBudget
 from shared.models.product import ImageFacts
 from worker.host_threads import HostThreads
 from worker.outcomes import unexpected
@@ -28,6 +30,12 @@ STRAGGLER_SECONDS: Final = 2.0
 
 _URGENT_STRAGGLER_SECONDS: Final = 0.05
 """The same for urgent ones: those of a burst still share forward passes."""
+
+
+_LARGEST_AT_ONCE: Final = 8
+_LARGEST_URGENT: Final = 2
+"""Pictures of IMAGE_MAX_BYTES in memory at one time, and as many besides as only urgent ones may
+be. More where they are smaller: sixteen of half that size."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -77,6 +85,9 @@ class PictureReader:
     def __init__(self, fetcher: Fetcher, encoder: EmbeddingService, threads: int) -> None:
         """`threads` at most for urgent pictures, and as many for the others."""
         self._fetcher = fetcher
+        self._memory = MemoryBudget(
+            _LARGEST_AT_ONCE * fetcher.max_bytes, reserve=_LARGEST_URGENT * fetcher.max_bytes
+        )
         self._encoder = encoder
         self._pool = HostThreads(threads, "picture")
         self._urgent_pool = HostThreads(threads, "urgent-picture")
@@ -116,25 +127,50 @@ class PictureReader:
     ) -> _Ready | SamePicture | ItemFault:
         known = asked.known
         try:
-            validators = (
-                Validators(known.etag, known.last_modified) if known and asked.revalidate else None
-            )
-            fetched = self._fetcher.fetch_if_changed(asked.url, validators)
-            if fetched is None:
-                assert known is not None  # noqa: S101 - only who knows one is told "still that one"
-                return SamePicture(known)
-            facts = ImageFacts(
-                hashlib.sha256(fetched.data).hexdigest(), fetched.etag, fetched.last_modified
-            )
-            if known and facts.sha256 == known.sha256:
-                return SamePicture(facts)
-            return _Ready(self._encoder.prepare(fetched.data, urgent=urgent), facts)
+            with ExitStack() as memory:
+                fetched = self._fetch(asked, urgent, memory)
+                if fetched is None:
+                    assert known is not None  # noqa: S101 - only who knows one is told "still that"
+                    return SamePicture(known)
+                facts = ImageFacts(
+                    hashlib.sha256(fetched.data).hexdigest(), fetched.etag, fetched.last_modified
+                )
+                if known and facts.sha256 == known.sha256:
+                    return SamePicture(facts)
+                return _Ready(self._encoder.prepare(fetched.data, urgent=urgent), facts)
         except (ItemTransient, ItemPermanent) as fault:
             return fault
         except Exception as err:
             # A fault of ours in one picture must not sink the others of its batch.
             log.exception("picture_failed", url=asked.url)
             return unexpected(err)
+
+    def _fetch(
+        self, asked: PictureRequest[Key], urgent: bool, memory: ExitStack
+    ) -> FetchedPicture | None:
+        """Fetches with memory to keep it in, which `memory` gives back.
+
+        Who waits for it holds none, and keeps no server waiting: that would use up the picture's
+        time. So what finds too little is given up, and fetched anew once there is enough.
+        """
+        known = asked.known
+        validators = (
+            Validators(known.etag, known.last_modified) if known and asked.revalidate else None
+        )
+
+        def admit(size: int) -> bool:
+            try:
+                memory.enter_context(self._memory.account(urgent=urgent, timeout=0))(size)
+            except EncoderBusy:
+                return False
+            return True
+
+        try:
+            return self._fetcher.fetch_if_changed(asked.url, validators, admit)
+        except MemoryShort:
+            memory.close()
+        memory.enter_context(self._memory.account(urgent=urgent))(self._fetcher.max_bytes)
+        return self._fetcher.fetch_if_changed(asked.url, validators)
 
     def _embed(
         self, group: Sequence[tuple[Key, Future[_Ready | SamePicture | ItemFault]]], urgent: bool

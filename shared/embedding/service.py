@@ -16,7 +16,6 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.embedding.batcher import Batcher
-from shared.embedding.decoding_budget import DecodingBudget
 from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
 from shared.embedding.pictures import (
     DRAFT_EDGE,
@@ -25,6 +24,7 @@ from shared.embedding.pictures import (
     decoding_bytes,
 )
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
+from shared.memory_budget import MemoryBudget
 from shared.metrics import EMBEDDING_BATCH_SIZE, EMBEDDINGS, ENCODER_BUSY_SECONDS
 
 Input = TypeVar("Input", PreparedImage, PreparedText)
@@ -79,7 +79,7 @@ class EmbeddingService:
         self._encoder = encoder
         self._fetch = fetch
         self._max_pixels = max_pixels
-        self._decoding = DecodingBudget(
+        self._decoding = MemoryBudget(
             decoding_bytes(max_pixels) - URGENT_DECODING_BYTES, reserve=URGENT_DECODING_BYTES
         )
         self._draft_edge = max(DRAFT_EDGE, 2 * encoder.image_edge) if draft else None

@@ -1,8 +1,9 @@
 """What a picture server's answer means: a picture, a redirect, or a fault of the item."""
 
+import io
 import re
 import zlib
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
@@ -29,6 +30,9 @@ _PASSING: Final = frozenset(
     {HTTPStatus.REQUEST_TIMEOUT, HTTPStatus.TOO_EARLY, HTTPStatus.TOO_MANY_REQUESTS}
 )
 _VALIDATOR: Final = re.compile(r"[\x21-\x7e][\x20-\x7e\xa1-\xff]{0,999}")
+_IDENTITY: Final = "identity"
+_UNPACKED: Final = frozenset({"gzip", "x-gzip", "deflate"})
+_UNPACKED_AT_ONCE: Final = 256 * 2**10
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32  # zlib's own sign for "find out which of the two"
 
 
@@ -96,26 +100,44 @@ def announced_length(response: requests.Response) -> int | None:
     return int(length) if re.fullmatch(r"[0-9]{1,18}", length) else None
 
 
-def read_body(chunks: Iterable[bytes], encoding: str | None, max_bytes: int) -> bytes:
+def is_coded(encoding: str | None) -> bool:
+    """Whether a body of this Content-Encoding is to be unpacked."""
+    return _coding(encoding) != _IDENTITY
+
+
+def read_body(
+    chunks: Iterable[bytes],
+    encoding: str | None,
+    max_bytes: int,
+    room: int | None = None,
+    make_room: Callable[[], None] = lambda: None,
+) -> bytes:
     """Join a body's chunks, unpacked by `encoding` (its Content-Encoding).
 
     We ask for none, but some stores keep pictures gzipped and send them so whatever is asked.
     Neither the bytes on the wire nor the unpacked ones may be more than `max_bytes`, and no more
-    than that is ever unpacked.
+    than that is ever in memory. `make_room` is called once, before there are more than `room`.
 
     Raises `ItemPermanent`: `image_too_large`, `image_corrupt` where it can't be unpacked,
     `image_http_error` for an encoding that is not known, `not_an_image` where nothing is left.
     """
-    coding = (encoding or "identity").strip().lower()
-    if coding == "identity":
-        data = b"".join(_bounded(chunks, max_bytes))
-    elif coding in ("gzip", "x-gzip", "deflate"):
-        data = _unpack(_bounded(chunks, max_bytes), max_bytes)
-    else:
-        raise ItemPermanent(
-            ItemCode.IMAGE_HTTP_ERROR,
-            "The picture was sent in a content encoding that was not asked for.",
-        )
+    pieces = _bounded(chunks, max_bytes)
+    if is_coded(encoding):
+        if _coding(encoding) not in _UNPACKED:
+            raise ItemPermanent(
+                ItemCode.IMAGE_HTTP_ERROR,
+                "The picture was sent in a content encoding that was not asked for.",
+            )
+        pieces = _bounded(_unpacked(pieces), max_bytes)
+    # Unlike a list of pieces it is not joined, nor copied by `getvalue`: each byte is held once.
+    body, size = io.BytesIO(), 0
+    for piece in pieces:
+        size += len(piece)
+        if room is not None and size > room:
+            make_room()
+            room = None
+        body.write(piece)
+    data = body.getvalue()
     if not data:
         raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "The picture server sent an empty answer.")
     return data
@@ -137,14 +159,19 @@ def _bounded(chunks: Iterable[bytes], max_bytes: int) -> Iterator[bytes]:
         yield chunk
 
 
-def _unpack(chunks: Iterable[bytes], max_bytes: int) -> bytes:
+def _coding(encoding: str | None) -> str:
+    return (encoding or _IDENTITY).strip().lower()
+
+
+def _unpacked(chunks: Iterable[bytes]) -> Iterator[bytes]:
     unpacker = zlib.decompressobj(_GZIP_OR_ZLIB)
-    data = bytearray()
     try:
         for chunk in chunks:
-            data += unpacker.decompress(chunk, max_bytes + 1 - len(data))
-            if len(data) > max_bytes:
-                raise too_large(max_bytes)
+            packed = b"" if unpacker.eof else chunk
+            while packed:
+                yield unpacker.decompress(packed, _UNPACKED_AT_ONCE)
+                packed = unpacker.unconsumed_tail
+        yield unpacker.flush()
     except zlib.error:
         raise ItemPermanent(
             ItemCode.IMAGE_CORRUPT, "The picture was sent gzipped, but can't be unpacked."
@@ -153,4 +180,3 @@ def _unpack(chunks: Iterable[bytes], max_bytes: int) -> bytes:
         raise ItemPermanent(
             ItemCode.IMAGE_CORRUPT, "The picture was sent gzipped, but the end of it is missing."
         )
-    return bytes(data)

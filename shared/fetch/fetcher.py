@@ -3,7 +3,7 @@
 import contextlib
 import ssl
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from http import HTTPStatus
@@ -17,6 +17,7 @@ from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.addresses import Address, Network, is_reachable
 from shared.fetch.answers import (
     announced_length,
+    is_coded,
     read_body,
     redirect_location,
     status_fault,
@@ -42,6 +43,17 @@ _MAX_CONNECT_ATTEMPTS: Final = 3
 _HEAD_BYTES: Final = 256 * 1024
 # A body this small is read to the end, though not wanted, so that the connection can be kept.
 _MAX_DRAINED_BYTES: Final = 16 * 1024
+
+
+SMALL_BYTES: Final = 2**20
+"""Most pictures; they are fetched whatever memory others take."""
+
+Admit = Callable[[int], bool]
+"""Whether there is memory for a picture of so many bytes, at once; it is then taken."""
+
+
+class MemoryShort(Exception):
+    """There is no memory for the picture now. Nothing is wrong with it, nor with its server."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -96,7 +108,7 @@ class Fetcher:
         asks for patience, is left alone for `pause_seconds` at most.
         """
         self._allowed = tuple(allowed_networks)
-        self._max_bytes = max_bytes
+        self.max_bytes = max_bytes
         self._timeout = timeout_seconds
         self._max_redirects = max_redirects
         self._resolver = resolver or SystemResolver()
@@ -118,14 +130,24 @@ class Fetcher:
         assert picture is not None  # noqa: S101 - without a condition there is no 304
         return picture
 
-    def fetch_if_changed(self, url: str, known: Validators | None) -> FetchedPicture | None:
-        """As `fetch`; None where the server says that the picture is still the known one."""
+    def fetch_if_changed(
+        self, url: str, known: Validators | None, admit: Admit | None = None
+    ) -> FetchedPicture | None:
+        """As `fetch`; None where the server says that the picture is still the known one.
+
+        `admit` is asked for the memory of a picture beyond `SMALL_BYTES`, before it is read: for
+        what its server announces, or for the largest. Raises MemoryShort where it says no, rather
+        than have the server wait.
+        """
         started = time.monotonic()
         result = "ok"
         try:
             conditions = known.headers() if known else {}
             headers = {**_HEADERS, **conditions} if conditions else _HEADERS
-            picture = self._follow(parse_picture_url(url), headers, started + self._timeout)
+            picture = self._follow(parse_picture_url(url), headers, started + self._timeout, admit)
+        except MemoryShort:
+            result = "put_off"
+            raise
         except (ItemTransient, ItemPermanent) as fault:
             result = "put_off" if isinstance(fault, HostPutOff) else fault.code
             raise
@@ -146,19 +168,23 @@ class Fetcher:
         self._lookups.shutdown(wait=False, cancel_futures=True)
 
     def _follow(
-        self, url: PictureUrl, headers: Mapping[str, str], deadline: float
+        self,
+        url: PictureUrl,
+        headers: Mapping[str, str],
+        deadline: float,
+        admit: Admit | None,
     ) -> FetchedPicture | None:
         for _ in range(self._max_redirects + 1):
             with (
                 self._hosts.visit(url.authority),
-                _faults_translated(self._max_bytes),
+                _faults_translated(self.max_bytes),
                 self._open(url, headers, deadline) as response,
             ):
                 if response.status_code == HTTPStatus.NOT_MODIFIED and headers is not _HEADERS:
                     return None
                 location = redirect_location(response)
                 if location is None:
-                    return self._picture(response)
+                    return self._picture(response, admit)
                 _drain(response)
             url = url.follow(location)
         raise ItemPermanent(
@@ -209,16 +235,31 @@ class Fetcher:
             # network is down or a new domain is on its way, and a few more lookups cost little.
             raise _unreachable("The picture server's name can't be resolved.") from err
 
-    def _picture(self, response: requests.Response) -> FetchedPicture:
+    def _picture(self, response: requests.Response, admit: Admit | None) -> FetchedPicture:
         fault = status_fault(response)
         if fault is not None:
             _drain(response)
             raise fault
-        if (announced_length(response) or 0) > self._max_bytes:
-            raise too_large(self._max_bytes)
-        chunks = response.raw.stream(_CHUNK_BYTES, decode_content=False)
+        length, encoding = announced_length(response), response.headers.get("Content-Encoding")
+        if (length or 0) > self.max_bytes:
+            raise too_large(self.max_bytes)
+
+        def take(size: int) -> None:
+            if admit is not None and not admit(size):
+                raise MemoryShort
+
+        room = SMALL_BYTES
+        if length is not None and length > room and not is_coded(encoding):
+            take(length)
+            room = length
         return FetchedPicture(
-            data=read_body(chunks, response.headers.get("Content-Encoding"), self._max_bytes),
+            data=read_body(
+                response.raw.stream(_CHUNK_BYTES, decode_content=False),
+                encoding,
+                self.max_bytes,
+                room,
+                lambda: take(self.max_bytes),
+            ),
             etag=validator(response.headers.get("ETag")),
             last_modified=validator(response.headers.get("Last-Modified")),
         )

@@ -1,6 +1,8 @@
 """What an answer's headers and body mean."""
 
 import gzip
+import random
+import tracemalloc
 import zlib
 from collections.abc import Iterator
 from datetime import UTC, datetime
@@ -130,6 +132,38 @@ def test_a_body_beyond_the_limit_is_not_read_further() -> None:
         read_body(endless(), None, 95)
     assert refused.value.code == ItemCode.IMAGE_TOO_LARGE
     assert len(taken) == 10
+
+
+@pytest.mark.parametrize("packed", [False, True])
+def test_room_is_made_once_before_a_body_takes_more_than_it_has(packed: bool) -> None:
+    events: list[str] = []
+    data = random.Random(1).randbytes(2**20)
+    sent = gzip.compress(data, mtime=0) if packed else data
+
+    def chunks() -> Iterator[bytes]:
+        for start in range(0, len(sent), 2**18):
+            events.append("chunk")
+            yield sent[start : start + 2**18]
+
+    coding = "gzip" if packed else None
+    got = read_body(chunks(), coding, 2**21, 2**19, lambda: events.append("room"))
+    assert got == data
+    assert events[:4] == ["chunk"] * 3 + ["room"]
+    assert events.count("room") == 1
+
+
+def test_a_body_that_is_packed_a_thousandfold_is_unpacked_bit_by_bit() -> None:
+    def refuse() -> None:
+        raise MemoryError
+
+    packed = gzip.compress(bytes(100_000_000), mtime=0)
+    tracemalloc.start()
+    try:
+        with pytest.raises(MemoryError):
+            read_body([packed], "gzip", 10**9, 2**20, refuse)
+        assert tracemalloc.get_traced_memory()[1] < 4 * 2**20
+    finally:
+        tracemalloc.stop()
 
 
 @pytest.mark.parametrize("coding", ["gzip", "GZIP", "x-gzip", "deflate"])

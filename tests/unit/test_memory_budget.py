@@ -8,14 +8,14 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from shared.embedding.decoding_budget import DecodingBudget
 from shared.embedding.pictures import decode_picture, decoding_bytes
 from shared.errors import EncoderBusy, ItemCode, ItemPermanent
+from shared.memory_budget import MemoryBudget
 from tests.unit.embedding.drawn import saved, scene
 
 
 def test_no_more_is_taken_at_once_than_there_is() -> None:
-    budget = DecodingBudget(100)
+    budget = MemoryBudget(100)
     lock, held, most = threading.Lock(), 0, 0
 
     def use(wanted: int) -> None:
@@ -37,7 +37,7 @@ def test_no_more_is_taken_at_once_than_there_is() -> None:
 
 
 def test_what_is_more_than_all_waits_for_all_and_goes_alone() -> None:
-    budget = DecodingBudget(10)
+    budget = MemoryBudget(10)
     with budget.account() as take:
         take(1000)
     with budget.account() as take:
@@ -45,7 +45,7 @@ def test_what_is_more_than_all_waits_for_all_and_goes_alone() -> None:
 
 
 def test_a_large_one_is_not_kept_waiting_by_small_ones_that_came_later() -> None:
-    budget, order = DecodingBudget(10), []
+    budget, order = MemoryBudget(10), []
     first, release = threading.Event(), threading.Event()
 
     def hold() -> None:
@@ -75,7 +75,7 @@ def test_a_large_one_is_not_kept_waiting_by_small_ones_that_came_later() -> None
 
 
 def test_bytes_come_back_where_decoding_fails() -> None:
-    budget = DecodingBudget(10)
+    budget = MemoryBudget(10)
     with pytest.raises(ItemPermanent), budget.account() as take:
         decode_picture(saved(scene(), "PNG")[:2000], 10**6, admit=take)
     with budget.account() as take:
@@ -85,7 +85,7 @@ def test_bytes_come_back_where_decoding_fails() -> None:
 class Decoding:
     """Pictures in threads of their own that take bytes and hold them until they are told."""
 
-    def __init__(self, budget: DecodingBudget) -> None:
+    def __init__(self, budget: MemoryBudget) -> None:
         self.budget = budget
         self.order: list[str] = []
         self._ends: list[threading.Event] = []
@@ -126,7 +126,7 @@ class Decoding:
 
 
 def test_an_urgent_picture_waits_for_none_of_a_line_of_large_ones() -> None:
-    with Decoding(DecodingBudget(100, reserve=10)) as decoding:
+    with Decoding(MemoryBudget(100, reserve=10)) as decoding:
         for number in range(8):
             decoding.start(f"large {number}", 100)
         decoding.start("urgent", 3, urgent=True)
@@ -135,7 +135,7 @@ def test_an_urgent_picture_waits_for_none_of_a_line_of_large_ones() -> None:
 
 
 def test_a_large_urgent_picture_is_next_and_none_are_kept_waiting_for_ever() -> None:
-    with Decoding(DecodingBudget(100, reserve=10)) as decoding:
+    with Decoding(MemoryBudget(100, reserve=10)) as decoding:
         first = decoding.start("bulk 0", 100)
         for number in (1, 2, 3):
             decoding.start(f"bulk {number}", 100)
@@ -147,7 +147,7 @@ def test_a_large_urgent_picture_is_next_and_none_are_kept_waiting_for_ever() -> 
 
 
 def test_what_waits_too_long_gives_up_and_keeps_nobody_else_waiting() -> None:
-    with Decoding(DecodingBudget(100, reserve=10)) as decoding:
+    with Decoding(MemoryBudget(100, reserve=10)) as decoding:
         decoding.start("half", 50)
         for urgent in (True, False):
             started = time.monotonic()
@@ -163,7 +163,7 @@ def test_what_waits_too_long_gives_up_and_keeps_nobody_else_waiting() -> None:
 
 
 def test_having_no_place_is_no_fault_of_the_picture() -> None:
-    with Decoding(DecodingBudget(10)) as decoding:
+    with Decoding(MemoryBudget(10)) as decoding:
         decoding.start("all", 10)
         with (
             pytest.raises(EncoderBusy),

@@ -1,7 +1,7 @@
-"""A bound on the memory of all pictures that are decoded at one time.
+"""A bound on the memory of all pictures that are fetched, or decoded, at one time.
 
-Each picture is bounded by its pixels, but a process decodes many at once: sixteen of the largest
-together would take 8 GB.
+Each picture is bounded by its bytes and its pixels, but a process works on many at once: sixteen of
+the largest, decoded together, would take 8 GB.
 """
 
 import ctypes
@@ -16,7 +16,7 @@ from shared.errors import EncoderBusy
 _LARGE_BYTES: Final = 50_000_000
 
 
-class DecodingBudget:
+class MemoryBudget:
     """Bytes that may be in use at one time, and some besides that are kept for urgent pictures.
 
     An urgent picture that fits into the reserve, as nearly all do, waits for nobody. Another goes
@@ -41,8 +41,8 @@ class DecodingBudget:
         """What takes bytes when called, once, and gives them back at the end.
 
         It waits for them, up to `timeout` seconds, and then raises EncoderBusy. None waits for as
-        long as it takes: those ahead are decoding, which ends in any case, in seconds each. More
-        bytes than there are in all count as all.
+        long as it takes: what those ahead do ends in any case, in seconds each. More bytes than
+        there are in all count as all.
         """
         taken, reserved = 0, False
 
@@ -78,7 +78,7 @@ class DecodingBudget:
                     ),
                     timeout,
                 ):
-                    raise EncoderBusy("Too many pictures are being decoded.", 1.0)
+                    raise EncoderBusy("Too many pictures are in memory.", 1.0)
             finally:
                 line.remove(turn)
                 self._changed.notify_all()
