@@ -113,20 +113,25 @@ def test_large_pictures_in_memory_are_bounded_in_sum(reader: PictureReader, answ
 
 
 def test_a_picture_that_waits_for_memory_loses_none_of_its_time() -> None:
+    def half_of_its_time(connection: socket.socket, _path: str, _head: str) -> None:
+        connection.sendall(ANSWERS["announced"][:-20])
+        time.sleep(0.5)
+        connection.sendall(ANSWERS["announced"][-20:])
+
     slow = HoldingServer(ANSWERS["announced"])
-    quick = ScriptedServer(sends(ANSWERS["announced"]), address="127.0.0.2")
+    fair = ScriptedServer(half_of_its_time, address="127.0.0.2")
     fetcher = Fetcher(LOOPBACK, max_bytes=MAX_BYTES, timeout_seconds=1.0)
     reader = PictureReader(fetcher, HashingEncoder(), THREADS)
     with ThreadPoolExecutor(2) as pool:
         timed_out = pool.submit(read, reader, slow, AT_ONCE)
         until(lambda: slow.held == AT_ONCE)
         started = time.monotonic()
-        assert all(isinstance(result, Pictured) for result in read(reader, quick, 4))
-        assert time.monotonic() - started > 0.5  # they did wait
+        assert all(isinstance(result, Pictured) for result in read(reader, fair, 4))
+        assert time.monotonic() - started > 1.0  # they did wait
         for fault in timed_out.result(20):
             assert isinstance(fault, ItemTransient)
             assert fault.code == ItemCode.IMAGE_TIMEOUT
     reader.close()
     fetcher.close()
     slow.close()
-    quick.close()
+    fair.close()
