@@ -195,9 +195,14 @@ class Shop:
         return claim
 
 
-def services_on(settings: Settings, collection: str) -> tuple[Services, Callable[[], None]]:
-    """The API's collaborators on the settings' servers, and what closes them."""
-    client = connect(settings.redis_url, timeout=1.0)
+def services_on(
+    settings: Settings, collection: str, ledger_timeout: float = 1.0
+) -> tuple[Services, Callable[[], None]]:
+    """The API's collaborators on the settings' servers, and what closes them.
+
+    By default they notice a frozen ledger sooner than a long-poll of more than a second takes.
+    """
+    client = connect(settings.redis_url, timeout=ledger_timeout)
     qdrant = QdrantService(settings.qdrant_url, collection)
     cache = CacheConnection(settings.redis_cache_url)
     encoder = WordEncoder()

@@ -34,6 +34,13 @@ def start_gunicorn(
 @contextmanager
 def serving(**settings: str) -> Iterator[int]:
     """The port of a running API, which must end in order and without a trace of errors."""
+    with running(**settings) as (_, port):
+        yield port
+
+
+@contextmanager
+def running(**settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """As `serving`, with the process."""
     port = free_port()
     # A file: a pipe that nobody reads from would stop the server once it is full.
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed once it has been read
@@ -55,7 +62,7 @@ def serving(**settings: str) -> Iterator[int]:
                 time.sleep(0.05)
             finally:
                 connection.close()
-        yield port
+        yield process, port
     finally:
         process.terminate()
         process.wait(40)
