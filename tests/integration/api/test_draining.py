@@ -8,7 +8,7 @@ import threading
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import closing
+from contextlib import ExitStack
 
 import pytest
 
@@ -79,50 +79,47 @@ def test_what_has_begun_is_answered_and_nothing_new_is_taken(
             IMAGE_ALLOWED_NETWORKS="127.0.0.0/8",
         ) as (process, port),
         ThreadPoolExecutor() as pool,
+        ExitStack() as opened,
     ):
 
         def connect() -> socket.socket:
-            client = socket.socket()
+            client = opened.enter_context(socket.socket())
             client.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 16 * 2**10)
             client.settimeout(20)
             client.connect(("127.0.0.1", port))
             return client
 
-        with closing(connect()) as idle:
-            # No worker runs, so this never ends.
-            idle.sendall(_post("index-product", json.dumps(product("waiting")).encode()))
-            place = json.loads(_answer(idle)[1])["status_url"]
-            clients = {name: connect() for name in ("poll", "search", "batch", "single", "reader")}
-            clients["poll"].sendall(
-                f"GET {place}?wait={WAIT} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
-            )
-            clients["search"].sendall(
-                _post("search", json.dumps({"image_url": shop.url()}).encode())
-            )
-            clients["batch"].sendall(batch[: len(batch) // 2])
-            clients["single"].sendall(single[:-10])
-            clients["reader"].sendall(
-                b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
-            )
-            began = time.monotonic()
-            while not shop.requests or time.monotonic() - began < 0.5:  # all are in work
-                time.sleep(0.02)
+        idle = connect()
+        # No worker runs, so this never ends.
+        idle.sendall(_post("index-product", json.dumps(product("waiting")).encode()))
+        place = json.loads(_answer(idle)[1])["status_url"]
+        clients = {name: connect() for name in ("poll", "search", "batch", "single", "reader")}
+        clients["poll"].sendall(
+            f"GET {place}?wait={WAIT} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+        )
+        clients["search"].sendall(_post("search", json.dumps({"image_url": shop.url()}).encode()))
+        clients["batch"].sendall(batch[: len(batch) // 2])
+        clients["single"].sendall(single[:-10])
+        clients["reader"].sendall(
+            b"GET /docs/swagger-ui-bundle.js HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n"
+        )
+        began = time.monotonic()
+        while not shop.requests or time.monotonic() - began < 0.5:  # all are in work
+            time.sleep(0.02)
 
-            process.send_signal(signal.SIGTERM)
-            told = time.monotonic()
-            while not _refused(port):
-                assert time.monotonic() - told < 2
-                time.sleep(0.05)
-            assert process.poll() is None
+        process.send_signal(signal.SIGTERM)
+        told = time.monotonic()
+        while not _refused(port):
+            assert time.monotonic() - told < 2
+            time.sleep(0.05)
+        assert process.poll() is None
 
-            go.set()
-            clients["batch"].sendall(batch[len(batch) // 2 :])
-            clients["single"].sendall(single[-10:])
-            answers = dict(zip(clients, pool.map(_answer, clients.values()), strict=True))
-            # By itself: after 35 s gunicorn would kill what still runs, and end with 0, too.
-            assert process.wait(25) == 0
-            for client in clients.values():
-                client.close()
+        go.set()
+        clients["batch"].sendall(batch[len(batch) // 2 :])
+        clients["single"].sendall(single[-10:])
+        answers = dict(zip(clients, pool.map(_answer, clients.values()), strict=True))
+        # By itself: after 35 s gunicorn would kill what still runs, and end with 0, too.
+        assert process.wait(25) == 0
     assert {name: status for name, (status, _) in answers.items()} == {
         "poll": 200,
         "search": 200,
