@@ -1,5 +1,6 @@
 """Rate limits: counted per key, shared between processes, and kept up without Redis."""
 
+import socket
 import statistics
 import time
 from pathlib import Path
@@ -12,8 +13,6 @@ from api.rates import SEARCH, RateLimiter
 from shared.settings import Settings
 from tests.integration.api.conftest import MakeShop, Shop, product
 from tests.servers import RedisServer
-
-NOWHERE = "redis://127.0.0.1:9/0"
 
 
 def test_by_default_nothing_is_limited(shop: Shop) -> None:
@@ -175,11 +174,13 @@ def test_while_redis_is_gone_each_process_counts_for_itself(tmp_path: Path) -> N
 
 
 def test_a_redis_that_is_gone_costs_one_request_in_a_while() -> None:
-    rates = RateLimiter(NOWHERE, {SEARCH: "100000/hour"})
-    started = time.perf_counter()
-    for _ in range(200):
-        rates.spend(SEARCH, "a")
-    assert time.perf_counter() - started < 0.5
+    with socket.create_server(("127.0.0.1", 0)) as silent:  # takes connections, answers nobody
+        url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
+        rates = RateLimiter(url, {SEARCH: "100000/hour"})
+        started = time.perf_counter()
+        for _ in range(20):
+            rates.spend(SEARCH, "a")
+        assert time.perf_counter() - started < 2
 
 
 def test_a_check_costs_less_than_half_a_millisecond(cache_server: RedisServer) -> None:

@@ -47,6 +47,18 @@ def test_an_accepted_put_is_claimed_with_its_body(ledger: Ledger) -> None:
     assert wanted.body == '{"name":"x"}'
 
 
+def test_two_shops_want_the_same_product_apart(ledger: Ledger, jobs: Jobs) -> None:
+    for tenant in (TENANT, "other"):
+        ledger.accept(tenant, Lane.BULK, [put("p", body=f'{{"name":"{tenant}"}}')])
+    wanted = claim(ledger).wanted
+    assert {each.tenant: each.body for each in wanted} == {
+        TENANT: f'{{"name":"{TENANT}"}}',
+        "other": '{"name":"other"}',
+    }
+    listed, _ = jobs.list_jobs(TENANT, None, None, 10)
+    assert [job.counts[Outcome.PENDING] for job in listed] == [1]
+
+
 def test_revs_rise_even_within_one_microsecond(ledger: Ledger) -> None:
     revs = []
     for _ in range(50):
