@@ -119,6 +119,7 @@ def test_a_head_that_drips_is_refused_in_time(connect: Callable[[], socket.socke
 
 def test_a_head_without_end_is_cut(connect: Callable[[], socket.socket]) -> None:
     client = connect()
+    client.settimeout(5)
     client.sendall(b"GET / HTTP/1.1\r\n" + b"X: y\r\n" * 20_000)
     assert client.recv(65536).startswith(b"HTTP/1.1 431 ")
 
