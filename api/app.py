@@ -57,7 +57,11 @@ def create_app(services: Services) -> Flask:
         app.register_blueprint(protect(resource.blueprint(), keys, rates), url_prefix=PREFIX)
 
     for open_resource in (
-        Health(readiness_of(services), Metrics(services.ledger)),
+        Health(
+            readiness_of(services),
+            Metrics(services.ledger, services.qdrant.collection),
+            lambda: services.ledger.is_lost(services.qdrant.collection),
+        ),
         Documentation(keys_needed=keys is not None),
     ):
         blueprint = open_resource.blueprint()

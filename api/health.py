@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz` and `/metrics`: for probes, open to all, without anything of a tenant."""
 
+from collections.abc import Callable
 from typing import Final
 
 from flask import Blueprint, Response
@@ -9,7 +10,7 @@ from api.metrics import CONTENT_TYPE, Metrics
 from api.problems import Problem
 from api.readiness import OK, Check, Readiness
 from api.services import Services
-from shared.errors import QdrantUnavailable
+from shared.errors import LedgerUnavailable, QdrantUnavailable
 
 # A part that answers at all does so in milliseconds; probes commonly give up after some seconds.
 _CHECK_SECONDS: Final = 2.0
@@ -22,9 +23,13 @@ _EMBEDDING_KEEP_SECONDS: Final = 5.0
 class Health:
     """What probes and Prometheus ask."""
 
-    def __init__(self, readiness: Readiness, metrics: Metrics) -> None:
+    def __init__(
+        self, readiness: Readiness, metrics: Metrics, ledger_lost: Callable[[], bool]
+    ) -> None:
+        """`ledger_lost` asks whether workers miss rows of products that the index holds."""
         self._readiness = readiness
         self._metrics = metrics
+        self._ledger_lost = ledger_lost
 
     def blueprint(self) -> Blueprint:
         """The routes."""
@@ -50,7 +55,14 @@ class Health:
                 {"failing": failing, "checks": results},
                 {"Retry-After": "1"},
             )
-        return json_response({"status": "ready", "checks": results})
+        return json_response({"status": "ready", "checks": results, "warnings": self._warnings()})
+
+    def _warnings(self) -> list[str]:
+        # No reason to take the process out: it searches and accepts, and all others would be, too.
+        try:
+            return ["ledger_lost"] if self._ledger_lost() else []
+        except LedgerUnavailable:  # since it was checked
+            return []
 
     def metrics(self) -> Response:
         """Prometheus' text format."""

@@ -23,17 +23,24 @@ CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 class BacklogCollector(Collector):
     """The ledger's backlog, read at each scrape. Without the ledger: `ledger_up 0` and no more."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, collection: str) -> None:
         self._ledger = ledger
+        self._collection = collection
 
     def collect(self) -> Iterator[Metric]:
         """Yields the gauges."""
         try:
             lanes = self._ledger.backlog()
+            lost = self._ledger.is_lost(self._collection)
         except LedgerUnavailable:
             yield GaugeMetricFamily("ledger_up", "Whether the ledger answers.", 0)
             return
         yield GaugeMetricFamily("ledger_up", "Whether the ledger answers.", 1)
+        yield GaugeMetricFamily(
+            "ledger_lost",
+            "Whether the index holds products that the ledger does not know, as after its loss.",
+            int(lost),
+        )
         pending = GaugeMetricFamily(
             "ledger_pending", "Products with a change that has not landed.", labels=["lane"]
         )
@@ -53,9 +60,9 @@ class BacklogCollector(Collector):
 class Metrics:
     """The text that Prometheus reads."""
 
-    def __init__(self, ledger: Ledger) -> None:
+    def __init__(self, ledger: Ledger, collection: str) -> None:
         self._backlog = CollectorRegistry()
-        self._backlog.register(BacklogCollector(ledger))
+        self._backlog.register(BacklogCollector(ledger, collection))
 
     def text(self) -> bytes:
         """All values now."""

@@ -58,10 +58,11 @@ class ProductsBody(TypedDict):
 
 
 class Ready(TypedDict):
-    """All parts answer."""
+    """All parts answer. `warnings`: `ledger_lost` where products in the index are not known."""
 
     status: str
     checks: dict[str, str]
+    warnings: list[str]
 
 
 class Alive(TypedDict):

@@ -20,7 +20,7 @@ from shared.qdrant.service import QdrantService
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
 from worker.leases import LeaseKeeper
-from worker.lost_ledger import warn_of_lost_ledger
+from worker.lost_ledger import LedgerWatch
 from worker.outcomes import RetryPolicy
 from worker.pictures import PictureReader
 from worker.reconciler import Reconciler
@@ -38,6 +38,7 @@ class Runtime:
 
     reconciler: Reconciler
     sweeper: Sweeper
+    watch: LedgerWatch
     leases: LeaseKeeper
     pictures: PictureReader | None
     fetcher: Fetcher | None
@@ -51,6 +52,7 @@ class Runtime:
     def stop(self) -> None:
         """Ends them, once no task runs any more."""
         self.sweeper.stop()
+        self.watch.close()
         self.leases.stop()
         if self.pictures:
             self.pictures.close()
@@ -96,8 +98,8 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
     _ensure_collection(qdrant, settings.attribute_indexes)
     points = PointTransfer(settings.qdrant_url, qdrant.collection, api_key=settings.qdrant_api_key)
-    warn_of_lost_ledger(LedgerRebuild(redis), points)
-    points.close()
+    watch = LedgerWatch(LedgerRebuild(redis), points)
+    watch.check()
     doorbell = Doorbell(app)
     leases = LeaseKeeper(ledger, settings.lease_seconds)
     reconciler = Reconciler(
@@ -118,5 +120,6 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         qdrant=qdrant,
         lanes=lanes,
         tombstone_days=settings.tombstone_days,
+        watch=watch.check,
     )
-    return Runtime(reconciler, sweeper, leases, pictures, fetcher, encoder)
+    return Runtime(reconciler, sweeper, watch, leases, pictures, fetcher, encoder)

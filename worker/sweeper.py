@@ -12,6 +12,7 @@ from shared.errors import VitrineError
 from shared.ledger import Ledger
 from shared.models.change import Lane
 from shared.qdrant.service import QdrantService
+from worker.lost_ledger import CHECK_SECONDS
 
 log = structlog.get_logger(__name__)
 
@@ -35,14 +36,18 @@ class Sweeper:
         qdrant: QdrantService,
         lanes: Collection[Lane],
         tombstone_days: float,
+        watch: Callable[[], object],
     ) -> None:
-        """`answer` does what a doorbell's task does, and tells whether more is due."""
+        """`answer` does what a doorbell's task does, and tells whether more is due. `watch` looks
+        whether the ledger was lost.
+        """
         self._ledger = ledger
         self._doorbell = doorbell
         self._answer = answer
         self._qdrant = qdrant
         self._lanes = lanes
         self._tombstone_us = int(tombstone_days * _DAY_US)
+        self._watch = watch
         self._stopped = threading.Event()
         self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
 
@@ -84,8 +89,12 @@ class Sweeper:
 
     def _run(self) -> None:
         purge_at = time.monotonic()
+        watch_at = purge_at + CHECK_SECONDS
         while not self._stopped.wait(SWEEP_SECONDS):
             try:
+                if time.monotonic() >= watch_at:
+                    watch_at = time.monotonic() + CHECK_SECONDS
+                    self._watch()
                 self.sweep()
                 if time.monotonic() >= purge_at:
                     purge_at += _PURGE_SECONDS

@@ -13,7 +13,7 @@ from typing import Any, Final
 import redis
 
 from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
-from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, translated
+from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, lost_key, translated
 from shared.ledger.scripts import script_source
 from shared.models.change import Aspect, Change, Claim, Kind, Lane, Report, Wanted
 from shared.models.job import Accepted, ProductStatus, Retried
@@ -253,6 +253,11 @@ class Ledger:
     def purge_deleted(self, before_rev: int, limit: int = 1000) -> int:
         """Forgets up to `limit` products whose deletion landed before `before_rev`."""
         return int(self._run("purge", before_rev, limit))
+
+    def is_lost(self, collection: str) -> bool:
+        """Whether a worker has just found products in the index that this ledger never knew."""
+        with translated():
+            return bool(self._redis.exists(lost_key(collection)))
 
     def ping(self) -> None:
         """Raises `LedgerUnavailable` where Redis doesn't answer."""

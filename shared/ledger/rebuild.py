@@ -6,7 +6,7 @@ from typing import Any, Final
 
 import redis
 
-from shared.ledger.connection import PREFIX, translated
+from shared.ledger.connection import PREFIX, lost_key, translated
 from shared.ledger.scripts import script_source
 from shared.models.change import Aspect, State
 
@@ -70,6 +70,12 @@ class LedgerRebuild:
         """Notes that the ledger knows all products of the collection."""
         with translated():
             self._redis.sadd(_COLLECTIONS, collection)
+            self._redis.delete(lost_key(collection))
+
+    def say_lost(self, collection: str, seconds: int) -> None:
+        """Says for some seconds that the rows of the collection's products are lost."""
+        with translated():
+            self._redis.set(lost_key(collection), 1, ex=seconds)
 
     def take(self, products: Sequence[IndexedProduct]) -> RebuiltRows:
         """Brings the products' rows up to what the index holds."""

@@ -173,6 +173,7 @@ class Shop:
             answer=self._no_broker_fails,
             qdrant=servers.qdrant,
             lanes=list(Lane),
+            watch=lambda: None,
             tombstone_days=30.0,
         )
 

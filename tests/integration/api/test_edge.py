@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from api.app import create_app
 from api.auth import OpenToTheNetwork
 from api.keys import KeysFileError, add_key
+from shared.ledger import LedgerRebuild
 from shared.settings import Settings
 from tests.integration.api.conftest import MakeShop, Shop, product
 from tests.servers import EmbeddedQdrantProcess
@@ -254,6 +255,18 @@ def test_ready_when_all_parts_answer(shop: Shop) -> None:
     answer = shop.http.get("/readyz")
     assert (answer.status_code, answer.json["status"]) == (200, "ready")
     assert answer.json["checks"] == {"redis": "ok", "qdrant": "ok", "embedding": "ok"}
+
+
+def test_a_lost_ledger_shows_and_takes_no_process_out(shop: Shop) -> None:
+    rows = LedgerRebuild(shop.services.ledger._redis)
+    assert shop.http.get("/readyz").json["warnings"] == []
+    assert "ledger_lost 0.0" in shop.http.get("/metrics").text
+    rows.say_lost(shop.services.qdrant.collection, 60)
+    answer = shop.http.get("/readyz")
+    assert (answer.status_code, answer.json["warnings"]) == (200, ["ledger_lost"])
+    assert "ledger_lost 1.0" in shop.http.get("/metrics").text
+    rows.note(shop.services.qdrant.collection)
+    assert shop.http.get("/readyz").json["warnings"] == []
 
 
 def test_not_ready_names_the_parts_that_fail(make_shop: MakeShop) -> None:

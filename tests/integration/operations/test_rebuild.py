@@ -9,7 +9,7 @@ from shared.models.change import Aspect, Change
 from shared.qdrant.points import Tombstone
 from shared.qdrant.transfer import PAGE
 from tests.integration.operations.conftest import TENANT, Site, live, product
-from worker.lost_ledger import warn_of_lost_ledger
+from worker.lost_ledger import LedgerWatch
 
 HOUR_US = 3_600_000_000
 
@@ -128,13 +128,13 @@ def test_a_ledger_older_than_the_index_is_brought_up_to_it(site: Site) -> None:
 def test_a_lost_ledger_is_noticed_and_a_rebuilt_one_is_not(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not warn_of_lost_ledger(site.rows, site.points)
+    assert not LedgerWatch(site.rows, site.points).check()
     site.put("live")
     site.work()
-    assert not warn_of_lost_ledger(site.rows, site.points)
+    assert not LedgerWatch(site.rows, site.points).check()
     site.redis.flushall()
     site.put("other")
-    assert warn_of_lost_ledger(site.rows, site.points)
+    assert LedgerWatch(site.rows, site.points).check()
     assert "make rebuild-ledger" in capsys.readouterr().out
     run(site)
-    assert not warn_of_lost_ledger(site.rows, site.points)
+    assert not LedgerWatch(site.rows, site.points).check()

@@ -1,6 +1,6 @@
 """Doorbells on a real broker: rung, counted, lost, and done without."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import pytest
 import redis
@@ -20,7 +20,12 @@ def doorbell(ledger_server: RedisServer) -> Iterator[Doorbell]:
     app.close()
 
 
-def sweeper_of(worker: Worker, doorbell: Doorbell, tombstone_days: float = 1.0) -> Sweeper:
+def sweeper_of(
+    worker: Worker,
+    doorbell: Doorbell,
+    tombstone_days: float = 1.0,
+    watch: Callable[[], object] = lambda: None,
+) -> Sweeper:
     return Sweeper(
         ledger=worker.ledger,
         doorbell=doorbell,
@@ -28,6 +33,7 @@ def sweeper_of(worker: Worker, doorbell: Doorbell, tombstone_days: float = 1.0) 
         qdrant=worker.qdrant,
         lanes=[Lane.FAST, Lane.SINGLE, Lane.BULK],
         tombstone_days=tombstone_days,
+        watch=watch,
     )
 
 

@@ -1,0 +1,76 @@
+"""A ledger that comes back empty while workers run."""
+
+import shutil
+import time
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from shared.doorbell import Doorbell, celery_app
+from shared.ledger import LedgerRebuild, connect
+from shared.ledger.ledger import Ledger
+from shared.models.change import Lane
+from shared.qdrant.transfer import PointTransfer
+from tests.integration.operations.conftest import live, product
+from tests.servers import EmbeddedQdrantProcess, RedisServer
+from worker.lost_ledger import LedgerWatch
+from worker.sweeper import Sweeper
+
+
+def until(true: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not true():
+        assert time.monotonic() < deadline
+        time.sleep(0.05)
+
+
+def test_a_redis_that_comes_back_empty_is_noticed_by_workers_that_run(
+    qdrant_server: EmbeddedQdrantProcess,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr("worker.sweeper.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("worker.sweeper.SWEEP_SECONDS", 0.05)
+    server = RedisServer(tmp_path / "redis")
+    server.start()
+    client = connect(server.url, timeout=1.0)
+    ledger = Ledger(client, lease_seconds=9, job_retention_seconds=600, max_pending=1000)
+    qdrant = qdrant_server.empty_collection()
+    points = PointTransfer(qdrant_server.url, qdrant.collection)
+    rows = LedgerRebuild(client)
+    watch = LedgerWatch(rows, points)
+    app = celery_app(server.url)
+    sweeper = Sweeper(
+        ledger=ledger,
+        doorbell=Doorbell(app),
+        answer=lambda: False,
+        qdrant=qdrant,
+        lanes=[Lane.BULK],
+        tombstone_days=1.0,
+        watch=watch.check,
+    )
+    assert not watch.check()
+    qdrant.upsert_product(live(product("p"), 5))
+    sweeper.start()
+    try:
+        server.kill9()
+        shutil.rmtree(tmp_path / "redis")
+        server.start()
+        until(lambda: ledger.is_lost(qdrant.collection))
+        assert not rows.knows(qdrant.collection)
+        # It is logged once, however often it is seen.
+        client.delete(f"vitrine:lost:{qdrant.collection}")
+        until(lambda: ledger.is_lost(qdrant.collection))
+        assert capsys.readouterr().out.count("make rebuild-ledger") == 1
+        rows.note(qdrant.collection)
+        until(lambda: not ledger.is_lost(qdrant.collection))
+        assert not watch.check()
+    finally:
+        sweeper.stop()
+        watch.close()
+        app.close()
+        client.close()
+        qdrant.close()
+        server.stop()
