@@ -54,7 +54,7 @@ restore: $(STAMP)
 	@$(BIN)/python -m operations restore $(if $(FORCE),--force) $(if $(FILE),"$(FILE)")
 
 rebuild-ledger: $(STAMP)
-	@$(BIN)/python -m operations rebuild-ledger
+	@$(BIN)/python -m operations rebuild-ledger $(if $(FORCE),--force)
 
 train-demo-model: $(STAMP)
 	$(BIN)/python -m demo.train

@@ -10,13 +10,21 @@ import click
 from operations.archive import ArchiveReader
 from operations.backup import back_up
 from operations.faults import ExitCode, OperationFault
+from operations.lost_writes import LostWrites, find_lost_writes, told
 from operations.progress import progress_bar
 from operations.rebuild import rebuild
 from operations.restore import Target, restore
 from operations.servers import check_room, running_servers
 from shared.embedding.identity import collection_name
 from shared.errors import LedgerFull, LedgerUnavailable, ModelUnavailable, VitrineError
-from shared.ledger import LedgerRebuild, LedgerRestore, LedgerSnapshot, RebuiltRows, connect
+from shared.ledger import (
+    LedgerRebuild,
+    LedgerRestore,
+    LedgerSnapshot,
+    RebuiltRows,
+    RowsAtRest,
+    connect,
+)
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings, read_settings, unknown_names
 
@@ -72,23 +80,33 @@ def restore_(file: Path, force: bool) -> None:
 
 
 @main.command()
-def rebuild_ledger() -> None:
-    """Makes the ledger's rows anew from the index, as after the loss of Redis."""
+@click.option("--force", is_flag=True, help="go on although the index holds nothing: it is lost")
+def rebuild_ledger(force: bool) -> None:
+    """Brings the ledger's rows and the index together again, whichever of them lost something."""
 
     def run(settings: Settings, points: PointTransfer) -> str:
         total = points.count()
-        if not total:
+        # By default, for it may be the wrong model's name that leads to an empty collection.
+        if not total and not force:
             raise OperationFault(
                 ExitCode.NO_INPUT,
                 f"{points.collection} holds no points: nothing to rebuild a ledger from. If the "
-                "index is lost too, restore a backup",
+                "index is lost, restore a backup; or, with FORCE=1, have the ledger take all "
+                "products again as the shop pushes them",
             )
-        rows = RebuiltRows()
-        ledger = LedgerRebuild(connect(settings.redis_url))
+        points.ensure_collection(settings.attribute_indexes)
+        rows, lost = RebuiltRows(), LostWrites()
+        redis = connect(settings.redis_url)
+        ledger = LedgerRebuild(redis)
         with progress_bar("products", total) as advance:
             for done, rows in rebuild(points.facts(), points.collection, ledger):  # noqa: B007
                 advance(done)
-        return f"{rows.added} rows added, {rows.raised} brought up to the index, {rows.left} left"
+        at_rest = RowsAtRest(redis)
+        with progress_bar("rows", rows.added + rows.raised + rows.left) as advance:
+            for done, lost in find_lost_writes(at_rest, points, ledger):  # noqa: B007
+                advance(done)
+        said = f"{rows.added} rows added, {rows.raised} brought up to the index, {rows.left} left"
+        return "\n".join([said, *told(lost)])
 
     _on_servers(run)
 

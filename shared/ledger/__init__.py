@@ -5,6 +5,7 @@ from shared.ledger.generations import GENERATION_TIMEOUT_SECONDS, Generations
 from shared.ledger.jobs import Jobs
 from shared.ledger.ledger import Idempotency, LaneBacklog, Ledger
 from shared.ledger.rebuild import IndexedProduct, LedgerRebuild, RebuiltRows
+from shared.ledger.rows_at_rest import RowAtRest, RowsAtRest
 from shared.ledger.snapshot import LedgerRestore, LedgerSnapshot, RestoredStates
 
 __all__ = [
@@ -20,5 +21,7 @@ __all__ = [
     "LedgerSnapshot",
     "RebuiltRows",
     "RestoredStates",
+    "RowAtRest",
+    "RowsAtRest",
     "connect",
 ]

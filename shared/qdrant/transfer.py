@@ -8,11 +8,12 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from shared.models.product import point_id
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
 from shared.qdrant.faults import translated
 from shared.qdrant.filters import older_points
-from shared.qdrant.points import VECTOR_NAME, Payload
+from shared.qdrant.points import VECTOR_NAME, Payload, ProductKey
 from shared.qdrant.upsert import upsert
 
 PAGE: Final = 256
@@ -114,8 +115,24 @@ class PointTransfer:
             if offset is None:
                 return
 
+    def held(self, keys: Sequence[ProductKey]) -> dict[ProductKey, RawPoint]:
+        """The points of these products with what `facts` tells; unknown ones are left out."""
+        key_of = {point_id(*key): key for key in keys}
+        if not key_of:
+            return {}
+        with translated("read points"):
+            records = self._client.retrieve(
+                self.collection, list(key_of), with_payload=list(_FACTS), with_vectors=False
+            )
+        return {
+            key_of[str(record.id)]: RawPoint(str(record.id), record.payload or {}, None)
+            for record in records
+        }
+
     def write(self, points: Sequence[RawPoint]) -> None:
         """Writes each point unless the index holds a rev as high or higher of it."""
+        if not points:
+            return
         upsert(
             self._client,
             self.collection,
