@@ -3,8 +3,7 @@
 A tower that can't be converted runs on torch beside the other, unless that is refused.
 """
 
-import threading
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal
@@ -13,13 +12,13 @@ import numpy as np
 import structlog
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 
 from shared.embedding import openvino_runtime
 from shared.embedding.converted_models import ConvertedModels
-from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower
+from shared.embedding.encoder import PreparedText, Tower
 from shared.embedding.identity import model_slug, weights_identity
 from shared.embedding.model_loading import LoadedModel, load_model, load_tokenizer
+from shared.embedding.open_clip_encoder import OpenClipEncoder
 from shared.embedding.openvino_conversion import NotConvertibleError, convert
 from shared.embedding.openvino_runtime import CompiledTower, Precision
 from shared.embedding.precision import compile_tower
@@ -31,7 +30,7 @@ from shared.errors import ModelUnavailable
 log = structlog.get_logger(__name__)
 
 
-class OpenVinoEncoder(Encoder):
+class OpenVinoEncoder(OpenClipEncoder):
     """Keeps only the towers asked for. Converted towers stay on disk: later starts take seconds."""
 
     def __init__(
@@ -53,16 +52,12 @@ class OpenVinoEncoder(Encoder):
         instead of running it on torch. `threads` bounds the threads of one forward pass. Raises
         ModelUnavailable.
         """
+        super().__init__()
         self._names = (model, pretrained)
         self._precision = precision
         self._torch_may_help = torch_may_help
         self._threads = threads
         self._resize_mode = resize_mode
-        self._lock = threading.Lock()
-        self._run_image: Callable[[NDArray[np.float32]], NDArray[np.float32]] | None = None
-        self._text: TextTower | _ConvertedText | None = None
-        self._preprocess: ImagePreprocessor
-        self._dimensions: int
         self._converted = ConvertedModels(
             directory,
             model_slug(model),
@@ -74,53 +69,6 @@ class OpenVinoEncoder(Encoder):
         )
         for tower in sorted(towers):
             self._open(tower)
-
-    @property
-    def dimensions(self) -> int:
-        """Length of every vector; 512 for ViT-B-32 and the demo model."""
-        return self._dimensions
-
-    @property
-    def image_edge(self) -> int:
-        """Longer edge of the image tower's input in pixels; 224 for ViT-B-32."""
-        return max(self._preprocess.input_size[1:])
-
-    @property
-    def towers(self) -> frozenset[Tower]:
-        """The towers in memory now."""
-        kept: dict[Tower, object] = {"image": self._run_image, "text": self._text}
-        return frozenset(tower for tower, part in kept.items() if part is not None)
-
-    def open_tower(self, tower: Tower) -> None:
-        """Load a tower that was left out. Who asks for it meanwhile waits; the other goes on."""
-        if tower in self.towers:
-            return
-        with self._lock:
-            if tower not in self.towers:
-                self._open(tower)
-
-    def pre_image(self, picture: Image.Image) -> PreparedImage:
-        """open_clip's preprocessing: float32 of shape (3, height, width)."""
-        return self._preprocess(picture)
-
-    def pre_text(self, text: str) -> PreparedText:
-        """Token ids of shape (length,)."""
-        return self._text_tower().tokens(text)
-
-    def core_images(self, batch: Sequence[PreparedImage]) -> NDArray[np.float32]:
-        """Raw vectors of shape (len(batch), dimensions), as open_clip's encode_image gives them."""
-        if self._run_image is None:
-            raise RuntimeError("the image tower is not open")
-        return self._run_image(np.stack(batch))
-
-    def core_texts(self, batch: Sequence[PreparedText]) -> NDArray[np.float32]:
-        """Raw vectors of shape (len(batch), dimensions)."""
-        return self._text_tower().encode(batch)
-
-    def _text_tower(self) -> "TextTower | _ConvertedText":
-        if self._text is None:
-            raise RuntimeError("the text tower is not open")
-        return self._text
 
     def _open(self, tower: Tower) -> None:
         stored = self._converted.find(tower)
@@ -150,7 +98,7 @@ class OpenVinoEncoder(Encoder):
         self._preprocess = ImagePreprocessor(facts["preprocess_config"], self._resize_mode)
         compiled = self._compiled(tower, source)
         if tower == "image":
-            self._run_image = lambda pixels: compiled.run([pixels])
+            self._image = lambda pixels: compiled.run([pixels])
         else:
             tokens = TextTokens(load_tokenizer(self._names[0]), EndOfText(**facts["end_of_text"]))
             self._text = _ConvertedText(compiled, tokens)
@@ -168,7 +116,7 @@ class OpenVinoEncoder(Encoder):
         cpu = torch.device("cpu")
         if tower == "image":
             visual = loaded.model.get_submodule("visual")
-            self._run_image = ImageTower(visual, cpu, torch.float32).run
+            self._image = ImageTower(visual, cpu, torch.float32).run
         else:
             self._text = TextTower(loaded.model, loaded.tokenizer, cpu)
 

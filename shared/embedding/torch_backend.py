@@ -3,18 +3,16 @@
 import ctypes
 import gc
 import logging
-import threading
-from collections.abc import Sequence
 from typing import Final, Literal
 
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from PIL import Image
 from torch import nn
 
-from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower
+from shared.embedding.encoder import Tower
 from shared.embedding.model_loading import LoadedModel, load_model
+from shared.embedding.open_clip_encoder import OpenClipEncoder
 from shared.embedding.openvino_runtime import Precision
 from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
 from shared.embedding.text import TextTower
@@ -52,7 +50,7 @@ class ImageTower:
         return raw.float().cpu().numpy()
 
 
-class TorchEncoder(Encoder):
+class TorchEncoder(OpenClipEncoder):
     """Keeps only the towers asked for; the other half of the model is freed after loading."""
 
     def __init__(
@@ -71,12 +69,10 @@ class TorchEncoder(Encoder):
         `resize_mode` overrides the model's own. `threads` bounds the threads of one forward pass;
         None leaves torch's choice, the number of physical cores.
         """
+        super().__init__()
         self._names = (model, pretrained)
         self.device = torch_device(device)
         self._dtype = _DTYPES[precision]
-        self._lock = threading.Lock()
-        self._image: ImageTower | None = None
-        self._text: TextTower | None = None
         bound_threads(threads)
         loaded = load_model(model, pretrained)
         self._preprocess = ImagePreprocessor(loaded.preprocess_config, resize_mode)
@@ -87,62 +83,15 @@ class TorchEncoder(Encoder):
         return_memory()
         log.info("loaded model %s on %s, towers: %s", model, self.device, ", ".join(sorted(towers)))
 
-    @property
-    def dimensions(self) -> int:
-        """Length of every vector; 512 for ViT-B-32 and the demo model."""
-        return self._dimensions
-
-    @property
-    def image_edge(self) -> int:
-        """Longer edge of the image tower's input in pixels; 224 for ViT-B-32."""
-        return max(self._preprocess.input_size[1:])
-
-    @property
-    def towers(self) -> frozenset[Tower]:
-        """The towers in memory now."""
-        kept: dict[Tower, object] = {"image": self._image, "text": self._text}
-        return frozenset(tower for tower, part in kept.items() if part is not None)
-
-    def open_tower(self, tower: Tower) -> None:
-        """Load a tower that was left out: the API does so when the first picture query comes.
-
-        Who asks for it meanwhile waits; the other tower goes on.
-        """
-        if tower in self.towers:
-            return
-        with self._lock:
-            if tower not in self.towers:
-                self._keep(tower, load_model(*self._names))
-                return_memory()
-
-    def pre_image(self, picture: Image.Image) -> PreparedImage:
-        """open_clip's preprocessing: float32 of shape (3, height, width)."""
-        return self._preprocess(picture)
-
-    def pre_text(self, text: str) -> PreparedText:
-        """Token ids of shape (length,)."""
-        return self._text_tower().tokens(text)
-
-    def core_images(self, batch: Sequence[PreparedImage]) -> NDArray[np.float32]:
-        """Raw vectors of shape (len(batch), dimensions), as open_clip's encode_image gives them."""
-        if self._image is None:
-            raise RuntimeError("the image tower is not open")
-        return self._image.run(np.stack(batch))
-
-    def core_texts(self, batch: Sequence[PreparedText]) -> NDArray[np.float32]:
-        """Raw vectors of shape (len(batch), dimensions)."""
-        return self._text_tower().encode(batch)
-
-    def _text_tower(self) -> TextTower:
-        if self._text is None:
-            raise RuntimeError("the text tower is not open")
-        return self._text
+    def _open(self, tower: Tower) -> None:
+        self._keep(tower, load_model(*self._names))
+        return_memory()
 
     def _keep(self, tower: Tower, loaded: LoadedModel) -> None:
         """Move one tower to the device. The rest of `loaded` goes when its last name goes."""
         if tower == "image":
             visual = loaded.model.get_submodule("visual")
-            self._image = ImageTower(visual, self.device, self._dtype)
+            self._image = ImageTower(visual, self.device, self._dtype).run
         else:
             self._text = TextTower(loaded.model, loaded.tokenizer, self.device, self._dtype)
 
