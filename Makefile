@@ -5,7 +5,7 @@ BIN := .venv/bin
 STAMP := .venv/.installed
 
 .PHONY: demo test test-reliability bench bench-quick mutants run lint api-key env backup restore \
-	rebuild-ledger train-demo-model evaluate-demo-model clean
+	rebuild-ledger quantize train-demo-model evaluate-demo-model clean
 
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
@@ -56,6 +56,10 @@ restore: $(STAMP)
 rebuild-ledger: $(STAMP)
 	@$(BIN)/python -m operations rebuild-ledger $(if $(FORCE),--force)
 
+# The int8 form of the image tower, from a folder of the shop's own pictures.
+quantize: $(STAMP)
+	@$(BIN)/python -m operations quantize "$(PICTURES)"
+
 train-demo-model: $(STAMP)
 	$(BIN)/python -m demo.train
 
@@ -66,7 +70,7 @@ clean:
 	rm -rf .venv var
 
 # A stamp made of the requirements' content: an unchanged file installs nothing again.
-$(STAMP): requirements.txt requirements-dev.txt constraints.txt
+$(STAMP): requirements.txt requirements-dev.txt requirements-quantize.txt constraints.txt
 	@echo "Setting up .venv: about 3.3 GB to download (most of it PyTorch with CUDA), 6 GB on disk."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.11"; exit 1; }

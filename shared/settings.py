@@ -75,7 +75,7 @@ class Settings(BaseSettings):
     clip_pretrained: str = "laion2b_s34b_b79k"
     clip_device: Literal["auto", "cpu", "cuda"] = "auto"
     clip_backend: Literal["auto", "torch", "openvino"] = "auto"
-    clip_precision: Literal["auto", "fp32", "bf16", "fp16"] = "auto"
+    clip_precision: Literal["auto", "fp32", "bf16", "fp16", "int8"] = "auto"
     clip_resize_mode: Literal["shortest", "longest", "squash"] = "shortest"
     embed_batch_size: int = Field(16, ge=1, le=1024)
 

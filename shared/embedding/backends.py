@@ -44,7 +44,7 @@ def load_encoder(settings: Settings, towers: frozenset[Tower], threads: int | No
                 "Run `pip install -r requirements.txt`, or set CLIP_BACKEND=auto or torch."
             ) from err
         return _torch(settings, towers, threads, "cpu", f"OpenVINO can't be loaded: {err}")
-    if settings.clip_precision != "auto" and settings.clip_precision not in precisions:
+    if settings.clip_precision not in ("auto", "int8", *precisions):
         raise ModelUnavailable(
             f"CLIP_PRECISION={settings.clip_precision}, but this CPU has no instructions for it, "
             f"only for {', '.join(sorted(precisions))}. Set CLIP_PRECISION=auto or one of these."
@@ -54,9 +54,10 @@ def load_encoder(settings: Settings, towers: frozenset[Tower], threads: int | No
         settings.clip_pretrained,
         towers,
         directory=settings.data_dir / "converted-models",
-        precision=settings.clip_precision,
-        torch_may_help=backend == "auto" and settings.clip_precision in ("auto", "fp32"),
-        resize_mode=_resize_override(settings),
+        precision="auto" if settings.clip_precision == "int8" else settings.clip_precision,
+        quantized=settings.clip_precision == "int8",
+        torch_may_help=backend == "auto" and settings.clip_precision in ("auto", "fp32", "int8"),
+        resize_mode=resize_override(settings),
         threads=threads,
     )
 
@@ -73,6 +74,11 @@ def _torch(
     settings: Settings, towers: frozenset[Tower], threads: int | None, device: str, reason: str
 ) -> TorchEncoder:
     precision: Precision = "fp16" if device == "cuda" else "fp32"
+    if settings.clip_precision == "int8":
+        raise ModelUnavailable(
+            f"CLIP_PRECISION=int8 runs on OpenVINO alone, but torch is to be used ({reason}). "
+            "Set CLIP_DEVICE=cpu and CLIP_BACKEND=openvino, or CLIP_PRECISION=auto."
+        )
     if settings.clip_precision != "auto":
         precision = settings.clip_precision
     if device == "cpu" and precision != "fp32":
@@ -92,12 +98,12 @@ def _torch(
         towers,
         device="cuda" if device == "cuda" else "cpu",
         precision=precision,
-        resize_mode=_resize_override(settings),
+        resize_mode=resize_override(settings),
         threads=threads,
     )
 
 
-def _resize_override(settings: Settings) -> ResizeMode | None:
+def resize_override(settings: Settings) -> ResizeMode | None:
     """The resize mode to force, or None for the model's own.
 
     `shortest`, the default, leaves the model its own: that is `shortest` for CLIP models, while

@@ -8,7 +8,8 @@ more than reading a compiled form of the same size would.
 
 Whoever converts writes beside the place and renames, so that processes that start at once never
 see half a tower; the later one finds the place taken and is content. What is damaged is thrown
-away and made anew. Nothing here is needed by anybody: the directory may be deleted at any time.
+away and made anew. Nothing here is lost for good when the directory is deleted, but the int8 form
+of the image tower is made by an operator's command, not by a start.
 """
 
 import hashlib
@@ -19,13 +20,19 @@ import tempfile
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Literal
 
 import structlog
 
 from shared.embedding.encoder import Tower
 
 log = structlog.get_logger(__name__)
+
+QUANTIZED: Final = "image-int8"
+"""The image tower in int8, as `quantization` makes and checks it."""
+
+Form = Tower | Literal["image-int8"]
+"""What is stored: each tower as it is, and the image tower in int8."""
 
 _FORMAT: Final = 1
 """Raise this where what is stored, or how towers are converted, changes."""
@@ -52,7 +59,7 @@ class ConvertedModels:
         self._key = hashlib.sha256(key.encode()).hexdigest()
         self.directory = directory / f"{model.rpartition('/')[2]}-{self._key[:12]}"
 
-    def find(self, tower: Tower) -> ConvertedTower | None:
+    def find(self, tower: Form) -> ConvertedTower | None:
         """The tower if it is there and whole. Reads it once: a second per gigabyte."""
         place = self.directory / tower
         try:
@@ -64,15 +71,22 @@ class ConvertedModels:
                 return None
         except (OSError, ValueError, KeyError, TypeError) as err:
             log.debug("converted_model_unreadable", path=str(place), error=str(err))
-        log.warning("converted_model_damaged", path=str(place), then="it is converted anew")
+        then = "quantize it again" if tower == QUANTIZED else "it is converted anew"
+        log.warning("converted_model_damaged", path=str(place), then=then)
         return None
 
     def store(
-        self, tower: Tower, write: Callable[[Path], None], facts: Mapping[str, Any]
+        self,
+        tower: Form,
+        write: Callable[[Path], None],
+        facts: Mapping[str, Any],
+        *,
+        replace: bool = False,
     ) -> ConvertedTower | None:
         """Keep a tower, which `write` puts at the path it is given (and `.bin` beside it).
 
-        None where the disk doesn't take it: then every start converts.
+        A whole one that is there already stays, unless `replace` is set. None where the disk
+        doesn't take it: then every start converts.
         """
         try:
             self.directory.mkdir(parents=True, exist_ok=True)
@@ -85,7 +99,7 @@ class ConvertedModels:
             manifest = {"key": self._key, "files": _digests(made), "facts": dict(facts)}
             (made / _MANIFEST).write_text(json.dumps(manifest), encoding="utf-8")
             made.chmod(0o755)  # mkdtemp's are its owner's alone; what lies in it is no secret.
-            self._put(made, tower)
+            self._put(made, tower, replace=replace)
         except (OSError, RuntimeError) as err:  # OpenVINO raises RuntimeError on a full disk.
             self._not_kept(err)
             return None
@@ -110,7 +124,7 @@ class ConvertedModels:
         except OSError as err:
             self._not_kept(err)
 
-    def _put(self, made: Path, tower: Tower) -> None:
+    def _put(self, made: Path, tower: Form, *, replace: bool) -> None:
         """Rename `made` to its place, unless another process has put a whole tower there by now."""
         place = self.directory / tower
         for last in (False, False, True):
@@ -119,11 +133,11 @@ class ConvertedModels:
             except OSError:
                 if last:
                     raise
-                if self.find(tower) is not None:
+                if not replace and self.find(tower) is not None:
                     return
                 if place.exists():
                     # Moved aside first, so that nobody finds half of what is being deleted.
-                    aside = Path(tempfile.mkdtemp(prefix=".damaged-", dir=self.directory))
+                    aside = Path(tempfile.mkdtemp(prefix=".replaced-", dir=self.directory))
                     place.replace(aside / place.name)
                     shutil.rmtree(aside, ignore_errors=True)
             else:

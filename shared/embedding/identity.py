@@ -36,18 +36,19 @@ def collection_name(settings: Settings) -> str:
 
     The hash covers model, weights (a checkpoint's content, else the tag's name), resize mode and
     the version of our preprocessing. Backend and precision are not part of it: their vectors agree
-    within the parity bound, so they may meet in one collection. A checkpoint is read once in full:
-    a second per gigabyte. Raises ModelUnavailable where weights named by a path can't be read.
+    within the parity bound, so they may meet in one collection. Those of int8 don't, and have one
+    of their own. A checkpoint is read once in full: a second per gigabyte. Raises ModelUnavailable
+    where weights named by a path can't be read.
     """
-    identity = json.dumps(
-        {
-            "model": settings.clip_model.replace("/", "-"),
-            "weights": weights_identity(settings.clip_model, settings.clip_pretrained),
-            "resize_mode": settings.clip_resize_mode,
-            "preprocessing": PREPROCESSING_VERSION,
-        },
-        sort_keys=True,
-    )
+    parts = {
+        "model": settings.clip_model.replace("/", "-"),
+        "weights": weights_identity(settings.clip_model, settings.clip_pretrained),
+        "resize_mode": settings.clip_resize_mode,
+        "preprocessing": PREPROCESSING_VERSION,
+    }
+    if settings.clip_precision == "int8":
+        parts["precision"] = "int8"
+    identity = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_HASH_DIGITS]
     return f"products-{model_slug(settings.clip_model)}-{digest}"
 

@@ -4,6 +4,7 @@ A tower that can't be converted runs on torch beside the other, unless that is r
 """
 
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
 from typing import Any, Literal
@@ -14,7 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from shared.embedding import openvino_runtime
-from shared.embedding.converted_models import ConvertedModels
+from shared.embedding.converted_models import QUANTIZED, ConvertedModels, ConvertedTower
 from shared.embedding.encoder import PreparedText, Tower
 from shared.embedding.identity import model_slug, weights_identity
 from shared.embedding.model_loading import LoadedModel, load_model, load_tokenizer
@@ -30,6 +31,22 @@ from shared.errors import ModelUnavailable
 log = structlog.get_logger(__name__)
 
 
+@dataclass(frozen=True)
+class Quantized:
+    """What is known of the int8 form of an image tower, and stored with it."""
+
+    resize_mode: str | None
+    """How pictures were made square when it was calibrated; None: the model's own way."""
+    overlap: float
+    """Of the ten nearest pictures, the share that are the same as without loss."""
+    checked: int
+    calibrated: int
+    """Pictures that judged it, and others that it was calibrated on."""
+    cpu: str
+    """Where it was judged: a processor of another kind may round otherwise."""
+    nncf: str
+
+
 class OpenVinoEncoder(OpenClipEncoder):
     """Keeps only the towers asked for. Converted towers stay on disk: later starts take seconds."""
 
@@ -41,6 +58,7 @@ class OpenVinoEncoder(OpenClipEncoder):
         *,
         directory: Path,
         precision: Literal["auto"] | Precision = "auto",
+        quantized: bool = False,
         torch_may_help: bool = True,
         resize_mode: ResizeMode | None = None,
         threads: int | None = None,
@@ -48,17 +66,19 @@ class OpenVinoEncoder(OpenClipEncoder):
         """Load towers from `directory`, or load the model and convert them there.
 
         `precision` must be one of `supported_precisions()`; `auto` takes bf16 where it is faster
-        than fp32 by a margin. `torch_may_help=False` refuses a tower that can't be converted
-        instead of running it on torch. `threads` bounds the threads of one forward pass. Raises
-        ModelUnavailable.
+        than fp32 by a margin. `quantized` takes the stored int8 form of the image tower, and is
+        refused where there is none, also before that tower is asked for. `torch_may_help=False`
+        refuses a tower that can't be converted instead of running it on torch. `threads` bounds
+        the threads of one forward pass. Raises ModelUnavailable.
         """
         super().__init__()
         self._names = (model, pretrained)
         self._precision = precision
+        self._quantized = quantized
         self._torch_may_help = torch_may_help
         self._threads = threads
         self._resize_mode = resize_mode
-        self._converted = ConvertedModels(
+        self.converted = ConvertedModels(
             directory,
             model_slug(model),
             weights_identity(model, pretrained),
@@ -67,16 +87,57 @@ class OpenVinoEncoder(OpenClipEncoder):
                 "openvino": openvino_runtime.version(),
             },
         )
+        if quantized:
+            self._checked_form()
         for tower in sorted(towers):
             self._open(tower)
 
     def _open(self, tower: Tower) -> None:
-        stored = self._converted.find(tower)
+        if tower == "image" and self._quantized:
+            self._open_quantized()
+            return
+        stored = self.converted.find(tower)
         if stored is not None:
             self._keep_converted(tower, stored.path, stored.facts)
         else:
             self._load_and_convert(tower)
             return_memory()
+
+    def _open_quantized(self) -> None:
+        stored, known = self._checked_form()
+        self._dimensions = int(stored.facts["dimensions"])
+        self._preprocess = ImagePreprocessor(stored.facts["preprocess_config"], self._resize_mode)
+        # What is not int8 in it stays float32, as it was when it was checked.
+        compiled = CompiledTower(stored.path, "fp32", self._threads)
+        self._image = lambda pixels: compiled.run([pixels])
+        log.info(
+            "encoder_chosen",
+            tower="image",
+            chosen="openvino int8",
+            candidates=[
+                f"openvino int8: set by CLIP_PRECISION; of the ten nearest of {known.checked} "
+                f"pictures {known.overlap:.3f} were those without loss (chosen)"
+            ],
+            threads=compiled.threads,
+        )
+        if known.cpu != openvino_runtime.cpu_name():
+            log.warning(
+                "int8_checked_elsewhere", checked_on=known.cpu, here=openvino_runtime.cpu_name()
+            )
+
+    def _checked_form(self) -> tuple[ConvertedTower, Quantized]:
+        """The stored int8 form of the image tower. Raises ModelUnavailable where there is none."""
+        stored = self.converted.find(QUANTIZED)
+        if stored is not None:
+            known = Quantized(**stored.facts["quantized"])
+            if known.resize_mode == self._resize_mode:
+                return stored, known
+        raise ModelUnavailable(
+            f"CLIP_PRECISION=int8, but {self.converted.directory} holds no int8 form of "
+            f"CLIP_MODEL={self._names[0]} that was checked with this CLIP_RESIZE_MODE. Run `make "
+            "quantize PICTURES=<folder of the shop's pictures>` with these settings, or set "
+            "CLIP_PRECISION=auto."
+        )
 
     def _load_and_convert(self, tower: Tower) -> None:
         loaded = load_model(*self._names)
@@ -86,7 +147,7 @@ class OpenVinoEncoder(OpenClipEncoder):
             self._keep_on_torch(tower, loaded, str(err))
             return
         del loaded
-        stored = self._converted.store(tower, conversion.write, conversion.facts)
+        stored = self.converted.store(tower, conversion.write, conversion.facts)
         # From disk rather than from memory: its pages are shared and can be given back.
         source, facts = (conversion.model if stored is None else stored.path), conversion.facts
         del conversion
@@ -126,7 +187,7 @@ class OpenVinoEncoder(OpenClipEncoder):
             lambda precision: CompiledTower(source, precision, self._threads),
             self._precision,
             self._preprocess.input_size,
-            self._converted,
+            self.converted,
         )
 
 

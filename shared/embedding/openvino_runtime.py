@@ -36,6 +36,11 @@ def _core() -> Any:
     return openvino().Core()
 
 
+def read_model(path: Path) -> Any:
+    """A model of OpenVINO from its .xml file. Raises RuntimeError where it can't be read."""
+    return _core().read_model(path)
+
+
 def version() -> str:
     """The runtime's version, as far as models converted by it may depend on it."""
     return str(openvino().__version__)
@@ -74,7 +79,7 @@ class CompiledTower:
         }
         if threads is not None:
             options["INFERENCE_NUM_THREADS"] = min(threads, _usable_cores())
-        source = _core().read_model(model) if isinstance(model, Path) else model
+        source = read_model(model) if isinstance(model, Path) else model
         compiled = _core().compile_model(source, "CPU", options)
         self._request = compiled.create_infer_request()
         self._lock = threading.Lock()

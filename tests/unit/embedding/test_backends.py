@@ -75,6 +75,14 @@ def test_torch_on_a_cpu_runs_in_fp32_only(load: Any) -> None:
     assert isinstance(load(clip_backend="torch", clip_precision="fp32"), TorchEncoder)
 
 
+def test_int8_runs_on_openvino_only(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    with pytest.raises(ModelUnavailable, match="CLIP_PRECISION=int8 runs on OpenVINO"):
+        load(clip_backend="torch", clip_precision="int8")
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    with pytest.raises(ModelUnavailable, match="CLIP_DEVICE=cpu"):
+        load(clip_precision="int8")
+
+
 def test_openvino_and_cuda_exclude_each_other(load: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     with pytest.raises(ModelUnavailable, match="CLIP_DEVICE=cuda"):

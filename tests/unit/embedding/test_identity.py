@@ -24,20 +24,21 @@ def test_the_name_is_readable_and_stable() -> None:
     assert name(clip_model="ViT-B/32") == name()
 
 
-def test_model_weights_and_resize_mode_each_make_another_collection() -> None:
+def test_model_weights_resize_mode_and_int8_each_make_another_collection() -> None:
     names = [
         name(),
         name(clip_pretrained="openai"),
         name(clip_pretrained="random"),
         name(clip_model="ViT-B-16"),
         name(clip_resize_mode="longest"),
+        name(clip_precision="int8"),
         name(clip_model="demo"),
     ]
     assert len(set(names)) == len(names)
 
 
 def test_what_does_not_change_vectors_does_not_change_the_name() -> None:
-    assert name(embed_batch_size=64, clip_device="cpu") == name()
+    assert name(embed_batch_size=64, clip_device="cpu", clip_precision="bf16") == name()
     assert name(clip_model="demo", clip_pretrained="x") == name(clip_model="demo")
 
 
