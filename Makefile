@@ -70,7 +70,8 @@ clean:
 	rm -rf .venv var
 
 # A stamp made of the requirements' content: an unchanged file installs nothing again.
-$(STAMP): requirements.txt requirements-dev.txt requirements-quantize.txt constraints.txt
+$(STAMP): requirements.txt requirements-dev.txt requirements-quantize.txt \
+		requirements-multilingual.txt constraints.txt
 	@echo "Setting up .venv: about 3.3 GB to download (most of it PyTorch with CUDA), 6 GB on disk."
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.11"; exit 1; }

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from importlib.metadata import version as package_version
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any, Final, Literal
 
 import numpy as np
 import structlog
@@ -22,13 +22,16 @@ from shared.embedding.model_loading import LoadedModel, load_model, load_tokeniz
 from shared.embedding.open_clip_encoder import OpenClipEncoder
 from shared.embedding.openvino_conversion import NotConvertibleError, convert
 from shared.embedding.openvino_runtime import CompiledTower, Precision
-from shared.embedding.precision import compile_tower
+from shared.embedding.precision import Inputs, compile_tower
 from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
-from shared.embedding.text import EndOfText, TextTokens, TextTower, padded_batch
+from shared.embedding.text import Cut, TextTokens, TextTower, stored_cut
 from shared.embedding.torch_backend import ImageTower, bound_threads, return_memory, vector_length
 from shared.errors import ModelUnavailable
 
 log = structlog.get_logger(__name__)
+
+_TYPICAL_QUERY: Final = "a red summer dress"
+"""Eight tokens or so, to try precisions with: queries alone and eight together."""
 
 
 @dataclass(frozen=True)
@@ -157,12 +160,18 @@ class OpenVinoEncoder(OpenClipEncoder):
     def _keep_converted(self, tower: Tower, source: object, facts: Mapping[str, Any]) -> None:
         self._dimensions = int(facts["dimensions"])
         self._preprocess = ImagePreprocessor(facts["preprocess_config"], self._resize_mode)
-        compiled = self._compiled(tower, source)
         if tower == "image":
+            eight = np.zeros((8, *self._preprocess.input_size), dtype=np.float32)
+            compiled = self._compiled(tower, source, [[eight]])
             self._image = lambda pixels: compiled.run([pixels])
         else:
-            tokens = TextTokens(load_tokenizer(self._names[0]), EndOfText(**facts["end_of_text"]))
-            self._text = _ConvertedText(compiled, tokens)
+            cut = stored_cut(facts)
+            tokens = TextTokens(load_tokenizer(self._names[0]), cut)
+            query = tokens(_TYPICAL_QUERY)
+            alone, together = cut.inputs([query]), cut.inputs([query] * 8)
+            self._text = _ConvertedText(
+                self._compiled(tower, source, [alone, together]), tokens, cut
+            )
 
     def _keep_on_torch(self, tower: Tower, loaded: LoadedModel, reason: str) -> None:
         if not self._torch_may_help:
@@ -181,12 +190,12 @@ class OpenVinoEncoder(OpenClipEncoder):
         else:
             self._text = TextTower(loaded.model, loaded.tokenizer, cpu)
 
-    def _compiled(self, tower: Tower, source: object) -> CompiledTower:
+    def _compiled(self, tower: Tower, source: object, probes: Sequence[Inputs]) -> CompiledTower:
         return compile_tower(
             tower,
             lambda precision: CompiledTower(source, precision, self._threads),
             self._precision,
-            self._preprocess.input_size,
+            probes,
             self.converted,
         )
 
@@ -194,10 +203,11 @@ class OpenVinoEncoder(OpenClipEncoder):
 class _ConvertedText:
     """A converted text tower; the counterpart of torch's `TextTower`."""
 
-    def __init__(self, compiled: CompiledTower, tokens: TextTokens) -> None:
+    def __init__(self, compiled: CompiledTower, tokens: TextTokens, cut: Cut) -> None:
         self._compiled = compiled
+        self._cut = cut
         self.tokens = tokens
 
     def encode(self, batch: Sequence[PreparedText]) -> NDArray[np.float32]:
         """Raw vectors of shape (len(batch), dimensions), as open_clip's encode_text gives them."""
-        return self._compiled.run(padded_batch(batch))
+        return self._compiled.run(self._cut.inputs(batch))

@@ -2,12 +2,11 @@
 
 A tower is exported as a graph in which batch size and text length stay open, converted, run once
 in float32 and compared with torch. What can't be exported or differs is refused with the reason;
-it then runs on torch. Among those are text towers of other libraries, as the multilingual models
-have them: they mask padding instead of reading at a place, and no trimmed form of them exists yet.
+it then runs on torch. So do text towers that can't be trimmed.
 """
 
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
@@ -20,7 +19,7 @@ from shared.embedding.encoder import Tower
 from shared.embedding.model_loading import LoadedModel
 from shared.embedding.openvino_runtime import CompiledTower, openvino
 from shared.embedding.preprocess import ImagePreprocessor
-from shared.embedding.text import TrimmedTransformer
+from shared.embedding.text import cut_facts, trimmed
 
 _TOLERANCE: Final = 1e-4
 """Of a raw vector's length, the most that a converted tower may be off in float32: rounding in
@@ -68,23 +67,28 @@ def _converted_image_tower(loaded: LoadedModel) -> Conversion:
 
 
 def _converted_text_tower(loaded: LoadedModel) -> Conversion:
-    tower = TrimmedTransformer.of(getattr(loaded.model, "text", loaded.model))
+    tower = trimmed(loaded.model)
     if tower is None:
-        raise NotConvertibleError("it is not one of open_clip's causal text towers")
+        raise NotConvertibleError("it is of another build than the causal and the masked ones")
     context = int(loaded.tokenizer([""]).shape[1])
-    tokens = loaded.tokenizer(["a red shirt", "", "a dress " * context])
-    # Contiguous, for export would take a slice's stride for a bound on its length.
-    short, ends = tokens[:, :5].contiguous(), torch.tensor([4, 1, 3])
+    texts = [
+        ids[: tower.cut.length(ids)]
+        for ids in loaded.tokenizer(["a red shirt", "", "a dress " * context]).numpy()
+    ]
+    short, whole, one = (
+        tuple(torch.from_numpy(each) for each in tower.cut.inputs(batch))
+        for batch in ([ids[:5] for ids in texts], texts, texts[1:2])
+    )
     batch, length = Dim("batch", min=1), Dim("length", min=1, max=context)
-    model = _converted(tower, (short, ends), ({0: batch, 1: length}, {0: batch}))
-    whole = (tokens, torch.tensor([4, 1, context - 1]))
-    dimensions = _prove(model, tower, ((short, ends), whole, (tokens[1:2, :2], torch.tensor([1]))))
+    shapes = ({0: batch, 1: length}, {0: batch})
+    model = _converted(tower, short, shapes[: len(short)])
+    dimensions = _prove(model, tower, (short, whole, one))
     return Conversion(
         model,
         {
             "dimensions": dimensions,
             "preprocess_config": dict(loaded.preprocess_config),
-            "end_of_text": asdict(tower.end_of_text),
+            **cut_facts(tower.cut),
         },
     )
 

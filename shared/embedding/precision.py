@@ -12,7 +12,6 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, Final, Literal
 
-import numpy as np
 import structlog
 from numpy.typing import NDArray
 
@@ -41,10 +40,13 @@ def compile_tower(
     tower: Tower,
     compiled_in: Callable[[Precision], CompiledTower],
     wanted: Literal["auto"] | Precision,
-    image_size: tuple[int, int, int],
+    probes: Sequence[Inputs],
     store: ConvertedModels,
 ) -> CompiledTower:
-    """The tower in the wanted precision or the fastest, and one line in the log that says why."""
+    """The tower in the wanted precision or the fastest, and one line in the log that says why.
+
+    `probes` are what it typically gets, to be tried with.
+    """
     seconds: Seconds = {}
     if wanted != "auto":
         chosen: Precision = wanted
@@ -57,7 +59,7 @@ def compile_tower(
             known = _known(store.notes(f"speed-{tower}-{cpu}"), candidates)
             if known is None:
                 ready = {each: compiled_in(each) for each in candidates}
-                known = measure(ready, probes(tower, image_size))
+                known = measure(ready, probes)
                 store.note(f"speed-{tower}-{cpu}", known)
             seconds = known
         chosen = fastest(seconds)
@@ -70,15 +72,6 @@ def compile_tower(
         threads=compiled.threads,
     )
     return compiled
-
-
-def probes(tower: Tower, image_size: tuple[int, int, int]) -> list[Inputs]:
-    """What a tower typically gets: pictures in batches, queries alone and eight together."""
-    if tower == "image":
-        return [[np.zeros((8, *image_size), dtype=np.float32)]]
-    return [
-        [np.ones((count, 8), dtype=np.int64), np.full(count, 7, dtype=np.int64)] for count in (1, 8)
-    ]
 
 
 def measure(

@@ -3,12 +3,14 @@
 Attention in CLIP's text tower is causal and the vector is read at the end-of-text token, so what
 stands behind that token changes nothing. A query of five words fills 7 of 77 places: cutting
 tokens, positional embedding and mask to the batch's longest text gives the same vectors (to about
-2e-7) for a fraction of the work. Towers of another build are called as they are.
+2e-7) for a fraction of the work. Towers of the transformers library are trimmed by their mask (see
+`masked_text`); those of another build are called as they are.
 """
 
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+import threading
+from collections.abc import Mapping, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any, Final
 
 import numpy as np
 import torch
@@ -16,6 +18,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.embedding.encoder import PreparedText
+from shared.embedding.masked_text import MaskedTransformer, Padding
 
 _TOKENIZER_CACHE_WORDS = 100_000
 """open_clip's tokenizer remembers every word it ever met; shoppers' typing errors never end."""
@@ -33,22 +36,51 @@ class EndOfText:
         marks = ids if self.pool_type == "argmax" else (ids == self.eos_id)
         return int(marks.argmax())
 
+    def length(self, ids: PreparedText) -> int:
+        """Places of one text's token ids, shape (length,), that its vector depends on."""
+        return self.position(ids) + 1
+
+    def inputs(self, batch: Sequence[PreparedText]) -> tuple[NDArray[np.int64], ...]:
+        """Token ids (n, longest) of n texts, and the position of each text's last token (n,)."""
+        return padded_batch(batch)
+
+
+Cut = EndOfText | Padding
+"""Where a text may be cut without changing its vector, and how a batch of cut ones is put."""
+
+_CUTS: Final[Mapping[str, type[EndOfText] | type[Padding]]] = {
+    "end_of_text": EndOfText,
+    "padding": Padding,
+}
+
+
+def cut_facts(cut: Cut) -> dict[str, Any]:
+    """A cut as JSON, to be stored with a converted tower."""
+    (name,) = (name for name, kind in _CUTS.items() if isinstance(cut, kind))
+    return {name: asdict(cut)}
+
+
+def stored_cut(facts: Mapping[str, Any]) -> Cut:
+    """The cut that `cut_facts` put among a converted tower's facts."""
+    (name,) = _CUTS.keys() & facts.keys()
+    return _CUTS[name](**facts[name])
+
 
 class TextTokens:
     """Turns texts into token ids, cut behind the end of the text where that is exact."""
 
-    def __init__(self, tokenizer: Any, end_of_text: EndOfText | None) -> None:
+    def __init__(self, tokenizer: Any, cut: Cut | None) -> None:
         """`tokenizer` maps a list of n texts to int64 ids of shape (n, context length)."""
         self._tokenizer = tokenizer
-        self._end_of_text = end_of_text
+        self._cut = cut
+        self._lock = threading.Lock()
 
     def __call__(self, text: str) -> PreparedText:
         """Token ids of one text, int64 of shape (length,)."""
-        ids: PreparedText = self._tokenizer([text])[0].numpy()
-        _bound_word_cache(self._tokenizer)
-        if self._end_of_text is None:
-            return ids
-        return ids[: self._end_of_text.position(ids) + 1]
+        with self._lock:  # Those of the tokenizers library may refuse a second caller.
+            ids: PreparedText = self._tokenizer([text])[0].numpy()
+            _bound_word_cache(self._tokenizer)
+        return ids if self._cut is None else ids[: self._cut.length(ids)]
 
 
 class TextTower:
@@ -62,7 +94,7 @@ class TextTower:
         `tokenizer` maps a list of n texts to int64 ids of shape (n, context length).
         """
         self._device = device
-        self._trimmed = TrimmedTransformer.of(getattr(model, "text", model))
+        self._trimmed = trimmed(model)
         self._model: Any = None
         if self._trimmed is None:
             self._model = model
@@ -71,7 +103,7 @@ class TextTower:
             self.tokens = TextTokens(tokenizer, None)
         else:
             self._trimmed.to(device=device, dtype=dtype)
-            self.tokens = TextTokens(tokenizer, self._trimmed.end_of_text)
+            self.tokens = TextTokens(tokenizer, self._trimmed.cut)
 
     @property
     def trims(self) -> bool:
@@ -81,12 +113,13 @@ class TextTower:
     @torch.inference_mode()
     def encode(self, batch: Sequence[PreparedText]) -> NDArray[np.float32]:
         """Raw vectors of shape (len(batch), dimensions), as open_clip's encode_text gives them."""
-        padded, ends = padded_batch(batch)
-        tokens = torch.from_numpy(padded).to(self._device)
         if self._trimmed is None:
-            raw: Tensor = self._model.encode_text(tokens)
+            raw: Tensor = self._model.encode_text(
+                torch.from_numpy(np.stack(batch)).to(self._device)
+            )
         else:
-            raw = self._trimmed(tokens, torch.from_numpy(ends).to(self._device))
+            inputs = self._trimmed.cut.inputs(batch)
+            raw = self._trimmed(*(torch.from_numpy(each).to(self._device) for each in inputs))
         return raw.float().cpu().numpy()
 
 
@@ -100,7 +133,7 @@ class TrimmedTransformer(nn.Module):
 
     def __init__(self, tower: Any, end_of_text: EndOfText) -> None:
         super().__init__()
-        self.end_of_text = end_of_text
+        self.cut = end_of_text
         self._token_embedding = tower.token_embedding
         self._positions = tower.positional_embedding
         self._transformer = tower.transformer
@@ -133,6 +166,12 @@ class TrimmedTransformer(nn.Module):
         if isinstance(self._projection, nn.Linear):
             return self._projection(x)  # type: ignore[no-any-return]
         return x @ self._projection  # type: ignore[no-any-return]
+
+
+def trimmed(model: Any) -> TrimmedTransformer | MaskedTransformer | None:
+    """The trimmed form of an open_clip model's text tower, or None where none would be exact."""
+    tower = getattr(model, "text", model)
+    return TrimmedTransformer.of(tower) or MaskedTransformer.of(tower)
 
 
 def padded_batch(batch: Sequence[PreparedText]) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
