@@ -3,6 +3,7 @@
 Backends take turns within every round, so that other work on the machine hits them alike; what is
 printed are medians and their ratios to torch in fp32. ViT-B-32 gets random weights: they cost what
 trained ones cost. Starts are measured in processes of their own, the first with nothing on disk.
+The int8 form is calibrated on pictures that we draw, or on yours (`--pictures`).
 """
 
 import argparse
@@ -18,10 +19,13 @@ from typing import Any
 
 import numpy as np
 
+from benchmarks.photos import drawn_photos
 from shared.embedding.encoder import Encoder, Tower
 from shared.embedding.openvino_backend import OpenVinoEncoder
 from shared.embedding.openvino_runtime import Precision, cpu_name, supported_precisions
+from shared.embedding.quantization import LEAST_PICTURES, quantize_image_tower
 from shared.embedding.torch_backend import TorchEncoder
+from shared.settings import Settings
 
 MODEL, WEIGHTS = "ViT-B-32", "random"
 IMAGE_BATCHES = (1, 8, 16, 32, 64)
@@ -57,8 +61,11 @@ print(json.dumps([imported - started, ready - imported, memory]))
 """
 
 
-def encoders(directory: Path, threads: int, tower: Tower) -> dict[str, Encoder]:
-    """Every backend in every precision of this CPU, with one tower."""
+def encoders(
+    data_dir: Path, threads: int, tower: Tower, pictures: Path | None = None
+) -> dict[str, Encoder]:
+    """Every backend in every precision of this CPU, with one tower; int8 if given `pictures`."""
+    directory = data_dir / "converted-models"
     towers: frozenset[Tower] = frozenset({tower})
     made: dict[str, Encoder] = {
         BASE: TorchEncoder(MODEL, WEIGHTS, towers, device="cpu", threads=threads)
@@ -69,6 +76,14 @@ def encoders(directory: Path, threads: int, tower: Tower) -> dict[str, Encoder]:
             made[f"openvino {precision}"] = OpenVinoEncoder(
                 MODEL, WEIGHTS, towers, directory=directory, precision=precision, threads=threads
             )
+    if pictures is not None:
+        settings = Settings(
+            _env_file=None, clip_model=MODEL, clip_pretrained=WEIGHTS, data_dir=data_dir
+        )
+        quantize_image_tower(settings, pictures, print)
+        made["openvino int8"] = OpenVinoEncoder(
+            MODEL, WEIGHTS, towers, directory=directory, quantized=True, threads=threads
+        )
     return made
 
 
@@ -98,8 +113,13 @@ def report(what: str, per: int, found: dict[str, tuple[list[float], list[float]]
         )
 
 
-def images(directory: Path, threads: int, rounds: int) -> None:
-    made = encoders(directory, threads, "image")
+def images(data_dir: Path, threads: int, rounds: int, pictures: Path | None) -> None:
+    if pictures is None:
+        pictures = data_dir / "drawn"
+        pictures.mkdir()
+        for number, data in enumerate(drawn_photos(LEAST_PICTURES)):
+            (pictures / f"{number}.jpg").write_bytes(data)
+    made = encoders(data_dir, threads, "image", pictures)
     edge = made[BASE].image_edge
     pixels = np.random.default_rng(0).normal(size=(64, 3, edge, edge)).astype(np.float32)
     for size in IMAGE_BATCHES:
@@ -108,8 +128,8 @@ def images(directory: Path, threads: int, rounds: int) -> None:
         report(f"image, batch {size}, each", size, in_turns(calls, rounds))
 
 
-def texts(directory: Path, threads: int, rounds: int) -> None:
-    made = encoders(directory, threads, "text")
+def texts(data_dir: Path, threads: int, rounds: int) -> None:
+    made = encoders(data_dir, threads, "text")
     batch = [made[BASE].pre_text(query) for query in QUERIES]
     for what, group, per in (("query alone", batch, len(batch)), ("eight together", [batch], 1)):
         calls = {name: _texts_call(encoder, group) for name, encoder in made.items()}
@@ -149,17 +169,17 @@ def main() -> None:
     parser.add_argument("--threads", type=int, default=2)
     parser.add_argument("--rounds", type=int, default=7)
     parser.add_argument("--only", choices=["starts", "texts", "images"])
+    parser.add_argument("--pictures", type=Path, help="a folder of photos to calibrate int8 on")
     options = parser.parse_args()
     print(f"{cpu_name()}, {options.threads} threads, median of {options.rounds} rounds in turns")
     print(f"Ratios: how many times as fast as {BASE}")
     with tempfile.TemporaryDirectory() as name:
         if options.only in (None, "starts"):
             starts(Path(name))
-        directory = Path(name) / "converted-models"
         if options.only in (None, "texts"):
-            texts(directory, options.threads, options.rounds)
+            texts(Path(name), options.threads, options.rounds)
         if options.only in (None, "images"):
-            images(directory, options.threads, options.rounds)
+            images(Path(name), options.threads, options.rounds, options.pictures)
 
 
 if __name__ == "__main__":
