@@ -181,6 +181,7 @@ class Fetcher:
                 self._open(url, headers, deadline) as response,
             ):
                 if response.status_code == HTTPStatus.NOT_MODIFIED and headers is not _HEADERS:
+                    _drain(response)
                     return None
                 location = redirect_location(response)
                 if location is None:
@@ -267,7 +268,9 @@ class Fetcher:
 
 def _drain(response: requests.Response) -> None:
     """Read a small unwanted body, so that its connection is kept; errors no longer matter."""
-    length = announced_length(response)
+    # An answer of 304 has none, whatever length it announces: that is the picture's.
+    not_modified = response.status_code == HTTPStatus.NOT_MODIFIED
+    length = 0 if not_modified else announced_length(response)
     if length is not None and length <= _MAX_DRAINED_BYTES:
         with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
             response.raw.read(_MAX_DRAINED_BYTES, decode_content=False)

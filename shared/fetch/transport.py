@@ -120,8 +120,10 @@ class PinnedRequest(requests.PreparedRequest):
         super().__init__()
         self.picture_url = url
         self.pinned_address = address
+        self.prepare_method("GET")
+        self.prepare_url(str(url), None)
         # Without `Host` urllib3 would name the IP address that it connects to.
-        self.prepare(method="GET", url=str(url), headers={**headers, "Host": url.authority})
+        self.prepare_headers({**headers, "Host": url.authority})
 
 
 class PinnedAdapter(HTTPAdapter):

@@ -14,7 +14,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
-from shared.fetch.fetcher import FetchedPicture, Fetcher
+from shared.fetch.fetcher import FetchedPicture, Fetcher, Validators
 from tests.integration.fetch.picture_server import (
     LOOPBACK,
     Script,
@@ -26,6 +26,8 @@ from tests.integration.fetch.picture_server import (
 )
 
 Serve = Callable[..., ScriptedServer]
+
+_LENGTH = "Content-Length: 150000"
 
 
 def fault_of(fetcher: Fetcher, url: str) -> ItemFault:
@@ -81,6 +83,22 @@ def test_a_connection_outlives_redirects_and_missing_pictures(
     server = serve(script)
     assert fault_of(fetcher, server.url("/moved")).code == ItemCode.IMAGE_NOT_FOUND
     assert fetcher.fetch(server.url("/a.jpg")).data == b"picture"
+    assert server.connections == 1
+
+
+def test_a_connection_outlives_pictures_that_are_still_the_known_ones(
+    serve: Serve, fetcher: Fetcher
+) -> None:
+    # Some servers announce the picture's length, which they don't send.
+    answers = [head('ETag: "7"', *length, status="304 Not Modified") for length in ([], [_LENGTH])]
+
+    def script(connection: socket.socket, path: str, _head: str) -> None:
+        connection.sendall(answers[int(path[1:]) % 2])
+
+    server = serve(script)
+    for number in range(4):
+        url = server.url(f"/{number}")
+        assert fetcher.fetch_if_changed(url, Validators('"7"', None)) is None
     assert server.connections == 1
 
 
