@@ -87,7 +87,11 @@ class JobsAnswer(TypedDict):
 
 
 class JobItemAnswer(TypedDict):
-    """One item of a job. `code` and `message` are null unless it failed."""
+    """One item of a job. `attempts` counts the tries that failed.
+
+    `code` and `message` are null unless it failed, or its new picture did: then it is `indexed`
+    with its earlier picture.
+    """
 
     position: int
     product_id: str

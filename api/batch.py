@@ -106,7 +106,8 @@ def _listed(document: object) -> Iterable[object]:
         raise _bad_document("", "model_type", 'must be a JSON object: {"products": [...]}')
     unknown = [name for name in document if name != "products"]
     if unknown:
-        raise _bad_document(str(unknown[0])[:200], "extra_forbidden", "is not a known field")
+        message = 'is not a known field; the document is {"products": [...]}'
+        raise _bad_document(str(unknown[0])[:200], "extra_forbidden", message)
     if "products" not in document:
         raise _bad_document("products", "missing", "is required")
     products = document["products"]

@@ -9,7 +9,7 @@ from prometheus_client.multiprocess import mark_process_dead
 
 from api.auth import OpenToTheNetwork, key_ring
 from api.keys import KeysFileError
-from shared.settings import get_settings
+from shared.settings import SETTINGS_FAULT, get_settings
 
 _settings = get_settings()
 
@@ -69,7 +69,9 @@ def on_starting(server: object) -> None:  # noqa: ARG001 - gunicorn's signature
     try:
         key_ring(_settings)
     except (OpenToTheNetwork, KeysFileError) as err:
-        sys.exit(f"will not start: {err}")
+        print(f"vitrine: will not start: {err}", file=sys.stderr, flush=True)  # noqa: T201
+        # Not 1, with which a crash ends: supervisors would start us again, for ever.
+        sys.exit(SETTINGS_FAULT)
 
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature

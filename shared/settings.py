@@ -3,6 +3,7 @@
 A wrong value stops the process at start with the setting's name. `.env.example` lists them all.
 """
 
+import re
 import sys
 from collections.abc import Sequence
 from difflib import get_close_matches
@@ -42,6 +43,12 @@ _PERIOD: Final = r"[1-9]\d*/[1-9]?\d*(second|minute|hour|day)s?"
 RateLimits = Annotated[str, Field(pattern=rf"^({_PERIOD}(;{_PERIOD})*)?$")]
 """How much in which time, as `600/minute` or `50/second;100000/hour`; empty: no limit."""
 
+RedisUrl = Annotated[str, Field(pattern=r"^(rediss?|unix)://.")]
+HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/]")]
+
+_ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:\d+)?", re.ASCII)
+"""A scheme, a name and maybe a port. A path or a pattern would match no page, without a word."""
+
 
 class Settings(BaseSettings):
     """Typed settings; field names in upper case are the environment variables' names."""
@@ -63,10 +70,10 @@ class Settings(BaseSettings):
     rate_limit_write: RateLimits = ""
 
     # Servers. The ledger's Redis also carries the Celery queues unless BROKER_URL names another.
-    redis_url: str = "redis://127.0.0.1:6379/0"
-    redis_cache_url: str = "redis://127.0.0.1:6380/0"
+    redis_url: RedisUrl = "redis://127.0.0.1:6379/0"
+    redis_cache_url: RedisUrl = "redis://127.0.0.1:6380/0"
     broker_url: str = ""
-    qdrant_url: str = "http://127.0.0.1:6333"
+    qdrant_url: HttpUrl = "http://127.0.0.1:6333"
     qdrant_api_key: str | None = None
     data_dir: Path = Path("var")
 
@@ -121,6 +128,14 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("cors_origins")
+    @classmethod
+    def _are_origins(cls, origins: tuple[str, ...]) -> tuple[str, ...]:
+        for origin in origins:
+            if not _ORIGIN.fullmatch(origin):
+                raise ValueError(f"{origin} is no origin; write it as https://shop.example")
+        return origins
 
     @field_validator(
         "api_keys_file",
@@ -195,10 +210,20 @@ _FAULTS: Final = {
 """Plain words for pydantic's types of errors; what stands here not keeps pydantic's words."""
 
 
+_EXAMPLES: Final = {
+    "rate_limit_search": "600/minute, or several, as 50/second;100000/hour",
+    "rate_limit_write": "600/minute, or several, as 50/second;100000/hour",
+    "redis_url": "redis://127.0.0.1:6379/0",
+    "redis_cache_url": "redis://127.0.0.1:6380/0",
+    "qdrant_url": "http://127.0.0.1:6333",
+}
+"""What settings with a pattern look like."""
+
+
 def _fault(error: ErrorDetails) -> str:
     name, given = str(error["loc"][0]), str(error["input"])
-    if error["type"] == "string_pattern_mismatch":  # of one kind of setting alone
-        said = "must be like 600/minute, or several, as 50/second;100000/hour"
+    if error["type"] == "string_pattern_mismatch":
+        said = f"must be like {_EXAMPLES[name]}"
     else:
         said = _FAULTS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
     shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}…"

@@ -29,6 +29,19 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
             "lots",
             "must be like 600/minute, or several, as 50/second;100000/hour",
         ),
+        ("REDIS_URL", "localhost:6379", "must be like redis://127.0.0.1:6379/0"),
+        ("REDIS_CACHE_URL", "http://cache:6380", "must be like redis://127.0.0.1:6380/0"),
+        ("QDRANT_URL", "localhost:6333", "must be like http://127.0.0.1:6333"),
+        (
+            "CORS_ORIGINS",
+            "shop.example",
+            "shop.example is no origin; write it as https://shop.example",
+        ),
+        (
+            "CORS_ORIGINS",
+            "https://shop.example/",
+            "https://shop.example/ is no origin; write it as https://shop.example",
+        ),
         ("METRICS_PORT", "x" * 200, "must be a whole number"),
     ],
 )
@@ -45,6 +58,23 @@ def test_a_wrong_value_is_told_in_one_line_and_ends_the_process(
     assert ended.value.code == SETTINGS_FAULT
     shown = value if len(value) < 100 else f"{value[:100]}…"
     assert capsys.readouterr() == ("", f"vitrine: {name}={shown}: {said}\n")
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("REDIS_URL", "rediss://:secret@cache.example:6380/1"),
+        ("REDIS_CACHE_URL", "unix:///run/valkey.sock"),
+        ("QDRANT_URL", "https://qdrant.example/prefix"),
+        ("CORS_ORIGINS", "https://shop.example, http://127.0.0.1:5173"),
+        ("CORS_ORIGINS", ""),
+    ],
+)
+def test_addresses_of_every_kind_are_taken(
+    name: str, value: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv(name, value)
+    assert read_settings().as_environ()[name] == value.replace(" ", "")
 
 
 def test_every_wrong_value_has_its_line(

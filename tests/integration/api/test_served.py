@@ -10,6 +10,7 @@ from collections.abc import Iterator
 import pytest
 
 from shared.embedded.stack import free_port
+from shared.settings import SETTINGS_FAULT
 from tests.integration.api.conftest import product
 from tests.integration.api.gunicorn_process import serving, start_gunicorn
 from tests.servers import EmbeddedQdrantProcess, RedisServer
@@ -156,6 +157,7 @@ def test_a_process_that_would_be_open_to_all_does_not_start(
 ) -> None:
     process = start_gunicorn("api.wsgi:app", API_PORT=str(free_port()), **settings)
     output, _ = process.communicate(timeout=60)
-    assert process.returncode != 0
+    # With any other code the supervisor would start it again, for ever.
+    assert process.returncode == SETTINGS_FAULT
     assert named in output
     assert output.count("will not start") == 1
