@@ -29,8 +29,8 @@ def back_up(
 ) -> BackedUp:
     """Writes the file, or nothing. `model`: the settings that name the collection's model.
 
-    Raises `OperationFault` where the file can't be written or nothing is there to back up, and
-    what the servers' methods raise.
+    Raises `OperationFault` where the file can't be written, nothing is there to back up or only
+    another model's products are, and what the servers' methods raise.
     """
     started = datetime.now(UTC)
     with ArchiveWriter(path) as archive:
@@ -41,6 +41,13 @@ def back_up(
                 ExitCode.NO_INPUT,
                 f"there is nothing to back up: no ledger, and no points in {points.collection}; "
                 "look at DATA_DIR, REDIS_URL, QDRANT_URL and the model's settings",
+            )
+        if not total and (others := points.other_models()):
+            raise OperationFault(
+                ExitCode.SETTINGS,
+                f"{points.collection} holds no products, but {', '.join(others)} does: the service "
+                "runs with another model. Set CLIP_MODEL, CLIP_PRETRAINED and CLIP_RESIZE_MODE as "
+                "the service has them, best in .env",
             )
         written = 0
         with progress_bar("products", total) as advance:

@@ -22,6 +22,9 @@ PAGE: Final = 256
 _TIMEOUT_SECONDS: Final = 30.0
 """Nobody waits for an answer of these as for a search's, and a busy server may take a while."""
 
+COLLECTION_PREFIX: Final = "products-"
+"""What every model's collection is called by first (shared/embedding/identity.py)."""
+
 _FACTS: Final = ("id", "tenant", "tombstone_of", "rev", "version")
 """The fields that a row of the ledger follows from."""
 
@@ -82,6 +85,18 @@ class PointTransfer:
             if not self._client.collection_exists(self.collection):
                 return 0
             return self._client.count(self.collection, exact=True).count
+
+    def other_models(self) -> list[str]:
+        """The collections of other models that hold points here."""
+        with translated("list the collections"):
+            names = [held.name for held in self._client.get_collections().collections]
+            return sorted(
+                name
+                for name in names
+                if name != self.collection
+                and name.startswith(COLLECTION_PREFIX)
+                and self._client.count(name, exact=True).count
+            )
 
     def facts(self) -> Iterator[list[RawPoint]]:
         """Pages of all points with what the ledger needs to know of them: without vectors."""

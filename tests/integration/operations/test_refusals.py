@@ -142,6 +142,23 @@ def test_nothing_to_back_up_is_said_and_leaves_no_file(site: Site, tmp_path: Pat
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_backup_without_the_models_products_is_refused(
+    site: Site, qdrant_server: EmbeddedQdrantProcess, tmp_path: Path
+) -> None:
+    """The service was started with CLIP_MODEL=…, the backup without."""
+    site.put("p1")
+    site.work()
+    unset = PointTransfer(qdrant_server.url, "products-unset-model")
+    served = site.points.collection
+    with pytest.raises(OperationFault) as caught:
+        back_up(tmp_path / "b.zip", unset, site.snapshot, MODEL)
+    unset.close()
+    assert caught.value.code == ExitCode.SETTINGS
+    assert served in caught.value.message
+    assert "CLIP_MODEL" in caught.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_room_for_the_file_nothing_is_left_of_it(
     command: Operations, site: Site, tmp_path: Path
 ) -> None:
