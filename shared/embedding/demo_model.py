@@ -15,11 +15,11 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-import open_clip
 import torch
-from open_clip.tokenizer import SimpleTokenizer
 from safetensors.torch import load_file, save
 from torch import Tensor
+
+from shared.embedding.open_clip_import import open_clip
 
 DEMO_MODEL_DIR = Path(__file__).parent / "demo"
 """Holds config.json, weights.safetensors and MODEL_CARD.md."""
@@ -46,18 +46,18 @@ def demo_preprocess_config(directory: Path = DEMO_MODEL_DIR) -> dict[str, Any]:
     return config
 
 
-def demo_tokenizer(directory: Path = DEMO_MODEL_DIR) -> SimpleTokenizer:
+def demo_tokenizer(directory: Path = DEMO_MODEL_DIR) -> Any:
     """CLIP's own tokenizer (its word list ships with open_clip) at the demo's context length."""
     text_cfg = load_demo_config(directory)["model_cfg"]["text_cfg"]
-    return SimpleTokenizer(context_length=text_cfg["context_length"])
+    return open_clip.tokenizer.SimpleTokenizer(context_length=text_cfg["context_length"])
 
 
-def build_demo_model(directory: Path = DEMO_MODEL_DIR) -> open_clip.CLIP:
+def build_demo_model(directory: Path = DEMO_MODEL_DIR) -> Any:
     """The architecture with random weights, in training mode; this is where training begins."""
     return open_clip.CLIP(**load_demo_config(directory)["model_cfg"])
 
 
-def load_demo_model(directory: Path = DEMO_MODEL_DIR) -> open_clip.CLIP:
+def load_demo_model(directory: Path = DEMO_MODEL_DIR) -> Any:
     """The trained model on the CPU, float32, in eval mode.
 
     Raises FileNotFoundError where the directory lacks a file, and RuntimeError where weights and

@@ -12,12 +12,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from open_clip.hf_model import ClsLastHiddenStatePooler, ClsPooler, HFTextEncoder, MeanPooler
 from torch import Tensor, nn
 
 from shared.embedding.encoder import PreparedText
+from shared.embedding.open_clip_import import open_clip
 
-_EXACT_POOLERS = (MeanPooler, ClsPooler, ClsLastHiddenStatePooler)
+_hf = open_clip.hf_model
+_EXACT_POOLERS = (_hf.MeanPooler, _hf.ClsPooler, _hf.ClsLastHiddenStatePooler)
 """They read the first place, or all that are not masked."""
 
 
@@ -42,7 +43,7 @@ class Padding:
 class MaskedTransformer(nn.Module):
     """A text tower of the transformers library, run on as many positions as are needed."""
 
-    def __init__(self, tower: HFTextEncoder, cut: Padding) -> None:
+    def __init__(self, tower: Any, cut: Padding) -> None:
         super().__init__()
         self.cut = cut
         self._tower = tower
@@ -50,7 +51,7 @@ class MaskedTransformer(nn.Module):
     @classmethod
     def of(cls, tower: Any) -> "MaskedTransformer | None":
         """The trimmed form of a tower, or None where trimming would not be exact."""
-        if not isinstance(tower, HFTextEncoder) or tower.output_tokens:
+        if not isinstance(tower, _hf.HFTextEncoder) or tower.output_tokens:
             return None
         pad_id = getattr(tower.config, "pad_token_id", None)
         if pad_id is None or not isinstance(tower.pooler, _EXACT_POOLERS):

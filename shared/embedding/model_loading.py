@@ -16,14 +16,13 @@ from pathlib import Path
 from typing import Any, Final
 
 import huggingface_hub
-import open_clip
 import torch
 from huggingface_hub.errors import EntryNotFoundError
-from open_clip.pretrained import download_pretrained_from_url
 from torch import nn
 
 from shared.embedding.demo_model import demo_preprocess_config, demo_tokenizer, load_demo_model
 from shared.embedding.identity import DEMO_MODEL, RANDOM_SEED, RANDOM_WEIGHTS
+from shared.embedding.open_clip_import import open_clip, with_timm
 from shared.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
@@ -79,6 +78,7 @@ def _load(name: str, pretrained: str) -> LoadedModel:
     if not _is_built_in(name):
         if name.startswith(_HUB_SCHEMA):
             _find_on_hub(name.removeprefix(_HUB_SCHEMA), (_HUB_CONFIG,))
+        with_timm()  # its config, which says whether it is needed, is still to be fetched
         model = open_clip.create_model(name, require_pretrained=True)
     else:
         name = name.replace("/", "-")  # open_clip's files are named so: ViT-B/32 is ViT-B-32
@@ -94,6 +94,8 @@ def _is_built_in(name: str) -> bool:
 def _load_built_in(name: str, pretrained: str) -> Any:
     """One of open_clip's named architectures with tag, checkpoint or random weights."""
     _check_name(name, pretrained)
+    if "timm_model_name" in open_clip.get_model_config(name)["vision_cfg"]:
+        with_timm()
     if pretrained == RANDOM_WEIGHTS:
         log.warning("CLIP_PRETRAINED=random: the vectors mean nothing; for measuring speed only")
         with torch.random.fork_rng(devices=[]):
@@ -149,7 +151,7 @@ def _weights_of_tag(tag: Mapping[str, Any]) -> Path:
     """The local path of a tag's weights, downloaded if need be."""
     if not tag.get("hf_hub"):
         with _socket_timeout(HUB_TIMEOUT):
-            return Path(download_pretrained_from_url(tag["url"]))
+            return Path(open_clip.pretrained.download_pretrained_from_url(tag["url"]))
     repo, _, filename = str(tag["hf_hub"]).rpartition("/")
     candidate, cached = _find_on_hub(repo, _hub_files(filename))
     if cached is not None:

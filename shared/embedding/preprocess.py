@@ -15,9 +15,11 @@ from typing import Any, Literal
 
 import numpy as np
 from numpy.typing import NDArray
-from open_clip.transform import PreprocessCfg, image_transform_v2, merge_preprocess_dict
 from PIL import Image
-from torchvision.transforms import Normalize, ToTensor
+
+from shared.embedding.open_clip_import import open_clip
+
+_transform = open_clip.transform
 
 ResizeMode = Literal["shortest", "longest", "squash"]
 
@@ -31,13 +33,15 @@ class ImagePreprocessor:
 
     def __init__(self, config: Mapping[str, Any], resize_mode: ResizeMode | None = None) -> None:
         """`config` is open_clip's preprocess_cfg; `resize_mode` overrides the one in it."""
-        merged = merge_preprocess_dict(dict(config), {"resize_mode": resize_mode})
+        merged = _transform.merge_preprocess_dict(dict(config), {"resize_mode": resize_mode})
         if not isinstance(merged["size"], int):
             merged["size"] = tuple(merged["size"])  # a list where the config comes from JSON
-        self._config = PreprocessCfg(**merged)
-        whole = image_transform_v2(self._config, is_train=False)
+        self._config = _transform.PreprocessCfg(**merged)
+        whole = _transform.image_transform_v2(self._config, is_train=False)
         self._to_rgb_of_input_size = [
-            step for step in whole.transforms if not isinstance(step, ToTensor | Normalize)
+            step
+            for step in whole.transforms
+            if not isinstance(step, _transform.ToTensor | _transform.Normalize)
         ]
         self._mean = np.asarray(self._config.mean, dtype=np.float32).reshape(-1, 1, 1)
         self._std = np.asarray(self._config.std, dtype=np.float32).reshape(-1, 1, 1)
