@@ -29,6 +29,15 @@ TENANT = "shop"
 MODEL = {"CLIP_MODEL": "demo"}
 
 
+@pytest.fixture(scope="session")
+def qdrant_server(tmp_path_factory: pytest.TempPathFactory) -> Iterator[EmbeddedQdrantProcess]:
+    """One of its own: collections that other tests leave look like another model's products."""
+    server = EmbeddedQdrantProcess(tmp_path_factory.mktemp("qdrant"))
+    server.start()
+    yield server
+    server.stop()
+
+
 @dataclass
 class Site:
     """One index and its ledger, with what works on them."""
