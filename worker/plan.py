@@ -137,9 +137,14 @@ def _changed(before: Product, after: Product) -> Set[Aspect]:
 
 
 def _same(before: object, after: object) -> bool:
-    """Equal but for a number's last digit: Qdrant's JSON reads 11.120000000000001 as 11.12."""
+    """Equal but for a number's last digit: Qdrant's JSON reads 11.120000000000001 as 11.12.
+
+    True is no 1 here: to Python they are equal, to filters and shoppers they are not.
+    """
+    if isinstance(before, bool) is not isinstance(after, bool):
+        return False
     if isinstance(before, float) and isinstance(after, float):
-        return math.isclose(before, after, rel_tol=1e-12)
+        return abs(before - after) <= 2 * math.ulp(before)
     if isinstance(before, Mapping) and isinstance(after, Mapping):
         return before.keys() == after.keys() and all(
             _same(before[key], after[key]) for key in before

@@ -5,7 +5,7 @@ import ssl
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from http import HTTPStatus
 from typing import Final
 
@@ -174,6 +174,7 @@ class Fetcher:
         deadline: float,
         admit: Admit | None,
     ) -> FetchedPicture | None:
+        first = url
         for _ in range(self._max_redirects + 1):
             with (
                 self._hosts.visit(url.authority),
@@ -185,9 +186,14 @@ class Fetcher:
                     return None
                 location = redirect_location(response)
                 if location is None:
-                    return self._picture(response, admit)
+                    picture = self._picture(response, admit)
+                    # What says of this address that nothing has changed can't say that of the
+                    # first one, which may lead elsewhere tomorrow, to an older picture, say.
+                    return (
+                        picture if url is first else replace(picture, etag=None, last_modified=None)
+                    )
                 _drain(response)
-            url = url.follow(location)
+            url, headers = url.follow(location), _HEADERS
         raise ItemPermanent(
             ItemCode.IMAGE_HTTP_ERROR,
             f"The picture server redirects more than {self._max_redirects} times.",

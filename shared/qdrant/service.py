@@ -230,7 +230,10 @@ class QdrantService:
             page = window.page(hits, offset, top_k)
             if page is not None:
                 break
-        return self._with_fields(tenant, page or hits[offset : offset + top_k])
+        if page is None:  # the run is longer than the widest window: in order as far as it goes
+            hits = sorted(hits, key=lambda hit: (-hit.score, hit.product_id))
+            page = hits[offset : offset + top_k]
+        return self._with_fields(tenant, page)
 
     def _with_fields(self, tenant: str, hits: Sequence[Hit]) -> list[Hit]:
         """The hits with their public fields, without those that are gone meanwhile."""

@@ -102,6 +102,24 @@ def test_a_connection_outlives_pictures_that_are_still_the_known_ones(
     assert server.connections == 1
 
 
+def test_no_other_url_says_that_a_redirecting_one_is_unchanged(
+    serve: Serve, fetcher: Fetcher
+) -> None:
+    """It may lead to another, older picture now."""
+
+    def script(connection: socket.socket, path: str, sent: str) -> None:
+        if path == "/moved":
+            connection.sendall(reply(b"", "Location: /there", status="302 Found"))
+        elif "If-None-Match" in sent:
+            connection.sendall(head(status="304 Not Modified"))
+        else:
+            connection.sendall(reply(b"picture", 'ETag: "7"'))
+
+    url = serve(script).url("/moved")
+    assert fetcher.fetch(url) == FetchedPicture(b"picture")
+    assert fetcher.fetch_if_changed(url, Validators('"7"', None)) == FetchedPicture(b"picture")
+
+
 def test_many_threads_fetch_at_once(serve: Serve) -> None:
     threads = 16
     together = threading.Barrier(threads)

@@ -1,5 +1,6 @@
 """What a write says that it changed."""
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -48,6 +49,24 @@ def test_each_field_changes_what_searches_depend_on(
     for step in steps:
         assert step.report.changed == changed
         assert step.report.result is (Outcome.INDEXED if changed else Outcome.UNCHANGED)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "same"),
+    [
+        (True, 1, False),
+        (0, False, False),
+        (True, True, True),
+        (11.120000000000001, 11.12, True),
+        (1732327000.123, 1732327000.124, False),
+        (1e11 + 0.01, 1e11 + 0.05, False),
+        (15, 15.0, True),
+    ],
+)
+def test_values_are_the_same_but_for_a_last_digit(before: Any, after: Any, same: bool) -> None:
+    stored = replace(STORED, product=product(attributes={"x": before}))
+    changed = patched(WANTED, product(attributes={"x": after}), stored).report.changed
+    assert changed == (set() if same else {Aspect.ATTRIBUTES})
 
 
 def test_a_deletion_changes_everything() -> None:
