@@ -10,10 +10,10 @@ STAMP := .venv/.installed
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
 
-# Three processes, each with servers of its own: most tests wait for something most of the time.
+# Four processes, each with servers of its own: most tests wait for something most of the time.
 # In the order of the files, for the longest are the first ones' (e2e); else they would be last.
 test: $(STAMP)
-	@$(BIN)/python -m pytest --numprocesses 3 --dist loadfile --no-loadscope-reorder \
+	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
 		$(TEST_ARGS)
 
 # All faults of tests/reliability/faults as often as it takes to believe them, and a table: an hour.

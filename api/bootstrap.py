@@ -2,6 +2,7 @@
 
 import structlog
 
+from api.picture_fetch import picture_fetch
 from api.services import Services
 from shared.caches.answers import AnswerCache, RankingCache
 from shared.caches.connection import CacheConnection
@@ -9,9 +10,7 @@ from shared.caches.query_vectors import QueryVectorCache
 from shared.doorbell import Doorbell, celery_app
 from shared.embedding.bootstrap import load_embedding_service
 from shared.embedding.identity import collection_name
-from shared.embedding.service import PictureFetcher
 from shared.errors import VitrineError
-from shared.fetch.fetcher import Fetcher
 from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.qdrant.service import QdrantService
@@ -67,14 +66,3 @@ def build_services(settings: Settings) -> Services:
         search=search,
         embedding=embedding,
     )
-
-
-def picture_fetch(settings: Settings) -> PictureFetcher:
-    """How a query's picture is fetched: by the workers' rules, within a search's time."""
-    fetcher = Fetcher(
-        settings.image_allowed_networks,
-        max_bytes=settings.image_max_bytes,
-        timeout_seconds=min(settings.image_timeout_seconds, settings.search_timeout_seconds),
-        connections=settings.api_picture_queries,
-    )
-    return lambda url: fetcher.fetch(url).data

@@ -18,8 +18,8 @@ from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
 from api.app import create_app
-from api.bootstrap import picture_fetch
 from api.keys import add_key
+from api.picture_fetch import picture_fetch
 from api.services import Services
 from shared.caches.answers import AnswerCache, RankingCache
 from shared.caches.connection import CacheConnection
