@@ -3,8 +3,9 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 STAMP := .venv/.installed
+IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-reliability bench bench-quick mutants run lint api-key env backup restore \
+.PHONY: demo test test-slow test-reliability bench bench-quick mutants run lint api-key env backup restore \
 	rebuild-ledger quantize train-demo-model evaluate-demo-model clean
 
 demo: $(STAMP)
@@ -13,8 +14,11 @@ demo: $(STAMP)
 # Four processes, each with servers of its own: most tests wait for something most of the time.
 # In the order of the files, for the longest are the first ones' (e2e); else they would be last.
 test: $(STAMP)
-	@$(BIN)/python -m pytest --numprocesses 4 --dist loadfile --no-loadscope-reorder \
-		$(TEST_ARGS)
+	@$(BIN)/python -m pytest -m "not slow" $(IN_PROCESSES) $(TEST_ARGS)
+
+# The rest: what takes whole stacks, quantizations or benchmarks of its own. `.ci/run` runs both.
+test-slow: $(STAMP)
+	@$(BIN)/python -m pytest -m slow $(IN_PROCESSES) $(TEST_ARGS)
 
 # All faults of tests/reliability/faults as often as it takes to believe them, and a table: an hour.
 test-reliability: $(STAMP)

@@ -14,6 +14,8 @@ from shared.embedded.stack import ROOT, Stack, free_port
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
 
+pytestmark = pytest.mark.slow
+
 COLOURS = {"red": (200, 20, 20), "green": (20, 160, 40), "blue": (10, 30, 200)}
 
 

@@ -5,8 +5,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from benchmarks.results import Results
 from shared.embedded.stack import ROOT
+
+pytestmark = pytest.mark.slow
 
 
 def test_a_tiny_run_ends_with_its_table_and_file(tmp_path: Path) -> None:

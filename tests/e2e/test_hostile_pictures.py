@@ -6,11 +6,14 @@ import zlib
 from collections.abc import Callable, Mapping
 from pathlib import Path
 
+import pytest
 from PIL import Image
 
 from shared.embedded.stack import Stack
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
+
+pytestmark = pytest.mark.slow
 
 ALLOWED_BYTES = 500_000_000
 EDGES = (8_000, 6_250)

@@ -203,6 +203,18 @@ def test_what_is_accepted_meanwhile_is_neither_marked_nor_deleted(site: Site, la
         assert held.product.version == 9
 
 
+def test_a_row_that_has_changed_since_it_was_read_is_not_marked(site: Site) -> None:
+    site.put("p", version=1)
+    site.work()
+    rows = RowsAtRest(site.redis)
+    (read,) = [row for page in rows.pages() for row in page]
+    site.put("p", version=2)
+    site.work()
+    assert rows.mark_lost([(read, State.ABSENT)]) == []
+    assert "incomplete" not in site.row("p")
+    assert site.row("p")["state"] == State.LIVE
+
+
 def test_no_answer_cached_before_is_found_after_it(site: Site) -> None:
     site.put("p")
     site.work()

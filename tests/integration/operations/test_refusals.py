@@ -86,15 +86,21 @@ def bounded_backup(file: Path, most_bytes: int, settings: Mapping[str, str]) -> 
     return ran.returncode, ran.stderr
 
 
-def flipped(data: bytes) -> bytes:
-    at = len(data) // 3
+def flipped(data: bytes, at: int | None = None) -> bytes:
+    at = len(data) // 3 if at is None else at
     return data[:at] + bytes([data[at] ^ 1]) + data[at + 1 :]
 
 
 @pytest.mark.parametrize(
     "damage",
-    [flipped, lambda data: data[: len(data) // 2], lambda _: b"", lambda _: b"something else"],
-    ids=["a bit", "cut short", "empty", "no backup"],
+    [
+        flipped,
+        lambda data: flipped(data, 200),
+        lambda data: data[: len(data) // 2],
+        lambda _: b"",
+        lambda _: b"something else",
+    ],
+    ids=["a bit", "a bit of what is restored last", "cut short", "empty", "no backup"],
 )
 def test_a_damaged_file_is_refused_before_anything_is_written(
     backup: Path, other: Site, damage: Callable[[bytes], bytes]

@@ -38,6 +38,7 @@ def test_after_a_change_has_landed_no_search_shows_the_state_before(searching: S
         searching.put(f"Shirt {at}", 30.0)
         assert names(searching) == [f"Shirt {at}"]
         assert names(searching) == [f"Shirt {at}"]
+        assert searching.service.search(TENANT, REQUEST).cached  # or nothing could be stale
 
 
 def test_a_change_that_lands_while_an_answer_is_made_is_seen_by_the_next_search(

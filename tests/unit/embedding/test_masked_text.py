@@ -24,6 +24,8 @@ from shared.embedding.model_loading import LoadedModel, load_model
 from shared.embedding.openvino_backend import OpenVinoEncoder
 from shared.embedding.torch_backend import TorchEncoder
 
+pytestmark = pytest.mark.slow
+
 PHRASES = [
     "red shirt",
     "robe rouge à pois blancs",

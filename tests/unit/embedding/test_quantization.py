@@ -28,6 +28,8 @@ from shared.embedding.quantization import LEAST_OVERLAP, top_overlap
 from shared.errors import ModelUnavailable
 from shared.settings import Settings
 
+pytestmark = pytest.mark.slow
+
 BOTH: frozenset[Tower] = frozenset({"image", "text"})
 
 
