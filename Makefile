@@ -12,7 +12,7 @@ demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
 
 # Four processes, each with servers of its own: most tests wait for something most of the time.
-# In the order of the files, for the longest are the first ones' (e2e); else they would be last.
+# In the order of the files, the longest first (see testpaths); else they would be last.
 test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow" $(IN_PROCESSES) $(TEST_ARGS)
 

@@ -23,6 +23,8 @@ from shared.embedding.openvino_conversion import NotConvertibleError, convert
 from shared.embedding.openvino_runtime import CompiledTower
 from shared.errors import ModelUnavailable
 
+pytestmark = pytest.mark.slow
+
 TINY = {
     "embed_dim": 16,
     "vision_cfg": {"image_size": 32, "patch_size": 16, "width": 32, "layers": 1, "head_width": 16},
