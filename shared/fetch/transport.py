@@ -45,17 +45,21 @@ def _bound_read(sock: socket.socket, deadline: float) -> None:
     sock.settimeout(left)
 
 
+def _counted(sock: "_DeadlineSocket | _DeadlineTLSSocket", received: int) -> int:
+    """The bytes just received; AnswerTooLong where no answer may have as many in all."""
+    sock.bytes_left -= received
+    if sock.bytes_left < 0:
+        raise AnswerTooLong("the answer is too long as a whole")
+    return received
+
+
 class _DeadlineSocket(socket.socket):
     deadline = math.inf
     bytes_left = math.inf
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _bound_read(self, self.deadline)
-        received = super().recv_into(*args, **kwargs)
-        self.bytes_left -= received
-        if self.bytes_left < 0:
-            raise AnswerTooLong("the answer is too long as a whole")
-        return received
+        return _counted(self, super().recv_into(*args, **kwargs))
 
 
 class _DeadlineTLSSocket(ssl.SSLSocket):
@@ -64,11 +68,7 @@ class _DeadlineTLSSocket(ssl.SSLSocket):
 
     def recv_into(self, *args: Any, **kwargs: Any) -> int:
         _bound_read(self, self.deadline)
-        received = super().recv_into(*args, **kwargs)
-        self.bytes_left -= received
-        if self.bytes_left < 0:
-            raise AnswerTooLong("the answer is too long as a whole")
-        return received
+        return _counted(self, super().recv_into(*args, **kwargs))
 
 
 class _DeadlineConnection(HTTPConnection):
