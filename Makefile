@@ -36,7 +36,7 @@ mutants: $(STAMP)
 	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
 run: $(STAMP)
-	@exec $(BIN)/python -m shared.embedded.stack
+	@exec $(BIN)/python -m shared.embedded
 
 lint: $(STAMP)
 	$(BIN)/ruff check .

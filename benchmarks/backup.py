@@ -17,7 +17,8 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.embedded.stack import ROOT, free_port
+from shared.embedded.ports import free_port
+from shared.embedded.stack import ROOT
 from shared.models.product import point_id
 from shared.qdrant.points import VECTOR_SIZE
 from shared.qdrant.transfer import PAGE, PointTransfer, RawPoint

@@ -16,8 +16,8 @@ from typing import Final
 
 import redis
 
+from shared.embedded.ports import free_port
 from shared.embedded.redis import server_command
-from shared.embedded.stack import free_port
 from shared.ledger import Ledger, connect
 from shared.models.change import Change, Lane, Outcome, Report
 from shared.models.product import Product

@@ -13,7 +13,8 @@ from typing import Any, Final
 import requests
 
 from demo.settings import demo_settings
-from shared.embedded.stack import Stack, free_port
+from shared.embedded.ports import free_port
+from shared.embedded.stack import Stack
 from shared.embedding.identity import DEMO_MODEL, RANDOM_WEIGHTS
 
 EVERYTHING: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")

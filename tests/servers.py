@@ -10,8 +10,8 @@ from pathlib import Path
 import httpx
 import redis
 
+from shared.embedded.ports import free_port
 from shared.embedded.redis import server_command
-from shared.embedded.stack import free_port
 from shared.qdrant.service import QdrantService
 
 

@@ -1,40 +1,32 @@
-"""The whole service on one machine: the Procfile's processes, supervised. `make run` is this.
+"""The whole service on one machine: the Procfile's processes, supervised.
 
 An embedded server is started for every one of REDIS_URL, REDIS_CACHE_URL and QDRANT_URL that is
 not set, on a free port of loopback. A process that dies is started again; one that stops because
 of its settings ends the stack.
 """
 
-import configparser
 import contextlib
-import errno
-import fcntl
 import http.client
 import os
 import secrets
 import shutil
-import signal
-import socket
-import stat
 import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Collection, Mapping
+from collections.abc import Collection
 from pathlib import Path
-from types import FrameType
 from typing import Any, Final
 
 from supervisor.xmlrpc import SupervisorTransport
 
 from shared.embedded import reaper
 from shared.embedded.data_dir import DataDir, DataDirInUse
-from shared.settings import SETTINGS_FAULT, Settings, get_settings, unknown_names
+from shared.embedded.ports import CannotListen, check_listening, free_port
+from shared.embedded.supervision import STOP_SECONDS, has_given_up, supervisor_config
+from shared.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
-
-# 3 and 4 are gunicorn's own codes for an application that doesn't load.
-_GIVING_UP: Final = (3, 4, SETTINGS_FAULT)
 
 _EMBEDDED: Final = {
     "redis": ("redis_url", "redis://127.0.0.1:{port}/0"),
@@ -42,12 +34,6 @@ _EMBEDDED: Final = {
     "qdrant": ("qdrant_url", "http://127.0.0.1:{port}"),
 }
 _START_ORDER: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
-
-_PORT_SECONDS: Final = 3.0
-
-_STOP_SECONDS: Final = 30
-"""Grace for running tasks and requests; the longest is one batch of pictures."""
-
 
 _PREDECESSOR_SECONDS: Final = 5.0
 """A stack that was just killed has ended all its processes within this."""
@@ -130,10 +116,10 @@ class Stack:
             ) from err
         if "api" in self._only:
             try:
-                _check_listening(self.settings.api_host, self.settings.api_port)
-            except StackError:
+                check_listening(self.settings.api_host, self.settings.api_port)
+            except CannotListen as err:
                 self._held.release()
-                raise
+                raise StackError(str(err)) from err
         run_dir = self.data_dir / "run"
         # Counters start at zero with the stack; files of an earlier one would be added to them.
         shutil.rmtree(self.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
@@ -145,7 +131,9 @@ class Stack:
         self._reaper = reaper.start(self.mark, watched, self._scratch, lock)
         config = run_dir / "supervisord.conf"
         with config.open("w") as file:
-            self._configuration(run_dir).write(file)
+            supervisor_config(
+                self._commands(), run_dir, reaper.socket_path(self.mark), self._log_dir
+            ).write(file)
         self._supervisor = subprocess.Popen(  # noqa: S603 - our own command line
             [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)],
             env=self.environ,
@@ -198,7 +186,7 @@ class Stack:
         if not self._scratch:
             self._supervisor.terminate()
             with contextlib.suppress(subprocess.TimeoutExpired):
-                self._supervisor.wait(_STOP_SECONDS + 5)
+                self._supervisor.wait(STOP_SECONDS + 5)
         reaper.end_stack(self.mark)
         self._supervisor.wait()
         if not self._scratch:
@@ -214,41 +202,12 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _configuration(self, run_dir: Path) -> configparser.RawConfigParser:
-        config = configparser.RawConfigParser()
-        config["supervisord"] = {
-            "logfile": "/dev/null",
-            "logfile_maxbytes": "0",
-            "pidfile": str(run_dir / "supervisord.pid"),
-            # It would report each start and end twice: to us and to those who watch the logs.
-            "silent": "true",
-        }
-        config["unix_http_server"] = {"file": str(reaper.socket_path(self.mark)), "chmod": "0700"}
-        config["rpcinterface:supervisor"] = {
-            "supervisor.rpcinterface_factory": ("supervisor.rpcinterface:make_main_rpcinterface")
-        }
-        for name, command in self._commands().items():
-            log = str(self._log_dir / f"{name}.log") if self._log_dir else "/dev/fd/1"
-            config[f"program:{name}"] = {
-                "command": command.replace("%", "%%"),
-                "priority": str(_START_ORDER.index(name)),
-                "autorestart": "unexpected",
-                "exitcodes": ",".join(map(str, _GIVING_UP)),
-                "startsecs": "0",
-                "stopwaitsecs": str(_STOP_SECONDS),
-                "killasgroup": "true",
-                "redirect_stderr": "true",
-                "stdout_logfile": log,
-                "stdout_logfile_maxbytes": "0",
-            }
-        return config
-
     def _commands(self) -> dict[str, str]:
         lines = (ROOT / "Procfile").read_text().splitlines()
         commands = dict(line.split(": ", 1) for line in lines if line)
         return {
-            name: command
-            for name, command in commands.items()
+            name: commands[name]
+            for name in _START_ORDER
             if name in self._only and (name not in _EMBEDDED or name in self._embedded)
         }
 
@@ -267,92 +226,3 @@ class Stack:
     def _where_to_look(self) -> str:
         where = f"in {self._log_dir}" if self._log_dir else "above"
         return f"its log {where} says why"
-
-
-def has_given_up(process: Mapping[str, Any]) -> bool:
-    """Whether the supervisor leaves the process ended; `process` as `Stack.processes` tells of it.
-
-    One that was killed is EXITED, too, for the moment until the supervisor starts it again.
-    """
-    state, code = process["statename"], process["exitstatus"]
-    return state == "FATAL" or (state == "EXITED" and code in _GIVING_UP)
-
-
-def _check_listening(host: str, port: int) -> None:
-    """Raises `StackError` where the API could not listen there.
-
-    A killed predecessor's port is free only once the system has cleared its memory away.
-    """
-    deadline = time.monotonic() + _PORT_SECONDS
-    while True:
-        try:
-            return _listen_once(host, port)
-        except OSError as err:
-            if err.errno != errno.EADDRINUSE:
-                raise StackError(
-                    f"API_HOST={host}, API_PORT={port}: can't listen there ({err.strerror})"
-                ) from err
-            if time.monotonic() > deadline:
-                raise StackError(
-                    f"port {port} is in use on {host}; stop what listens there, or choose another "
-                    "port with API_PORT"
-                ) from err
-        time.sleep(0.1)
-
-
-def _listen_once(host: str, port: int) -> None:
-    family, kind, protocol, _, address = socket.getaddrinfo(
-        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )[0]
-    with socket.socket(family, kind, protocol) as probe:
-        # As gunicorn does: connections that a predecessor left half closed don't matter.
-        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
-        probe.bind(address)
-        probe.listen(1)
-
-
-def free_port() -> int:
-    """A port of loopback that nobody listens on now."""
-    with socket.socket() as listener:
-        listener.bind(("127.0.0.1", 0))
-        port: int = listener.getsockname()[1]
-        return port
-
-
-def _interrupt(number: int, _: FrameType | None) -> None:
-    raise KeyboardInterrupt(signal.Signals(number).name)
-
-
-def main() -> None:
-    """Runs the stack in the foreground until a signal or a process's settings end it."""
-    if stat.S_ISREG(os.fstat(1).st_mode):
-        # The supervisor appends the processes' logs to it; what we say must not lie over them.
-        fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
-    settings = get_settings()  # stops here, by name, where one is wrong
-    for warning in unknown_names():
-        _say(warning)
-    signal.signal(signal.SIGTERM, _interrupt)
-    try:
-        with Stack(settings) as it:
-            try:
-                it.wait_until_ready(900)  # the first start may have to fetch the model
-                _say(f"ready at {it.api_url}/docs; Ctrl-C stops it", apart=True)
-                while True:
-                    time.sleep(1)
-                    it.check()
-            except KeyboardInterrupt:
-                _say(f"stopping; what runs is brought to an end, for at most {_STOP_SECONDS} s")
-    except KeyboardInterrupt:
-        pass
-    except StackError as err:
-        sys.exit(f"vitrine: {err}")
-
-
-def _say(text: str, *, apart: bool = False) -> None:
-    """`apart`: between empty lines, where the processes' logs would hide it."""
-    around = "\n" if apart else ""
-    print(f"{around}vitrine: {text}{around}", flush=True)  # noqa: T201
-
-
-if __name__ == "__main__":
-    main()

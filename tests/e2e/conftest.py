@@ -13,7 +13,8 @@ from typing import Any
 import pytest
 import requests
 
-from shared.embedded.stack import Stack, free_port
+from shared.embedded.ports import free_port
+from shared.embedded.stack import Stack
 from shared.settings import Settings
 from tests.pictures import PictureServer
 

@@ -15,7 +15,7 @@ from shared.settings import SETTINGS_FAULT
 @pytest.mark.parametrize(
     "command",
     [
-        ["-m", "shared.embedded.stack"],
+        ["-m", "shared.embedded"],
         ["-m", "shared.embedded.redis", "ledger"],
         ["-m", "shared.embedded.qdrant"],
         ["-m", "gunicorn", "-c", str(ROOT / "api/gunicorn_conf.py"), "api.wsgi:app"],

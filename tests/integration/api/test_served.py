@@ -9,7 +9,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.embedded.stack import free_port
+from shared.embedded.ports import free_port
 from shared.settings import SETTINGS_FAULT
 from tests.integration.api.conftest import product
 from tests.integration.api.gunicorn_process import serving, start_gunicorn

@@ -14,7 +14,8 @@ import pytest
 
 from shared.embedded import stack as stack_module
 from shared.embedded.data_dir import DataDir
-from shared.embedded.stack import ROOT, Stack, StackError, has_given_up
+from shared.embedded.stack import ROOT, Stack, StackError
+from shared.embedded.supervision import has_given_up
 from shared.settings import SETTINGS_FAULT, Settings
 
 
@@ -108,7 +109,7 @@ def test_an_address_of_another_machine_is_told_by_its_setting(tmp_path: Path) ->
 def _make_run(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """What `make run` runs, in a folder without a `.env`; it must end by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "shared.embedded.stack"],
+        [sys.executable, "-m", "shared.embedded"],
         cwd=folder,
         env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **settings},
         capture_output=True,

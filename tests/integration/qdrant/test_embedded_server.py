@@ -16,7 +16,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.embedded.stack import free_port
+from shared.embedded.ports import free_port
 from shared.errors import QdrantUnavailable
 from shared.qdrant.points import Tombstone
 from shared.qdrant.service import QdrantService

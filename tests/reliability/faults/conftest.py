@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.embedded.stack import free_port
+from shared.embedded.ports import free_port
 from shared.settings import Settings
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer

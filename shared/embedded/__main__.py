@@ -1,0 +1,52 @@
+"""`python -m shared.embedded`, which is `make run`: the stack in the foreground."""
+
+import fcntl
+import os
+import signal
+import stat
+import sys
+import time
+from types import FrameType
+
+from shared.embedded.stack import Stack, StackError
+from shared.embedded.supervision import STOP_SECONDS
+from shared.settings import get_settings, unknown_names
+
+
+def _interrupt(number: int, _: FrameType | None) -> None:
+    raise KeyboardInterrupt(signal.Signals(number).name)
+
+
+def main() -> None:
+    """Runs the stack in the foreground until a signal or a process's settings end it."""
+    if stat.S_ISREG(os.fstat(1).st_mode):
+        # The supervisor appends the processes' logs to it; what we say must not lie over them.
+        fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
+    settings = get_settings()  # stops here, by name, where one is wrong
+    for warning in unknown_names():
+        _say(warning)
+    signal.signal(signal.SIGTERM, _interrupt)
+    try:
+        with Stack(settings) as it:
+            try:
+                it.wait_until_ready(900)  # the first start may have to fetch the model
+                _say(f"ready at {it.api_url}/docs; Ctrl-C stops it", apart=True)
+                while True:
+                    time.sleep(1)
+                    it.check()
+            except KeyboardInterrupt:
+                _say(f"stopping; what runs is brought to an end, for at most {STOP_SECONDS} s")
+    except KeyboardInterrupt:
+        pass
+    except StackError as err:
+        sys.exit(f"vitrine: {err}")
+
+
+def _say(text: str, *, apart: bool = False) -> None:
+    """`apart`: between empty lines, where the processes' logs would hide it."""
+    around = "\n" if apart else ""
+    print(f"{around}vitrine: {text}{around}", flush=True)  # noqa: T201
+
+
+if __name__ == "__main__":
+    main()
