@@ -6,6 +6,10 @@ import time
 
 import pytest
 
+from shared.ledger import Ledger, connect
+from shared.models.change import Change, Lane
+from shared.models.job import Job, JobItem
+from shared.models.product import Product
 from tests.integration.api.conftest import Shop, product
 
 
@@ -142,3 +146,48 @@ def test_an_impossible_page_is_refused(shop: Shop, query: str) -> None:
 def test_a_job_nobody_has_is_not_found(shop: Shop, path: str) -> None:
     answer = shop.http.get(f"/api/v1/jobs/{path}")
     assert (answer.status_code, answer.json["code"]) == (404, "job_not_found")
+
+
+def test_an_expired_job_is_not_found_nor_listed_any_more(shop: Shop) -> None:
+    client = connect(shop.services.settings.redis_url)
+    brief = Ledger(client, lease_seconds=30, job_retention_seconds=1, max_pending=100)
+    changes = [Change.put(Product(**product(f"p{n}")), n) for n in range(3)]
+    url = f"/api/v1/jobs/{brief.accept(shop.tenant, Lane.BULK, changes).job_id}"
+    shop.work(fail={"p1": "image_timeout"}, retryable=True)
+    assert shop.http.get(url).json["state"] == "partially_failed"
+    deadline = time.monotonic() + 10
+    while shop.http.get(url).status_code == 200:
+        assert time.monotonic() < deadline
+        time.sleep(0.1)
+    lines = {"Accept": "application/x-ndjson"}
+    for answer in (
+        shop.http.get(url),
+        shop.http.get(url + "?wait=1"),
+        shop.http.get(url + "/items?status=failed"),
+        shop.http.get(url + "/items", headers=lines),
+        shop.http.post(url + "/retry"),
+    ):
+        assert (answer.status_code, answer.json["code"]) == (404, "job_not_found")
+    assert shop.http.get("/api/v1/jobs").json == {"jobs": [], "next_cursor": None}
+    client.close()
+
+
+def test_a_product_waited_for_whose_job_expires_as_it_is_read_is_queued_as_promised(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    jobs, client = shop.services.jobs, connect(shop.services.settings.redis_url)
+    read = jobs.item
+
+    def expired(tenant: str, job: Job) -> JobItem | None:
+        assert job.finished
+        assert client.delete(f"vitrine:items:{tenant}:{job.job_id}") == 1
+        return read(tenant, job)
+
+    monkeypatch.setattr(jobs, "item", expired)
+    timer = threading.Timer(0.2, shop.work)
+    timer.start()
+    answer = shop.http.post("/api/v1/index-product?wait=10", json=product("a"))
+    timer.join()
+    assert (answer.status_code, answer.json["status"]) == (202, "queued")
+    assert shop.http.get(answer.json["status_url"]).json["state"] == "succeeded"
+    client.close()

@@ -106,6 +106,41 @@ def test_an_address_of_another_machine_is_told_by_its_setting(tmp_path: Path) ->
     assert "API_HOST=192.0.2.1" in ran.stderr
 
 
+# `make run` with the servers alone: they write as all processes do, and start within a second.
+_SERVERS_ALONE = (
+    "import functools\n"
+    "from shared.embedded import __main__ as command\n"
+    "servers = ('redis', 'redis-cache', 'qdrant')\n"
+    "command.Stack = functools.partial(command.Stack, only=servers)\n"
+    "command.main()\n"
+)
+
+
+def test_a_file_that_the_output_goes_to_keeps_every_line_of_every_process(tmp_path: Path) -> None:
+    (tmp_path / ".env").write_text("API_PROT=8000\n")  # so that there is a warning to begin with
+    file = tmp_path / "output"
+    with file.open("w") as output:
+        stack = subprocess.Popen(
+            [sys.executable, "-c", _SERVERS_ALONE],
+            cwd=tmp_path,
+            env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "DATA_DIR": "data"},
+            stdout=output,
+            stderr=output,
+        )
+    try:
+        deadline = time.monotonic() + 60
+        while '"process": "qdrant"}' not in (before := file.read_text()):
+            assert time.monotonic() < deadline, before
+            time.sleep(0.1)
+    finally:
+        stack.terminate()
+        stack.wait(60)
+    after = file.read_text()
+    assert before.startswith("vitrine: .env: API_PROT is no setting")
+    assert after.startswith(before)  # what the leader says at the end lies over nobody's lines
+    assert after.count("\nvitrine: stopping;") == 1
+
+
 def _make_run(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """What `make run` runs, in a folder without a `.env`; it must end by itself."""
     return subprocess.run(
