@@ -1,0 +1,132 @@
+"""Products and their revs out of the collection, by id or page by page."""
+
+import uuid
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from qdrant_client import QdrantClient, models
+
+from shared.errors import InvalidCursor
+from shared.models.product import StoredProduct, point_id
+from shared.qdrant import filters as conditions
+from shared.qdrant.faults import translated
+from shared.qdrant.points import (
+    PUBLIC_FIELDS,
+    VECTOR_NAME,
+    ProductKey,
+    StoredEmbedding,
+    StoredPoint,
+    public_fields,
+    stored_point,
+    stored_product,
+)
+
+
+class ProductReader:
+    """The reading half of `QdrantService`, which the others read back with."""
+
+    def __init__(self, client: QdrantClient, collection: str, read_timeout: int) -> None:
+        """`read_timeout`: whole seconds, for the client knows no others."""
+        self.collection = collection
+        self._client = client
+        self._read_timeout = read_timeout
+
+    def stored_revs(self, keys: Sequence[ProductKey]) -> dict[ProductKey, int]:
+        """The rev of each product or tombstone in the index; unknown ones are left out."""
+        return {key: payload["rev"] for key, payload, _ in self._retrieve(keys, ["rev"])}
+
+    def stored(
+        self, keys: Sequence[ProductKey], with_embeddings: bool = False
+    ) -> dict[ProductKey, StoredPoint]:
+        """What the index holds of each product, in one request; unknown ones are left out."""
+        return {
+            key: stored_point(payload, embedding)
+            for key, payload, embedding in self._retrieve(keys, True, with_embeddings)
+        }
+
+    def get_product(
+        self, tenant: str, product_id: str, with_embedding: bool = False
+    ) -> StoredProduct | None:
+        """The live product, or None; `embedding` holds its 512 numbers if asked for."""
+        key = (tenant, product_id)
+        found = self.stored([key], with_embeddings=with_embedding).get(key)
+        return found.product if found else None
+
+    def list_products(
+        self,
+        tenant: str,
+        limit: int,
+        cursor: str | None = None,
+        category: str | None = None,
+    ) -> tuple[list[StoredProduct], str | None]:
+        """A page of the tenant's products in a fixed order, and the cursor of the next page.
+
+        Raises InvalidCursor for a cursor that no page gave.
+        """
+        offset = None if cursor is None else _checked_cursor(cursor)
+        with translated("list products"):
+            records, next_offset = self._client.scroll(
+                self.collection,
+                scroll_filter=models.Filter(**conditions.of_tenant(tenant, category)),
+                limit=limit,
+                offset=offset,
+                with_payload=True,
+                with_vectors=False,
+                timeout=self._read_timeout,
+            )
+        products = [stored_product(record.payload or {}) for record in records]
+        return products, None if next_offset is None else str(next_offset)
+
+    def embedding_of(self, tenant: str, product_id: str) -> StoredEmbedding | None:
+        """The live product's vector and group, or None."""
+        for _, payload, embedding in self._retrieve(
+            [(tenant, product_id)], ["group_id"], with_vectors=True
+        ):
+            if embedding is not None:  # a tombstone has none
+                return StoredEmbedding(embedding, payload["group_id"])
+        return None
+
+    def public_fields(
+        self, tenant: str, product_ids: Sequence[str]
+    ) -> Mapping[str, Mapping[str, Any]]:
+        """What a search shows of these products; those that are gone are left out."""
+        keys = [(tenant, product_id) for product_id in product_ids]
+        wanted = [*PUBLIC_FIELDS, "tenant"]
+        return {
+            key[1]: public_fields(payload)
+            for key, payload, _ in self._retrieve(keys, wanted)
+            if "tenant" in payload
+        }
+
+    def _retrieve(
+        self,
+        keys: Sequence[ProductKey],
+        with_payload: bool | list[str],
+        with_vectors: bool = False,
+    ) -> list[tuple[ProductKey, dict[str, Any], list[float] | None]]:
+        key_of = {point_id(*key): key for key in keys}
+        if not key_of:
+            return []
+        with translated("retrieve products"):
+            records = self._client.retrieve(
+                self.collection,
+                list(key_of),
+                with_payload=with_payload,
+                with_vectors=with_vectors,
+                timeout=self._read_timeout,
+            )
+        return [
+            (key_of[str(record.id)], record.payload or {}, _embedding(record.vector))
+            for record in records
+        ]
+
+
+def _embedding(vector: object) -> list[float] | None:
+    return vector.get(VECTOR_NAME) if isinstance(vector, dict) else None
+
+
+def _checked_cursor(cursor: str) -> str:
+    try:
+        return str(uuid.UUID(cursor))
+    except ValueError as err:
+        raise InvalidCursor("the cursor is not one that a list answered with") from err

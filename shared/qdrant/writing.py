@@ -1,0 +1,81 @@
+"""Writes of products and tombstones, each unless the index holds something newer."""
+
+from collections.abc import Mapping, Sequence
+
+import orjson
+from qdrant_client import models
+
+from shared.qdrant import filters as conditions
+from shared.qdrant.faults import translated
+from shared.qdrant.points import (
+    PayloadWrite,
+    PointWrite,
+    ProductKey,
+    highest_revs,
+    live_payload,
+    point_of,
+)
+from shared.qdrant.reading import ProductReader
+from shared.qdrant.upsert import check_applied, upsert
+
+
+class ProductWriter(ProductReader):
+    """The writing part of `QdrantService`."""
+
+    def upsert_product(self, write: PointWrite) -> int:
+        """Write one product or tombstone unless a newer one is stored; the rev stored now."""
+        return self.upsert_products([write])[write.key]
+
+    def upsert_products(self, writes: Sequence[PointWrite]) -> Mapping[ProductKey, int]:
+        """Write each product or tombstone unless the index holds a rev as high or higher.
+
+        Of several writes for one product the highest rev counts. Returns the rev that is stored
+        afterwards for every product named: a caller's write stands where it equals its own. A
+        `PayloadWrite` does nothing, too, where the stored picture is another one by now.
+        """
+        chosen = highest_revs(writes)
+        if not chosen:
+            return {}
+        whole = [write for write in chosen.values() if not isinstance(write, PayloadWrite)]
+        payloads = [write for write in chosen.values() if isinstance(write, PayloadWrite)]
+        if whole:
+            points = [point_of(write) for write in whole]
+            upsert(self._client, self.collection, points, conditions.older_than(whole))
+        if payloads:
+            self._overwrite_payloads(payloads)
+        # Qdrant acknowledges a write that its condition skipped too, hence the second question.
+        return self.stored_revs(list(chosen))
+
+    def _overwrite_payloads(self, writes: Sequence[PayloadWrite]) -> None:
+        # Vectors stay where they are: writing them again would have a graph built anew for nothing.
+        body = orjson.dumps(
+            {
+                "operations": [
+                    {
+                        "overwrite_payload": {
+                            "payload": live_payload(write),
+                            "filter": conditions.older_with_picture(write),
+                        }
+                    }
+                    for write in writes
+                ]
+            }
+        )
+        with translated("write payloads"):
+            answer = self._client.http.points_api.batch_update(
+                self.collection,
+                wait=True,
+                update_operations=body,  # type: ignore[arg-type]  # passed on as it is
+            )
+        check_applied(*(answer.result or ()))
+
+    def purge_tombstones(self, older_than_rev: int) -> None:
+        """Remove the tombstones whose rev (microseconds since 1970) is lower, of all tenants.
+
+        A write older than a purged tombstone would no longer lose, so purge only what is older
+        than anything that may still be on its way.
+        """
+        condition = models.Filter(**conditions.tombstones_before(older_than_rev))
+        selector = models.FilterSelector(filter=condition)
+        with translated("purge tombstones"):
+            self._client.delete(self.collection, selector, wait=True)
