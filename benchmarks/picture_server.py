@@ -15,10 +15,10 @@ import subprocess
 import sys
 from collections.abc import Mapping
 from pathlib import Path
-from types import TracebackType
 from typing import Final
 from urllib.parse import urlsplit
 
+from benchmarks.closing import Closing
 from shared.embedded.stack import ROOT
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
@@ -34,7 +34,7 @@ def content_sha256(content: bytes, query: str) -> str:
     return hashlib.sha256(content + query.encode()).hexdigest()
 
 
-class PictureServer:
+class PictureServer(Closing):
     """The process. Use it as a context manager."""
 
     def __init__(self, folder: Path) -> None:
@@ -53,15 +53,8 @@ class PictureServer:
         """Its process id."""
         return self._process.pid
 
-    def __enter__(self) -> "PictureServer":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the process."""
         self._process.terminate()
         self._process.communicate()
 

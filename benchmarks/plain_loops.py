@@ -11,9 +11,9 @@ import time
 from collections.abc import Callable, Mapping, Sequence
 from multiprocessing.connection import Connection as Pipe
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
+from benchmarks.closing import Closing
 from shared.logs import configure_logging
 
 Settings = Mapping[str, Any]
@@ -26,7 +26,7 @@ _CHUNK: Final = 64
 """Pictures decoded before our encoder gets them; it cuts them into batches of its own size."""
 
 
-class Loop:
+class Loop(Closing):
     """The process with its model in memory. Use it as a context manager, then call it."""
 
     def __init__(self, build: Callable[[Settings], Work], settings: Settings) -> None:
@@ -42,15 +42,8 @@ class Loop:
         self._pipe.send(argument)
         return self._pipe.recv()
 
-    def __enter__(self) -> "Loop":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Ends the process."""
         self._process.terminate()
         self._process.join()
 

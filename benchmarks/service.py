@@ -7,11 +7,11 @@ import tempfile
 from collections.abc import Collection, Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
-from types import TracebackType
 from typing import Any, Final
 
 import requests
 
+from benchmarks.closing import Closing
 from demo.settings import demo_settings
 from shared.embedded.ports import free_port
 from shared.embedded.stack import Stack
@@ -30,7 +30,7 @@ _ANSWER_SECONDS: Final = 60.0
 """A benchmark measures what is slow rather than giving it up."""
 
 
-class Client:
+class Client(Closing):
     """Requests to the API; anything but a success raises requests' HTTPError."""
 
     def __init__(self, api_url: str) -> None:
@@ -50,15 +50,8 @@ class Client:
         answer: Mapping[str, Any] = response.json()
         return answer
 
-    def __enter__(self) -> "Client":
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Closes its connections."""
         self._session.close()
 
 
