@@ -14,6 +14,7 @@ from shared.errors import VitrineError
 from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.qdrant.service import QdrantService
+from shared.qdrant.tuning import IndexTuning
 from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings
@@ -31,7 +32,12 @@ def build_services(settings: Settings) -> Services:
     )
     redis = connect(settings.redis_url)
     ledger = build_ledger(redis, settings)
-    qdrant = QdrantService(settings.qdrant_url, collection, api_key=settings.qdrant_api_key)
+    qdrant = QdrantService(
+        settings.qdrant_url,
+        collection,
+        api_key=settings.qdrant_api_key,
+        tuning=IndexTuning.of(settings),
+    )
     try:
         qdrant.ensure_collection(settings.attribute_indexes)
     except VitrineError as err:

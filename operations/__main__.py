@@ -1,4 +1,4 @@
-"""`python -m operations backup|restore|rebuild-ledger|quantize`, as the Makefile has them."""
+"""`python -m operations …`: the commands on what is stored; the Makefile has some of them."""
 
 import sys
 from collections.abc import Callable
@@ -26,7 +26,9 @@ from shared.ledger import (
     RowsAtRest,
     connect,
 )
+from shared.qdrant.index import VectorIndex
 from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings, read_settings, unknown_names
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
@@ -137,6 +139,41 @@ def rebuild_ledger(force: bool) -> None:
     _on_servers(run)
 
 
+@main.command()
+@click.argument("switch", type=click.Choice(["on", "off"]))
+def bulk_load(switch: str) -> None:
+    """Holds the vector index of a real Qdrant back while much is loaded (on), or has it built."""
+    _on_index(lambda index, tuning: index.hold_back() if switch == "on" else index.tune(tuning))
+
+
+@main.command()
+def tune_index() -> None:
+    """Brings the collection to QDRANT_INDEXING_THRESHOLD and QDRANT_QUANTIZATION."""
+    _on_index(lambda index, tuning: index.tune(tuning))
+
+
+def _on_index(change: Callable[[VectorIndex, IndexTuning], None]) -> None:
+    def run(settings: Settings, points: PointTransfer) -> str:
+        tuning = IndexTuning.of(settings)
+        points.ensure_collection(settings.attribute_indexes)
+        index = VectorIndex(settings.qdrant_url, points.collection, api_key=settings.qdrant_api_key)
+        try:
+            change(index, tuning)
+            state = index.state()
+        finally:
+            index.close()
+        said = (
+            f"{points.collection}: {state.points} points, {state.indexed} of them in a graph; "
+            + ("no graph is built until `bulk-load off`" if state.held_back else "the rest follows")
+            + (", vectors of int8 in memory" if state.quantized else "")
+        )
+        if "qdrant_url" not in read_settings().model_fields_set:
+            said += "\nThe embedded Qdrant has no graph: there this changes nothing"
+        return said
+
+    _on_servers(run)
+
+
 def _on_servers(run: Callable[[Settings, PointTransfer], str]) -> None:
     """Runs the command on its servers, says what it did, or ends with its exit code."""
     try:
@@ -145,7 +182,12 @@ def _on_servers(run: Callable[[Settings, PointTransfer], str]) -> None:
             click.echo(f"vitrine: {warning}", err=True)
         collection = collection_name(settings)
         with running_servers(settings) as found:
-            points = PointTransfer(found.qdrant_url, collection, api_key=found.qdrant_api_key)
+            points = PointTransfer(
+                found.qdrant_url,
+                collection,
+                api_key=found.qdrant_api_key,
+                tuning=IndexTuning.of(found),
+            )
             try:
                 said = run(found, points)
             finally:

@@ -18,6 +18,7 @@ from shared.ledger.bootstrap import build_ledger
 from shared.models.change import Lane
 from shared.qdrant.service import QdrantService
 from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings
 from worker.leases import LeaseKeeper
 from worker.lost_ledger import LedgerWatch
@@ -80,7 +81,10 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
     redis = connect(settings.redis_url)
     ledger = build_ledger(redis, settings)
     qdrant = QdrantService(
-        settings.qdrant_url, collection_name(settings), api_key=settings.qdrant_api_key
+        settings.qdrant_url,
+        collection_name(settings),
+        api_key=settings.qdrant_api_key,
+        tuning=IndexTuning.of(settings),
     )
     encoder, fetcher, pictures = None, None, None
     if PICTURE_LANES.intersection(lanes):

@@ -1,5 +1,6 @@
 """Setting up the collection: its vector and the payload indexes that filters rely on."""
 
+import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -9,6 +10,9 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from shared.errors import QdrantRejected
 from shared.qdrant.filters import attribute_path
 from shared.qdrant.points import VECTOR_NAME, VECTOR_SIZE
+from shared.qdrant.tuning import IndexTuning
+
+log = logging.getLogger(__name__)
 
 _KEYWORD: Final = models.PayloadSchemaType.KEYWORD
 _VECTOR: Final = models.VectorParams(size=VECTOR_SIZE, distance=models.Distance.COSINE)
@@ -35,21 +39,40 @@ def payload_indexes(
     }
 
 
-def ensure_collection(client: QdrantClient, name: str, attribute_names: Sequence[str]) -> None:
+def ensure_collection(
+    client: QdrantClient, name: str, attribute_names: Sequence[str], tuning: IndexTuning
+) -> None:
     """Create what is missing. Several processes may do so at once; the first one wins.
+
+    `tuning` is for a collection that is made. One that exists is left as it is, for building its
+    index anew takes a server minutes or hours: that is asked for by `VectorIndex.tune`.
 
     Raises QdrantRejected where the collection exists with another vector, else what the client
     raises.
     """
     if not client.collection_exists(name):
         try:
-            client.create_collection(name, vectors_config={VECTOR_NAME: _VECTOR})
+            client.create_collection(
+                name,
+                # With int8 in memory, whole vectors are read for the few that are rescored.
+                vectors_config={
+                    VECTOR_NAME: _VECTOR.model_copy(update={"on_disk": tuning.quantized or None})
+                },
+                optimizers_config=tuning.optimizers,
+                quantization_config=tuning.quantization,
+            )
         except UnexpectedResponse:
             # Another process was faster: as good as our own, however the refusal was worded.
             if not client.collection_exists(name):
                 raise
     info = client.get_collection(name)
     _check_vector(name, info.config.params.vectors)
+    if (info.config.quantization_config is not None) != tuning.quantized:
+        log.warning(
+            "%s is kept otherwise than QDRANT_QUANTIZATION says; `python -m operations tune-index` "
+            "has it built anew",
+            name,
+        )
     for path, schema in payload_indexes(attribute_names).items():
         if path not in info.payload_schema:
             client.create_payload_index(name, path, schema, wait=True)

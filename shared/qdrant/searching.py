@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 import orjson
 from numpy.typing import NDArray
-from qdrant_client import models
+from qdrant_client import QdrantClient, models
 
 from shared.models.search import Filters, Hit
 from shared.qdrant import filters as conditions
@@ -15,10 +15,17 @@ from shared.qdrant.faults import translated
 from shared.qdrant.paging import Window, windows
 from shared.qdrant.points import PUBLIC_FIELDS, VECTOR_NAME, public_fields
 from shared.qdrant.reading import ProductReader
+from shared.qdrant.tuning import EXACT, IndexTuning
 
 
 class ProductSearch(ProductReader):
     """The searching part of `QdrantService`."""
+
+    def __init__(
+        self, client: QdrantClient, collection: str, read_timeout: int, tuning: IndexTuning
+    ) -> None:
+        super().__init__(client, collection, read_timeout)
+        self._search_params = tuning.search_params
 
     def search(
         self,
@@ -30,11 +37,13 @@ class ProductSearch(ProductReader):
         *,
         min_score: float | None = None,
         without_group: str | None = None,
+        exact: bool = False,
     ) -> list[Hit]:
         """The `top_k` products nearest to the vector (512 numbers) after skipping `offset`.
 
         Best first, equal scores by product id; the score is the plain cosine, in [-1, 1], of at
-        least `min_score`. `without_group` leaves out the products of that group.
+        least `min_score`. `without_group` leaves out the products of that group. `exact` compares
+        every vector where a server would use a graph, to measure what that misses.
         """
         # As in `upsert`, a body of our own saves the client's second look at every number.
         request: dict[str, Any] = {
@@ -42,6 +51,7 @@ class ProductSearch(ProductReader):
             "using": VECTOR_NAME,
             "filter": conditions.of_search(tenant, filters, without_group),
             "score_threshold": min_score,
+            "params": EXACT if exact else self._search_params,
         }
         first, *wider = windows(offset, top_k)
         hits = self._query(request, first, PUBLIC_FIELDS)

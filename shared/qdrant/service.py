@@ -9,6 +9,7 @@ from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
 from shared.qdrant.faults import translated
 from shared.qdrant.searching import ProductSearch
+from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.writing import ProductWriter
 
 log = logging.getLogger(__name__)
@@ -28,11 +29,14 @@ class QdrantService(ProductSearch, ProductWriter):
         collection: str,
         *,
         api_key: str | None = None,
+        tuning: IndexTuning | None = None,
         read_timeout: float = 2.0,
         write_timeout: float = 10.0,
         max_connections: int = 64,
     ) -> None:
-        """The timeouts are in seconds, for connecting and for answering each; the client knows
+        """`tuning`: of searches, and of the collection where it is made; None: the defaults.
+
+        The timeouts are in seconds, for connecting and for answering each; the client knows
         whole seconds only, so they are rounded up.
 
         Nobody waits long for a search or a look-up: they are given up after two seconds, so that
@@ -42,7 +46,8 @@ class QdrantService(ProductSearch, ProductWriter):
         client = connect(
             url, api_key=api_key, timeout=write_timeout, max_connections=max_connections
         )
-        super().__init__(client, collection, math.ceil(read_timeout))
+        self._tuning = tuning or IndexTuning()
+        super().__init__(client, collection, math.ceil(read_timeout), self._tuning)
 
     def close(self) -> None:
         """Close all connections."""
@@ -53,7 +58,7 @@ class QdrantService(ProductSearch, ProductWriter):
         and from several processes. `attribute_indexes` names product attributes to filter on.
         """
         with translated("set up the collection"):
-            ensure_collection(self._client, self.collection, attribute_indexes)
+            ensure_collection(self._client, self.collection, attribute_indexes, self._tuning)
 
     def ready(self) -> bool:
         """Whether Qdrant answers within the read timeout and has the collection."""

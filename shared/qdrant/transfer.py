@@ -14,6 +14,7 @@ from shared.qdrant.connection import connect
 from shared.qdrant.faults import translated
 from shared.qdrant.filters import older_points
 from shared.qdrant.points import VECTOR_NAME, Payload, ProductKey
+from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.upsert import upsert
 
 PAGE: Final = 256
@@ -66,8 +67,17 @@ class PointTransfer:
     Every method raises QdrantUnavailable and QdrantRejected as `QdrantService` does.
     """
 
-    def __init__(self, url: str, collection: str, *, api_key: str | None = None) -> None:
+    def __init__(
+        self,
+        url: str,
+        collection: str,
+        *,
+        api_key: str | None = None,
+        tuning: IndexTuning | None = None,
+    ) -> None:
+        """`tuning`: of the collection where it is made; None: the defaults."""
         self.collection = collection
+        self._tuning = tuning or IndexTuning()
         self._client = connect(url, api_key=api_key, timeout=_TIMEOUT_SECONDS, max_connections=4)
 
     def close(self) -> None:
@@ -77,7 +87,7 @@ class PointTransfer:
     def ensure_collection(self, attribute_indexes: Sequence[str]) -> None:
         """Creates the collection and its payload indexes where they are missing."""
         with translated("set up the collection"):
-            ensure_collection(self._client, self.collection, attribute_indexes)
+            ensure_collection(self._client, self.collection, attribute_indexes, self._tuning)
 
     def count(self) -> int:
         """How many points there are; 0 also where there is no such collection."""

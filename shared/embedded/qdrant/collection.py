@@ -6,7 +6,7 @@ Everything here runs on the engine's thread. Answers are plain data in Qdrant's 
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
@@ -14,7 +14,7 @@ from typing import Any, Final, Self
 import numpy as np
 import qdrant_edge as edge
 
-from shared.embedded.qdrant import operations
+from shared.embedded.qdrant import operations, tuning
 from shared.embedded.qdrant.conditions import filter_of
 from shared.embedded.qdrant.refusals import Refusal, wrong_input
 
@@ -32,29 +32,28 @@ _INDEX_TYPES: Final = {
 class Collection:
     """The operations on one collection's points. `unflushed_bytes` counts bodies since a flush."""
 
-    def __init__(self, directory: Path, spaces: Sequence[operations.VectorSpace]) -> None:
+    def __init__(self, directory: Path, shape: operations.Shape) -> None:
         self._directory = directory
-        self._spaces = {space.name: space for space in spaces}
+        self._tuning = shape.tuning
+        self._spaces = {space.name: space for space in shape.spaces}
         self._shard = edge.EdgeShard.load(str(directory / _SHARD_DIRECTORY))
         self._operations = 0
         self.unflushed_bytes = 0
         self.unflushed_since: float | None = None
 
     @classmethod
-    def create(cls, directory: Path, spaces: Sequence[operations.VectorSpace]) -> Self:
+    def create(cls, directory: Path, shape: operations.Shape) -> Self:
         """Create and open. The shape file comes last: a directory without it never existed."""
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
-        vectors = {space.name: space.engine_params() for space in spaces}
+        vectors = {space.name: space.engine_params() for space in shape.spaces}
         shard = edge.EdgeShard.create(
             str(directory / _SHARD_DIRECTORY), edge.EdgeConfig(vectors=vectors)
         )
         shard.flush()
         shard.close()
-        unfinished = directory / f"{_SHAPE_FILE}.new"
-        unfinished.write_text(json.dumps({"vectors": [asdict(space) for space in spaces]}))
-        unfinished.replace(directory / _SHAPE_FILE)
-        return cls(directory, spaces)
+        _write_shape(directory, shape)
+        return cls(directory, shape)
 
     @classmethod
     def open(cls, directory: Path) -> Self | None:
@@ -62,8 +61,17 @@ class Collection:
         shape_file = directory / _SHAPE_FILE
         if not shape_file.exists():
             return None
-        shape = json.loads(shape_file.read_text())
-        return cls(directory, [operations.VectorSpace(**space) for space in shape["vectors"]])
+        held = json.loads(shape_file.read_text())
+        spaces = [operations.VectorSpace(**space) for space in held["vectors"]]
+        return cls(directory, operations.Shape(spaces, held.get("tuning", {})))
+
+    def tune(self, said: tuning.Tuning, vectors: Iterable[str]) -> bool:
+        """Keeps what is said of the collection and of these of its vectors."""
+        for name in vectors:
+            self._space(name)
+        self._tuning = tuning.merged(self._tuning, said)
+        _write_shape(self._directory, operations.Shape(list(self._spaces.values()), self._tuning))
+        return True
 
     def delete(self) -> None:
         (self._directory / _SHAPE_FILE).unlink()
@@ -101,21 +109,8 @@ class Collection:
                     "write_consistency_factor": 1,
                     "on_disk_payload": True,
                 },
-                "hnsw_config": {
-                    "m": 16,
-                    "ef_construct": 100,
-                    "full_scan_threshold": 10_000,
-                    "max_indexing_threads": 0,
-                    "on_disk": False,
-                },
-                "optimizer_config": {
-                    "deleted_threshold": 0.2,
-                    "vacuum_min_vector_number": 1000,
-                    "default_segment_number": 0,
-                    "flush_interval_sec": 5,
-                },
                 "wal_config": {"wal_capacity_mb": 32, "wal_segments_ahead": 0},
-                "quantization_config": None,
+                **tuning.described(self._tuning),
             },
             "payload_schema": {
                 path: {"data_type": _INDEX_TYPES[index.data_type], "points": index.points}
@@ -212,11 +207,15 @@ class Collection:
     def _check_sizes(self, sizes: Mapping[str, int]) -> None:
         # The engine would log the operation before it finds the fault, and apply a part of it.
         for name, size in sizes.items():
-            space = self._spaces.get(name)
-            if space is None:
-                raise wrong_input(f"Not existing vector name error: {name}")
+            space = self._space(name)
             if size != space.size:
                 raise wrong_input(f"Vector dimension error: expected dim: {space.size}, got {size}")
+
+    def _space(self, name: str) -> operations.VectorSpace:
+        space = self._spaces.get(name)
+        if space is None:
+            raise wrong_input(f"Not existing vector name error: {name}")
+        return space
 
     def _update(
         self, operation: edge.UpdateOperation, body_bytes: int, wait: bool
@@ -230,6 +229,13 @@ class Collection:
             "operation_id": self._operations,
             "status": "completed" if wait else "acknowledged",
         }
+
+
+def _write_shape(directory: Path, shape: operations.Shape) -> None:
+    unfinished = directory / f"{_SHAPE_FILE}.new"
+    vectors = [asdict(space) for space in shape.spaces]
+    unfinished.write_text(json.dumps({"vectors": vectors, "tuning": shape.tuning}))
+    unfinished.replace(directory / _SHAPE_FILE)
 
 
 def _record(record: edge.Record | edge.ScoredPoint) -> dict[str, Any]:

@@ -8,7 +8,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.embedded.qdrant import operations
+from shared.embedded.qdrant import operations, tuning
 from shared.embedded.qdrant.engine import Work
 
 
@@ -35,8 +35,13 @@ def list_collections(_call: Call) -> Work:
 
 
 def create_collection(call: Call) -> Work:
-    spaces = operations.vector_spaces(call.body)
-    return lambda store: store.create(call.collection, spaces)
+    shape = operations.collection_shape(call.body)
+    return lambda store: store.create(call.collection, shape)
+
+
+def update_collection(call: Call) -> Work:
+    said, vectors = tuning.change_of(call.body)
+    return lambda store: store.get(call.collection).tune(said, vectors)
 
 
 def collection_info(call: Call) -> Work:
@@ -119,5 +124,6 @@ ENDPOINTS: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/collections", list_collections),
     ("PUT", "/collections/{collection}/index", create_index),
     ("PUT", "/collections/{collection}", create_collection),
+    ("PATCH", "/collections/{collection}", update_collection),
     ("DELETE", "/collections/{collection}", delete_collection),
 )

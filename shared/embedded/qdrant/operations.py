@@ -8,6 +8,7 @@ import qdrant_edge as edge
 
 from shared.embedded.qdrant.conditions import filter_of, members
 from shared.embedded.qdrant.refusals import invalid, malformed, not_served
+from shared.embedded.qdrant.tuning import PARTS, Tuning, tuning_of
 
 Selector = Any
 """What to return of a payload or of vectors: a bool, names, or the engine's PayloadSelector."""
@@ -23,8 +24,8 @@ _DISTANCES: Final = {
     "Euclid": edge.Distance.Euclid,
     "Manhattan": edge.Distance.Manhattan,
 }
-# These tune a graph, an optimizer and a log that this server doesn't have; results stay the same.
-_TUNING: Final = frozenset({"hnsw_config", "optimizers_config", "wal_config", "on_disk_payload"})
+# These are about a log and a place that this server doesn't choose; results stay the same.
+_PLACING: Final = frozenset({"wal_config", "on_disk_payload"})
 _VECTOR_TUNING: Final = frozenset({"hnsw_config", "on_disk"})
 
 
@@ -38,6 +39,14 @@ class VectorSpace:
 
     def engine_params(self) -> edge.EdgeVectorParams:
         return edge.EdgeVectorParams(size=self.size, distance=_DISTANCES[self.distance])
+
+
+@dataclass(frozen=True, slots=True)
+class Shape:
+    """What a collection is created with."""
+
+    spaces: Sequence[VectorSpace]
+    tuning: Tuning
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,10 +99,13 @@ class Query:
     with_vector: Selector
 
 
-def vector_spaces(body: object) -> list[VectorSpace]:
-    """The vectors of a collection to create."""
-    config = members(body, frozenset({"vectors"}) | _TUNING, "create collection")
-    vectors = config.get("vectors")
+def collection_shape(body: object) -> Shape:
+    """Of a collection to create."""
+    config = members(body, frozenset({"vectors"}) | PARTS | _PLACING, "create collection")
+    return Shape(_vector_spaces(config.get("vectors")), tuning_of(config))
+
+
+def _vector_spaces(vectors: object) -> list[VectorSpace]:
     if not isinstance(vectors, dict):
         raise malformed("`vectors` must be an object")
     named = {"": vectors} if "size" in vectors else vectors

@@ -9,7 +9,7 @@ from pathlib import Path
 from typing import Any, Final, Self
 
 from shared.embedded.qdrant.collection import Collection
-from shared.embedded.qdrant.operations import VectorSpace
+from shared.embedded.qdrant.operations import Shape
 from shared.embedded.qdrant.refusals import Refusal, no_such_collection
 
 log = logging.getLogger(__name__)
@@ -67,13 +67,13 @@ class Store:
         except KeyError:
             raise no_such_collection(name) from None
 
-    def create(self, name: str, spaces: list[VectorSpace]) -> bool:
+    def create(self, name: str, shape: Shape) -> bool:
         """Raises Refusal 409 where the name is taken, 422 where it can't be a name."""
         if not _COLLECTION_NAME.fullmatch(name):
             raise Refusal(422, f"Validation error in path parameters: [name: `{name}`]")
         if name in self._collections:
             raise Refusal(409, f"Wrong input: Collection `{name}` already exists!")
-        self._collections[name] = Collection.create(self._directory / name, spaces)
+        self._collections[name] = Collection.create(self._directory / name, shape)
         return True
 
     def delete(self, name: str) -> bool:

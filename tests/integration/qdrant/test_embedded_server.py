@@ -1,5 +1,6 @@
 """What is particular to the embedded server: its directory, its bounds, its manner of dying."""
 
+import json
 import random
 import signal
 import socket
@@ -20,6 +21,7 @@ from shared.embedded.ports import free_port
 from shared.errors import QdrantUnavailable
 from shared.qdrant.points import Tombstone
 from shared.qdrant.service import QdrantService
+from shared.qdrant.tuning import IndexTuning
 from tests.integration.qdrant.conftest import MakePoint
 from tests.servers import EmbeddedQdrantProcess
 
@@ -170,7 +172,13 @@ def test_it_binds_to_loopback_only(tmp_path: Path, host: str) -> None:
     [
         ("POST", "/collections/{c}/points/query/batch", {"searches": []}, "points/query/batch"),
         ("POST", "/collections/{c}/facet", {"key": "a"}, "facet"),
-        ("PATCH", "/collections/{c}", {}, "PATCH"),
+        ("PATCH", "/collections/{c}", {"params": {"replication_factor": 2}}, "params"),
+        (
+            "PATCH",
+            "/collections/{c}",
+            {"quantization_config": {"binary": {"always_ram": True}}},
+            "binary",
+        ),
         ("GET", "/cluster", None, "/cluster"),
         ("POST", "/collections/{c}/points/query", {"prefetch": []}, "prefetch"),
         ("POST", "/collections/{c}/points/query", {"query": {"fusion": "rrf"}}, "fusion"),
@@ -291,6 +299,27 @@ def test_connections_survive_a_restart_of_the_server(server: EmbeddedQdrantProce
     server.start()
     assert service.ready()
     service.close()
+
+
+def test_how_a_collection_was_tuned_is_known_after_a_restart(
+    server: EmbeddedQdrantProcess, tmp_path: Path
+) -> None:
+    tuned = IndexTuning(indexing_threshold=5, quantized=True)
+    for name in ("products", "older"):
+        QdrantService(server.url, name, tuning=tuned).ensure_collection([])
+    server.stop()
+    shape_file = tmp_path / "qdrant" / "collections" / "older" / "collection.json"
+    shape = json.loads(shape_file.read_text())
+    assert shape.pop("tuning")
+    shape_file.write_text(json.dumps(shape))  # as it was before tuning was kept
+    server.start()
+    configs = {}
+    for name in ("products", "older"):
+        answer = httpx.get(f"{server.url}/collections/{name}", trust_env=False)
+        configs[name] = answer.json()["result"]["config"]
+    assert configs["products"]["optimizer_config"]["indexing_threshold"] == 5
+    assert configs["products"]["quantization_config"]["scalar"]["type"] == "int8"
+    assert configs["older"]["quantization_config"] is None
 
 
 def test_a_connection_that_stays_silent_does_not_hold_up_an_orderly_end(tmp_path: Path) -> None:

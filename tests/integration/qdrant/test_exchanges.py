@@ -12,7 +12,7 @@ import yaml
 SCENARIOS: dict[str, list[dict[str, Any]]] = yaml.safe_load(
     Path(__file__).with_name("exchanges.yaml").read_text()
 )
-METHODS = ("get", "put", "post", "delete")
+METHODS = ("get", "put", "post", "patch", "delete")
 VOLATILE = frozenset({"operation_id", "version"})
 
 

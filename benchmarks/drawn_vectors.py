@@ -1,0 +1,54 @@
+"""Vectors that lie as those of a catalogue do, for what no real catalogue is at hand for.
+
+Embeddings of pictures fill no sphere evenly: all share a direction, kinds of products lie close
+together, and their differences have far fewer than 512 dimensions. Words lie apart from all
+pictures, at a cosine around 0.3, which is the hardest case for a graph that was built on pictures.
+"""
+
+from typing import Final
+
+import numpy as np
+from numpy.typing import NDArray
+
+from shared.models.product import EMBEDDING_SIZE
+
+Vectors = NDArray[np.float32]
+"""Rows of length one, of shape (count, 512)."""
+
+_KINDS: Final = 200
+_OWN_DIMENSIONS: Final = 64
+"""Of the differences between products; those of photos have some dozens."""
+
+_SHARED, _OF_KIND, _OWN = 0.7, 0.55, 0.45
+_WORDS_COSINE: Final = 0.3
+
+
+class DrawnCatalogue:
+    """Vectors of products and of searches for them; the same ones for the same seed."""
+
+    def __init__(self, seed: int = 0) -> None:
+        self._rng = np.random.default_rng(seed)
+        self._shared = _unit(self._rng.normal(size=(1, EMBEDDING_SIZE)))
+        self._kinds = _unit(self._rng.normal(size=(_KINDS, EMBEDDING_SIZE)))
+        self._spread = self._rng.normal(size=(_OWN_DIMENSIONS, EMBEDDING_SIZE))
+
+    def products(self, count: int) -> Vectors:
+        """Of pictures: two of one kind have a cosine around 0.8, of two kinds around 0.5."""
+        kinds = self._kinds[self._rng.integers(_KINDS, size=count)]
+        own = _unit(self._rng.normal(size=(count, _OWN_DIMENSIONS)) @ self._spread)
+        return _unit(_SHARED * self._shared + _OF_KIND * kinds + _OWN * own)
+
+    def pictures(self, count: int) -> Vectors:
+        """Of searches by picture: drawn as products are, but none of them."""
+        return self.products(count)
+
+    def words(self, count: int) -> Vectors:
+        """Of searches by words: away from all pictures, a little less from what they mean."""
+        meant = self.products(count)
+        away = _unit(self._rng.normal(size=(1, EMBEDDING_SIZE)))
+        return _unit(_WORDS_COSINE * meant + (1 - _WORDS_COSINE**2) ** 0.5 * away)
+
+
+def _unit(vectors: NDArray[np.float64]) -> Vectors:
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / lengths, dtype=np.float32)

@@ -1,0 +1,89 @@
+"""What tunes a graph, an optimizer and memory: kept and told again, for this server has none.
+
+Results are the same whatever is said here. So it is taken as a real server takes it, and a
+collection's description shows it, as programs expect that have just set it.
+"""
+
+from collections.abc import Mapping
+from typing import Any, Final
+
+from shared.embedded.qdrant.conditions import members
+from shared.embedded.qdrant.refusals import malformed, not_served
+
+Tuning = Mapping[str, Mapping[str, Any]]
+"""By the name of the part; a part that isn't in it has Qdrant's defaults."""
+
+PARTS: Final = frozenset({"hnsw_config", "optimizers_config", "quantization_config"})
+
+_VECTOR_PARTS: Final = frozenset({"on_disk", "hnsw_config", "quantization_config"})
+
+_DISABLED: Final = "Disabled"
+
+_HNSW_DEFAULTS: Final = {
+    "m": 16,
+    "ef_construct": 100,
+    "full_scan_threshold": 10_000,
+    "max_indexing_threads": 0,
+    "on_disk": False,
+}
+_OPTIMIZER_DEFAULTS: Final = {
+    "deleted_threshold": 0.2,
+    "vacuum_min_vector_number": 1000,
+    "default_segment_number": 0,
+    "flush_interval_sec": 5,
+}
+
+
+def tuning_of(body: Mapping[str, Any]) -> Tuning:
+    """What a request to create or to change a collection says of it."""
+    said = {}
+    for name in PARTS & body.keys():
+        value = body[name]
+        if name == "quantization_config":
+            value = _quantization(value)
+        elif not isinstance(value, dict):
+            raise malformed(f"`{name}` must be an object")
+        said[name] = value
+    return said
+
+
+def change_of(body: object) -> tuple[Tuning, frozenset[str]]:
+    """What a request to change a collection says of it, and the names of the vectors it is about.
+
+    What it says of single vectors is about where they are kept, and not told again.
+    """
+    request = members(body, PARTS | {"vectors"}, "update collection")
+    vectors = request.get("vectors", {})
+    if not isinstance(vectors, dict):
+        raise malformed("`vectors` must be an object")
+    for value in vectors.values():
+        members(value, _VECTOR_PARTS, "vector params")
+    return tuning_of(request), frozenset(vectors)
+
+
+def merged(held: Tuning, said: Tuning) -> Tuning:
+    """Member by member, but for quantization, which is replaced or, being empty, given up."""
+    tuning = {name: {**held.get(name, {}), **value} for name, value in said.items()}
+    if "quantization_config" in said:
+        tuning["quantization_config"] = dict(said["quantization_config"])
+    return {**held, **tuning}
+
+
+def described(tuning: Tuning) -> dict[str, Any]:
+    """The part of a collection's `config` that tells of it."""
+    return {
+        "hnsw_config": {**_HNSW_DEFAULTS, **tuning.get("hnsw_config", {})},
+        "optimizer_config": {**_OPTIMIZER_DEFAULTS, **tuning.get("optimizers_config", {})},
+        "quantization_config": tuning.get("quantization_config") or None,
+    }
+
+
+def _quantization(value: object) -> Mapping[str, Any]:
+    if value == _DISABLED:
+        return {}
+    scalar = members(value, frozenset({"scalar"}), "quantization_config").get("scalar")
+    served = frozenset({"type", "quantile", "always_ram", "memory"})
+    config = members(scalar, served, "scalar quantization")
+    if config.get("type") != "int8":
+        raise not_served("scalar quantization other than int8")
+    return {"scalar": config}

@@ -1,0 +1,59 @@
+"""`bulk-load` and `tune-index`, as processes on a server of their own."""
+
+import os
+import subprocess
+import sys
+from collections.abc import Mapping
+from pathlib import Path
+
+import pytest
+
+from shared.embedded.stack import ROOT
+from shared.embedding.identity import collection_name
+from shared.qdrant.index import VectorIndex
+from shared.settings import Settings
+from tests.servers import EmbeddedQdrantProcess, RedisServer
+
+
+def run(folder: Path, environ: Mapping[str, str], *command: str) -> tuple[int, str]:
+    ran = subprocess.run(
+        [sys.executable, "-m", "operations", *command],
+        cwd=folder,
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "CLIP_MODEL": "demo", **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+@pytest.fixture
+def environ(qdrant_server: EmbeddedQdrantProcess, ledger_server: RedisServer) -> Mapping[str, str]:
+    return {"QDRANT_URL": qdrant_server.url, "REDIS_URL": ledger_server.url}
+
+
+def test_the_index_is_held_back_while_much_is_loaded_and_built_as_the_settings_say(
+    environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    name = collection_name(Settings(_env_file=None, clip_model="demo"))
+    index = VectorIndex(environ["QDRANT_URL"], name)
+    code, said = run(tmp_path, environ, "bulk-load", "on")
+    assert (code, index.state().held_back) == (0, True)
+    assert "until `bulk-load off`" in said
+    code, said = run(tmp_path, {**environ, "QDRANT_QUANTIZATION": "int8"}, "bulk-load", "off")
+    assert (code, index.state().held_back, index.state().quantized) == (0, False, True)
+    assert "int8" in said
+    assert run(tmp_path, environ, "tune-index")[0] == 0
+    assert not index.state().quantized
+    index.close()
+
+
+def test_a_server_that_is_gone_is_told_with_the_next_step(
+    environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    gone = {**environ, "QDRANT_URL": "http://127.0.0.1:1"}
+    code, said = run(tmp_path, gone, "tune-index")
+    assert code == 69
+    assert "QDRANT_URL" in said
+    assert "Traceback" not in said

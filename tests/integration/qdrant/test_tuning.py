@@ -1,0 +1,103 @@
+"""How the vector index is tuned: what is asked of the server, and what it says afterwards.
+
+On a real server too, where TEST_QDRANT_URL names one.
+"""
+
+import logging
+import uuid
+from collections.abc import Iterator
+
+import httpx
+import pytest
+
+from shared.models.search import Filters
+from shared.qdrant.index import VectorIndex
+from shared.qdrant.service import QdrantService
+from shared.qdrant.tuning import IndexTuning
+from tests.integration.qdrant.conftest import MakePoint, direction
+
+INT8 = IndexTuning(indexing_threshold=20_000, quantized=True)
+
+
+@pytest.fixture
+def name(http: httpx.Client) -> Iterator[str]:
+    name = f"test-{uuid.uuid4().hex}"
+    yield name
+    http.delete(f"/collections/{name}").raise_for_status()
+
+
+@pytest.fixture
+def index(server_url: str, name: str) -> Iterator[VectorIndex]:
+    index = VectorIndex(server_url, name)
+    yield index
+    index.close()
+
+
+def service(server_url: str, name: str, tuning: IndexTuning | None = None) -> QdrantService:
+    made = QdrantService(server_url, name, tuning=tuning)
+    made.ensure_collection([])
+    return made
+
+
+def test_a_collection_is_made_as_the_settings_say(
+    server_url: str, http: httpx.Client, name: str, index: VectorIndex
+) -> None:
+    service(server_url, name, INT8).close()
+    assert index.state().quantized
+    config = http.get(f"/collections/{name}").json()["result"]["config"]
+    assert config["optimizer_config"]["indexing_threshold"] == 20_000
+    scalar = config["quantization_config"]["scalar"]
+    assert (scalar["type"], scalar["always_ram"]) == ("int8", True)
+
+
+def test_without_settings_nothing_is_quantized(
+    server_url: str, name: str, index: VectorIndex
+) -> None:
+    service(server_url, name).close()
+    assert not index.state().quantized
+    assert not index.state().held_back
+
+
+def test_an_index_is_held_back_and_tuned_as_often_as_one_likes(
+    server_url: str, name: str, index: VectorIndex
+) -> None:
+    service(server_url, name).close()
+    for _ in range(2):
+        index.hold_back()
+        assert index.state().held_back
+    for tuning in (INT8, INT8, IndexTuning()):
+        index.tune(tuning)
+        assert not index.state().held_back
+        assert index.state().quantized is tuning.quantized
+
+
+def test_a_collection_that_exists_is_left_as_it_is_and_that_is_said(
+    server_url: str, name: str, index: VectorIndex, caplog: pytest.LogCaptureFixture
+) -> None:
+    service(server_url, name).close()
+    with caplog.at_level(logging.WARNING, "shared.qdrant.collection"):
+        service(server_url, name).close()
+        assert not caplog.records
+        service(server_url, name, INT8).close()
+    assert "operations tune-index" in caplog.text
+    assert not index.state().quantized
+
+
+@pytest.mark.parametrize("tuning", [IndexTuning(), INT8], ids=["whole", "int8"])
+@pytest.mark.parametrize("exact", [False, True])
+def test_results_are_ordered_by_the_whole_vectors(
+    *,
+    server_url: str,
+    name: str,
+    tenant: str,
+    make_point: MakePoint,
+    tuning: IndexTuning,
+    exact: bool,
+) -> None:
+    held = service(server_url, name, tuning)
+    held.upsert_products([make_point(f"p{seed}", 1, seed=seed) for seed in range(20)])
+    for seed in range(20):
+        hits = held.search(tenant, direction(seed), Filters(), 3, exact=exact)
+        assert hits[0].product_id == f"p{seed}"
+        assert hits[0].score == pytest.approx(1, abs=1e-5)
+    held.close()
