@@ -5,7 +5,7 @@ together, and their differences have far fewer than 512 dimensions. Words lie ap
 pictures, at a cosine around 0.3, which is the hardest case for a graph that was built on pictures.
 """
 
-from typing import Final
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,6 +21,8 @@ _OWN_DIMENSIONS: Final = 64
 
 _SHARED, _OF_KIND, _OWN = 0.7, 0.55, 0.45
 _WORDS_COSINE: Final = 0.3
+_ASIDE: Final = 0.5
+"""A search by picture is by another picture than the product's: a cosine around 0.9."""
 
 
 class DrawnCatalogue:
@@ -44,11 +46,22 @@ class DrawnCatalogue:
 
     def words(self, count: int) -> Vectors:
         """Of searches by words: away from all pictures, a little less from what they mean."""
-        meant = self.products(count)
-        away = _unit(self._rng.normal(size=(1, EMBEDDING_SIZE)))
-        return _unit(_WORDS_COSINE * meant + (1 - _WORDS_COSINE**2) ** 0.5 * away)
+        return _away_from(self.products(count), self._rng)
 
 
-def _unit(vectors: NDArray[np.float64]) -> Vectors:
+def around(products: Vectors) -> tuple[Vectors, Vectors]:
+    """Searches by picture and by words around given products, one of each for each."""
+    rng = np.random.default_rng(0)
+    aside = _unit(rng.normal(size=products.shape))
+    return _unit(products + _ASIDE * aside), _away_from(products, rng)
+
+
+def _away_from(products: Vectors, rng: np.random.Generator) -> Vectors:
+    """All in one direction away from pictures, as words are."""
+    away = _unit(rng.normal(size=(1, EMBEDDING_SIZE)))
+    return _unit(_WORDS_COSINE * products + (1 - _WORDS_COSINE**2) ** 0.5 * away)
+
+
+def _unit(vectors: NDArray[Any]) -> Vectors:
     lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
     return np.asarray(vectors / lengths, dtype=np.float32)

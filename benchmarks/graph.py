@@ -23,7 +23,7 @@ from shared.models.product import EMBEDDING_SIZE
 from shared.qdrant.points import VECTOR_NAME
 
 TOP: Final = 10
-_HNSW_EFS: Final = (32, 64, 128, 256, 512)
+_HNSW_EFS: Final = (64, 128, 256, 512, 1024)
 _OVERSAMPLINGS: Final = (1.0, 2.0, 3.0)
 _AT_ONCE: Final = 256
 _TENANT: Final = edge.Filter(must=[edge.FieldCondition("tenant", match=edge.MatchValue("default"))])
@@ -92,7 +92,7 @@ def _compare(shard: Any, kind: str, vectors: Vectors, quantized: bool) -> None:
             )
             named = f", oversampling {oversampling}" if quantized else ""
             print(
-                f"    hnsw_ef {hnsw_ef:3}{named}: recall@{TOP} {recall(found, exact):.4f}, "
+                f"    hnsw_ef {hnsw_ef:4}{named}: recall@{TOP} {recall(found, exact):.4f}, "
                 f"{seconds / exact_seconds:.2f} times exact search's time"
             )
 

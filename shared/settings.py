@@ -96,7 +96,7 @@ class Settings(BaseSettings):
     # Index
     attribute_indexes: Annotated[tuple[str, ...], NoDecode] = ("color", "size")
     qdrant_indexing_threshold: int = Field(10_000, ge=1)
-    qdrant_hnsw_ef: int = Field(256, ge=10, le=10_000)
+    qdrant_hnsw_ef: int = Field(1024, ge=10, le=10_000)
     qdrant_quantization: Literal["off", "int8"] = "off"
     qdrant_oversampling: float = Field(2.0, ge=1, le=100)
     tombstone_days: float = Field(30.0, gt=0)

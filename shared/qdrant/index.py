@@ -70,3 +70,8 @@ class VectorIndex:
             held_back=info.config.optimizer_config.indexing_threshold == _OFF,
             quantized=info.config.quantization_config is not None,
         )
+
+    def remove(self) -> None:
+        """Deletes the collection with all that is in it; nothing where there is none."""
+        with translated("delete the collection"):
+            self._client.delete_collection(self.collection)

@@ -30,7 +30,7 @@ class IndexTuning:
     """
 
     indexing_threshold: int = 10_000
-    hnsw_ef: int = 256
+    hnsw_ef: int = 1024
     quantized: bool = False
     oversampling: float = 2.0
 

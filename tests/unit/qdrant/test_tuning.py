@@ -18,7 +18,7 @@ def test_what_was_found_by_int8_is_rescored() -> None:
     settings = Settings(_env_file=None, qdrant_quantization="int8", qdrant_oversampling=3)
     tuning = IndexTuning.of(settings)
     assert tuning.search_params == {
-        "hnsw_ef": 256,
+        "hnsw_ef": 1024,
         "quantization": {"rescore": True, "oversampling": 3},
     }
     assert tuning.quantization is not None

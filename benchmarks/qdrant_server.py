@@ -1,0 +1,69 @@
+"""An embedded Qdrant of a benchmark's own, and products to fill it with."""
+
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Final
+
+from benchmarks.drawn_vectors import Vectors
+from shared.embedded.stack import Stack
+from shared.errors import TransientError
+from shared.models.product import ImageFacts, Product
+from shared.qdrant.points import LivePoint
+from shared.qdrant.transfer import PointTransfer
+from shared.settings import Settings
+
+TENANT: Final = "default"
+
+_STARTING_SECONDS: Final = 60.0
+
+
+@contextmanager
+def fresh_qdrant() -> Iterator[str]:
+    """The URL of an empty server that answers; it is gone afterwards, with its directory."""
+    with tempfile.TemporaryDirectory(prefix="vitrine-qdrant-") as folder:
+        settings = Settings(_env_file=None, data_dir=Path(folder))
+        with Stack(settings, log_dir=Path(folder) / "logs", only=("qdrant",)) as stack:
+            url = stack.environ["QDRANT_URL"]
+            _wait_for(stack, url)
+            yield url
+
+
+def products(vectors: Vectors, first: int = 0, rev: int = 1) -> Sequence[LivePoint]:
+    """Products with these vectors and typical fields, numbered from `first` on."""
+    return [
+        LivePoint(
+            tenant=TENANT,
+            product=Product(
+                id=f"drawn-{number}",
+                name=f"Drawn product {number}",
+                description="A plain cotton shirt, cut wide, with a round neck. " * 5,
+                image_url=f"https://shop.example/pictures/{number}.jpg",
+                category="clothing",
+                price=19.5,
+                attributes={"color": "red", "size": "M", "stock": number % 50},
+            ),
+            rev=rev,
+            embedding=vector,
+            image=ImageFacts(sha256="0" * 64),
+            indexed_at="2026-01-01T00:00:00+00:00",
+        )
+        for number, vector in enumerate(vectors, first)
+    ]
+
+
+def _wait_for(stack: Stack, url: str) -> None:
+    points = PointTransfer(url, "any")
+    deadline = time.monotonic() + _STARTING_SECONDS
+    while True:
+        stack.check()
+        try:
+            points.count()
+            break
+        except TransientError:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
+    points.close()
