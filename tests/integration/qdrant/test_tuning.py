@@ -3,9 +3,13 @@
 On a real server too, where TEST_QDRANT_URL names one.
 """
 
+import json
 import logging
+import threading
 import uuid
 from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from typing import Any
 
 import httpx
 import pytest
@@ -101,3 +105,43 @@ def test_results_are_ordered_by_the_whole_vectors(
         assert hits[0].product_id == f"p{seed}"
         assert hits[0].score == pytest.approx(1, abs=1e-5)
     held.close()
+
+
+@pytest.fixture
+def asked() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """A server that finds nothing, and what it was sent: one that is exact can't show that."""
+    bodies: list[dict[str, Any]] = []
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            bodies.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            answer = b'{"result": {"points": []}, "status": "ok", "time": 0.0}'
+            self.send_response(200)
+            self.send_header("Content-Type", "application/json")
+            self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def log_message(self, *_: object) -> None:
+            pass
+
+    server = HTTPServer(("127.0.0.1", 0), Handler)
+    threading.Thread(target=server.serve_forever, args=(0.01,), daemon=True).start()
+    yield f"http://127.0.0.1:{server.server_address[1]}", bodies
+    server.shutdown()
+    server.server_close()
+
+
+@pytest.mark.parametrize("tuning", [IndexTuning(hnsw_ef=300), INT8], ids=["whole", "int8"])
+def test_each_search_says_how_wide_it_is_and_an_exact_one_that_it_is_exact(
+    asked: tuple[str, list[dict[str, Any]]], tuning: IndexTuning
+) -> None:
+    url, bodies = asked
+    held = QdrantService(url, "products", tuning=tuning)
+    for exact in (False, True):
+        held.search("default", direction(0), Filters(), 10, exact=exact)
+    held.close()
+    assert [body["params"] for body in bodies] == [
+        tuning.search_params,
+        {"exact": True, "quantization": {"ignore": True}},
+    ]
