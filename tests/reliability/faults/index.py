@@ -19,6 +19,8 @@ def kill_qdrant(stack: FaultyStack, catalogue: Catalogue, row: Row, times: int) 
         stack.kill("qdrant")
         row.phases["while written to"] += 1
     killed_at = time.monotonic()
+    # Jobs may all have ended before the last kill, so they don't show that Qdrant is back.
+    stack.wait_until_ready(60)
     catalogue.check(row, 120)
     row.recovery_seconds = time.monotonic() - killed_at
 
