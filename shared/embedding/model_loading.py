@@ -22,7 +22,7 @@ from torch import nn
 
 from shared.embedding.demo_model import demo_preprocess_config, demo_tokenizer, load_demo_model
 from shared.embedding.identity import DEMO_MODEL, RANDOM_SEED, RANDOM_WEIGHTS
-from shared.embedding.open_clip_import import open_clip, with_timm
+from shared.embedding.open_clip_import import open_clip, with_towers_of
 from shared.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
@@ -78,7 +78,8 @@ def _load(name: str, pretrained: str) -> LoadedModel:
     if not _is_built_in(name):
         if name.startswith(_HUB_SCHEMA):
             _find_on_hub(name.removeprefix(_HUB_SCHEMA), (_HUB_CONFIG,))
-        with_timm()  # its config, which says whether it is needed, is still to be fetched
+        with_towers_of("timm")  # its config, which says what is needed, is still to be fetched
+        with_towers_of("transformers")
         model = open_clip.create_model(name, require_pretrained=True)
     else:
         name = name.replace("/", "-")  # open_clip's files are named so: ViT-B/32 is ViT-B-32
@@ -94,8 +95,11 @@ def _is_built_in(name: str) -> bool:
 def _load_built_in(name: str, pretrained: str) -> Any:
     """One of open_clip's named architectures with tag, checkpoint or random weights."""
     _check_name(name, pretrained)
-    if "timm_model_name" in open_clip.get_model_config(name)["vision_cfg"]:
-        with_timm()
+    config = open_clip.get_model_config(name)
+    if "timm_model_name" in config["vision_cfg"]:
+        with_towers_of("timm")
+    if "hf_model_name" in config["text_cfg"]:
+        with_towers_of("transformers")
     if pretrained == RANDOM_WEIGHTS:
         log.warning("CLIP_PRETRAINED=random: the vectors mean nothing; for measuring speed only")
         with torch.random.fork_rng(devices=[]):

@@ -5,12 +5,13 @@ on a few phrases stands in, loaded from a directory as open_clip does it.
 """
 
 import json
+import subprocess
+import sys
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -21,6 +22,7 @@ from transformers import PreTrainedTokenizerFast, XLMRobertaConfig
 from shared.embedding import openvino_backend
 from shared.embedding.masked_text import MaskedTransformer, Padding
 from shared.embedding.model_loading import LoadedModel, load_model
+from shared.embedding.open_clip_import import open_clip, with_towers_of
 from shared.embedding.openvino_backend import OpenVinoEncoder
 from shared.embedding.torch_backend import TorchEncoder
 
@@ -77,11 +79,29 @@ def make_model(folder: Path, pooler: str = "mean_pooler") -> str:
     (folder / "open_clip_config.json").write_text(
         json.dumps({"model_cfg": config, "preprocess_cfg": {"mean": [0.5] * 3, "std": [0.5] * 3}})
     )
+    with_towers_of("transformers")
     with torch.random.fork_rng(devices=[]):
         torch.manual_seed(0)
         model = open_clip.CustomTextCLIP(**config)
     save_file(model.state_dict(), folder / "open_clip_model.safetensors")
     return f"local-dir:{folder}"
+
+
+ALONE = """
+import json, sys
+from pathlib import Path
+from shared.embedding.model_loading import load_model
+from shared.embedding.open_clip_import import open_clip
+before = "transformers" in sys.modules
+folder = Path(sys.argv[1])
+config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]
+(folder / "tiny-multilingual.json").write_text(json.dumps(config))
+open_clip.add_model_config(folder / "tiny-multilingual.json")
+directory = sys.argv[2] == "directory"
+name, weights = (f"local-dir:{folder}", "") if directory else ("tiny-multilingual", "random")
+loaded = load_model(name, weights)
+print(before, tuple(loaded.model.encode_text(loaded.tokenizer(["robe"])).shape))
+"""
 
 
 @pytest.fixture(scope="module")
@@ -112,6 +132,19 @@ def off(found: NDArray[np.float32], expected: NDArray[np.float32]) -> float:
     """The largest error, as a share of the vectors' length."""
     lengths = np.linalg.norm(expected, axis=1)
     return float((np.linalg.norm(found - expected, axis=1) / lengths).max())
+
+
+@pytest.mark.parametrize("kind", ["directory", "built in"])
+def test_a_process_imports_the_library_when_a_model_needs_it(kind: str, tmp_path: Path) -> None:
+    make_model(tmp_path)
+    ended = subprocess.run(
+        [sys.executable, "-c", ALONE, str(tmp_path), kind],
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert ended.stdout.splitlines() == ["False (1, 24)"]
 
 
 def test_trimmed_texts_have_open_clips_vectors_together_and_alone(

@@ -9,7 +9,7 @@ ASKED = """
 import sys
 from shared.embedding.model_loading import load_model
 from shared.embedding.open_clip_import import open_clip
-before = [name for name in ("timm", "torch._dynamo") if name in sys.modules]
+before = [name for name in ("timm", "transformers", "torch._dynamo") if name in sys.modules]
 open_clip.add_model_config(sys.argv[1])
 loaded = load_model("tiny-timm", "random")
 import torch
@@ -24,7 +24,9 @@ TINY = {
 }
 
 
-def test_neither_timm_nor_the_compiler_is_imported_before_it_is_needed(tmp_path: Path) -> None:
+def test_no_library_of_other_towers_nor_the_compiler_is_imported_before_it_is_needed(
+    tmp_path: Path,
+) -> None:
     config = tmp_path / "tiny-timm.json"
     config.write_text(json.dumps(TINY))
     ended = subprocess.run(
