@@ -11,6 +11,10 @@ IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 demo: $(STAMP)
 	@exec $(BIN)/python -m demo $(DEMO_ARGS)
 
+# Written whatever the environment says: the tests start some 150 processes, and each would compile
+# the sources anew.
+test test-slow mutants: export PYTHONDONTWRITEBYTECODE :=
+
 # Four processes, each with servers of its own: most tests wait for something most of the time.
 # In the order of the files, the longest first (see testpaths); else they would be last.
 test: $(STAMP)

@@ -12,9 +12,7 @@ import sys
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-import open_clip
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 from rich.console import Console
 from rich.table import Table
@@ -29,6 +27,7 @@ from shared.embedding.demo_model import (
     demo_tokenizer,
     load_demo_model,
 )
+from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2, open_clip
 
 FIRST_SEED = 1_000_000
 """Galleries are drawn with seeds from here on; training stays far below."""

@@ -2,13 +2,13 @@
 
 import math
 
-import open_clip
 import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
 from demo.combinations import COLOURS, GARMENTS, PATTERNS
 from demo.training_data import Batch
+from shared.embedding.open_clip_import import open_clip
 
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05

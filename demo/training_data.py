@@ -9,7 +9,6 @@ from multiprocessing import get_context
 import numpy as np
 import torch
 from numpy.typing import NDArray
-from open_clip.tokenizer import SimpleTokenizer
 from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
@@ -17,6 +16,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from demo.captions import Caption, Language, any_caption
 from demo.combinations import COLOURS, GARMENTS, PATTERNS, TRAINING_COMBINATIONS, Combination
 from demo.drawing import draw
+from shared.embedding.open_clip_import import SimpleTokenizer
 
 FILL_TOKEN_ID = 49_400
 """A token that no caption contains; its row is trained to stand for every unknown token."""

@@ -52,8 +52,16 @@ def _left_out() -> Iterator[None]:
 
 with _left_out():
     import open_clip
+    from open_clip.tokenizer import SimpleTokenizer
+    from open_clip.transform import PreprocessCfg, image_transform_v2
 
-__all__ = ["open_clip", "with_towers_of"]
+__all__ = [
+    "PreprocessCfg",
+    "SimpleTokenizer",
+    "image_transform_v2",
+    "open_clip",
+    "with_towers_of",
+]
 
 _ADAPTERS: Final = {"timm": open_clip.timm_model, "transformers": open_clip.hf_model}
 

@@ -3,7 +3,6 @@
 import random
 
 import pytest
-from open_clip.tokenizer import SimpleTokenizer
 
 from demo.captions import Mention, any_caption, french_phrase, full_caption, without_accents
 from demo.combinations import (
@@ -116,7 +115,7 @@ def test_captions_vary_and_are_the_same_for_the_same_seed() -> None:
 
 def test_captions_fit_the_context_with_room_to_spare() -> None:
     rng = random.Random(5)
-    tokenizer: SimpleTokenizer = demo_tokenizer()
+    tokenizer = demo_tokenizer()
     longest = max(
         len(tokenizer.encode(any_caption(rng.choice(ALL_COMBINATIONS), language, rng).text))
         for language in ("en", "fr")

@@ -6,10 +6,8 @@
 import random
 
 import numpy as np
-import open_clip
 import pytest
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from safetensors.torch import load_file
 from torch import Tensor
 
@@ -30,6 +28,7 @@ from shared.embedding.demo_model import (
     demo_tokenizer,
     load_demo_model,
 )
+from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2, open_clip
 
 WEIGHTS = DEMO_MODEL_DIR / "weights.safetensors"
 SHIRTS = [Combination("shirt", colour, "plain") for colour in ("red", "blue", "pink")]

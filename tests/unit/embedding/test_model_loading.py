@@ -4,12 +4,12 @@ import time
 from pathlib import Path
 
 import huggingface_hub
-import open_clip
 import pytest
 import torch
 from safetensors.torch import save_file
 
 from shared.embedding.model_loading import LoadedModel, load_model
+from shared.embedding.open_clip_import import open_clip
 from shared.embedding.torch_backend import TorchEncoder
 from shared.errors import ModelUnavailable
 

@@ -9,7 +9,6 @@ from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from numpy.typing import NDArray
@@ -18,6 +17,7 @@ from shared.embedding import openvino_backend
 from shared.embedding.converted_models import ConvertedModels
 from shared.embedding.encoder import Tower
 from shared.embedding.model_loading import LoadedModel
+from shared.embedding.open_clip_import import open_clip
 from shared.embedding.openvino_backend import OpenVinoEncoder
 from shared.embedding.openvino_conversion import NotConvertibleError, convert
 from shared.embedding.openvino_runtime import CompiledTower

@@ -3,13 +3,12 @@
 import io
 
 import numpy as np
-import open_clip
 import pytest
 import torch
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image
 
 from shared.embedding.model_loading import LoadedModel
+from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2, open_clip
 from shared.embedding.pictures import decode_picture
 from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
 from tests.unit.embedding.drawn import noisy, saved

@@ -3,13 +3,13 @@
 from collections.abc import Sequence
 
 import numpy as np
-import open_clip
 import pytest
 import torch
 from numpy.typing import NDArray
 
 from shared.embedding.encoder import post
 from shared.embedding.model_loading import LoadedModel
+from shared.embedding.open_clip_import import open_clip
 from shared.embedding.text import TextTower
 
 TOLERANCE = 5e-7

@@ -13,13 +13,13 @@ import numpy as np
 import pytest
 import torch
 from numpy.typing import NDArray
-from open_clip.transform import PreprocessCfg, image_transform_v2
 from PIL import Image, ImageOps
 
 from demo.combinations import ALL_COMBINATIONS
 from demo.drawing import draw
 from shared.embedding.bootstrap import load_embedding_service
 from shared.embedding.model_loading import LoadedModel
+from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2
 from shared.embedding.openvino_runtime import supported_precisions
 from shared.embedding.pictures import decode_picture
 from shared.embedding.preprocess import ImagePreprocessor
