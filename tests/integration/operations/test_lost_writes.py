@@ -215,6 +215,20 @@ def test_a_row_that_has_changed_since_it_was_read_is_not_marked(site: Site) -> N
     assert site.row("p")["state"] == State.LIVE
 
 
+def test_a_row_of_which_something_is_wanted_under_its_own_rev_is_not_marked(site: Site) -> None:
+    """As where a backup taken before the landing is restored after it: a worker decides."""
+    site.put("p", version=1)
+    wanted = f"vitrine:wanted:{TENANT}:p"
+    waiting = site.redis.hgetall(wanted)
+    site.work()
+    rows = RowsAtRest(site.redis)
+    (read,) = [row for page in rows.pages() for row in page]
+    site.redis.hset(wanted, mapping=waiting)
+    assert rows.mark_lost([(read, State.ABSENT)]) == []
+    assert "incomplete" not in site.row("p")
+    assert site.row("p")["state"] == State.LIVE
+
+
 def test_no_answer_cached_before_is_found_after_it(site: Site) -> None:
     site.put("p")
     site.work()
