@@ -317,11 +317,13 @@ class Reconciler:
     def _report(self, claim: Claim, reports: Sequence[Report]) -> None:
         for left in range(_REPORT_TRIES - 1, -1, -1):
             try:
-                self._ledger.report(claim, reports)
+                wakes = self._ledger.report(claim, reports)
                 break
             except LedgerUnavailable:
                 if not left:
                     raise
                 time.sleep(1.0)
+        for lane in wakes:
+            self._ring(lane)
         for report in reports:
             REPORTS.labels(report.result).inc()

@@ -220,12 +220,18 @@ class Ledger:
         names = [name for wanted in claim.wanted for name in (wanted.tenant, wanted.product_id)]
         self._run("renew", claim.token, self._lease_us, *names)
 
-    def report(self, claim: Claim, reports: Sequence[Report]) -> None:
-        """Settles or puts off what was claimed. Repeating it, or reporting late, is harmless."""
-        if reports:
-            arguments = [field for report in reports for field in _report_arguments(report)]
-            aspects = " ".join(Aspect)
-            self._run("report", claim.token, self._retention, aspects, *arguments)
+    def report(self, claim: Claim, reports: Sequence[Report]) -> Sequence[Lane]:
+        """Settles or puts off what was claimed. Repeating it, or reporting late, is harmless.
+
+        Returns the lanes whose bells are to be rung: what was patched while it was in work is due
+        there again.
+        """
+        if not reports:
+            return []
+        arguments = [field for report in reports for field in _report_arguments(report)]
+        aspects = " ".join(Aspect)
+        wakes = self._run("report", claim.token, self._retention, aspects, *arguments)
+        return [Lane(lane) for lane in wakes]
 
     # Watching
 

@@ -263,12 +263,13 @@ class Reference:
     def _keep_record(before: Wanted, merged: Wanted) -> None:
         """What a merge leaves as it was.
 
-        Read as: it is the same wish, some fields richer. Attempts stay counted, and a key whose
-        lease was lost is still claimed alone; one that is leased now is due again at once.
+        Read as: it is the same wish, some fields richer. Attempts stay counted, a key whose lease
+        was lost is still claimed alone, and one that is leased now stays so until its holder
+        reports, or its lease is lost, too. A holder that has lost it may no more put it off.
         """
         merged.attempts = before.attempts
-        if before.lost:
-            merged.holder, merged.lost, merged.alone = before.holder, True, before.alone
+        merged.holder = "lost" if before.lost else before.holder
+        merged.lost, merged.alone = before.lost, before.alone
 
     def _want(self, row: Row, kind: Kind, fields: Fields, items: list[Item]) -> None:
         self._ticket += 1
@@ -312,10 +313,10 @@ class Reference:
     ) -> None:
         """A worker wants to try again later; only an item's own fault counts as an attempt.
 
-        Read as: only the word of who holds the lease counts.
+        Read as: only the word of who holds the lease counts, also of what was patched meanwhile.
         """
         wanted = self.row(product_id).wanted
-        if wanted is None or wanted.ticket != ticket or wanted.holder != holder:
+        if wanted is None or wanted.holder != holder:
             return
         if not own_fault:  # decided about a picture that is another one by now
             wanted.holder, wanted.lost, wanted.alone = None, False, False
@@ -382,6 +383,8 @@ class Reference:
                 row.incomplete = None if code is None else ticket
             row.last_outcome = outcome
             row.last_error = code if outcome is Outcome.FAILED else None
+        elif wanted is not None and wanted.holder == holder:
+            wanted.holder, wanted.lost, wanted.alone = None, False, False
         if outcome in LANDED and row.ticket == ticket:
             failed = row.last_outcome is Outcome.FAILED
             if failed and row.incomplete == ticket and code is None:

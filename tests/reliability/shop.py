@@ -508,10 +508,10 @@ class WatchedLedger(Ledger):
             self._shop.model.claimed(claim.token, [self._taken(each) for each in claim.wanted])
         return claim
 
-    def report(self, claim: Claim, reports: Sequence[Report]) -> None:
+    def report(self, claim: Claim, reports: Sequence[Report]) -> Sequence[Lane]:
         tenant, model = self._shop.tenant, self._shop.model
         before = self._generations.current(tenant)
-        super().report(claim, reports)
+        wakes = super().report(claim, reports)
         after = self._generations.current(tenant)
         with Collected(self._shop):
             # Unknown until the first landing, and until then nothing is cached.
@@ -530,6 +530,7 @@ class WatchedLedger(Ledger):
                 else:
                     own_fault = report.result is real.Verdict.RETRY
                     model.put_off(report.product_id, ticket, claim.token, own_fault=own_fault)
+        return wakes
 
     def _taken(self, wanted: real.Wanted) -> tuple[str, int, reference.Kind, Mapping[str, object]]:
         ticket = self._shop.ticket(wanted.product_id, wanted.rev)

@@ -126,3 +126,18 @@ def test_a_patched_product_that_stops_its_workers_is_still_claimed_alone(shop: S
     shop.finish(PICTURES)
     assert shop.model.row("p").wanted is None
     assert shop.model.row("q").wanted is not None
+
+
+def test_a_product_that_is_patched_while_it_stops_its_workers_is_given_up_all_the_same(
+    shop: Shop,
+) -> None:
+    """However often its price changes: each stop counts, and each is met alone."""
+    job_id = shop.call([Put("p")], Lane.SINGLE)
+    for price in range(MAX_ATTEMPTS + 1):
+        shop.answer(PICTURES)
+        shop.advance_to(PICTURES, "before encoder.embed_images")
+        shop.call([Patch("p", (("price", float(price)),))], Lane.FAST)
+        shop.stop(PICTURES)
+        shop.end_leases()
+    shop.settle()
+    assert shop.outcomes(job_id) == [Outcome.FAILED]

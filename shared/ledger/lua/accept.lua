@@ -48,19 +48,16 @@ local function patch(product, body, reference)
     local deltas = held[3] and (held[3] .. '\n' .. body) or body
     redis.call('HSET', wanted, 'items', held[2] .. ' ' .. reference, 'deltas', deltas)
     if held[6] then redis.call('HSET', wanted, 'crowded', 1) end
-    if held[5] then
-      local due = due_key(held[4], tenant)
-      if tonumber(redis.call('ZSCORE', due, product) or now) <= now then
-        -- Its lease was lost, perhaps by a worker that died of it: claimed alone all the same, and
-        -- no more renewed by who is only slow.
-        redis.call('HSET', wanted, 'lease', 'lost')
-      else
-        -- In work without this patch: due at once, for what is in work is outdated.
-        redis.call('HDEL', wanted, 'lease', 'alone')
-        redis.call('ZADD', due, integer(now), product)
-      end
+    if not held[5] then
+      due_in = held[4]
+    elseif tonumber(redis.call('ZSCORE', due_key(held[4], tenant), product) or now) <= now then
+      -- Its lease was lost, perhaps by a worker that died of it: claimed alone all the same, and
+      -- no more renewed by who is only slow.
+      redis.call('HSET', wanted, 'lease', 'lost')
+      due_in = held[4]
     end
-    due_in = held[4]
+    -- In work without this patch it stays under its lease, so that a worker that dies of it is
+    -- noticed. Whoever reports what is outdated by then gives it back, due at once.
   else
     redis.call('HSET', wanted, 'kind', 'delta', 'body', '', 'deltas', body, 'items', reference,
       'attempts', 0, 'lane', lane, 'request', request)

@@ -2,16 +2,25 @@
 -- ARGV: prefix, token, retention s, all aspects separated by spaces,
 --       then per product: tenant, product, rev, result, code, retryable, message, delay in µs,
 --       changed aspects separated by spaces, what the index was found to hold or ''
+-- Returns the lanes whose bells are to be rung.
 local _, token, retention, every_aspect = unpack(ARGV, 1, 4)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
 local now = now_us()
 local raised = {}
+-- Lanes where something has become due at once.
+local due_in = {}
 
-local function put_off(tenant, product, wanted, result, delay)
+-- Gives back what is leased. What was patched meanwhile, too: the work goes on with it, so what it
+-- failed of counts all the same, and what has ended without it is due at once.
+local function give_back(tenant, product, wanted, result, delay)
   local held = redis.call('HMGET', wanted, 'lease', 'lane')
   if held[1] ~= token then return end  -- lost to another task, whose word counts now
   if result == 'retry' then redis.call('HINCRBY', wanted, 'attempts', 1) end
   redis.call('HDEL', wanted, 'lease', 'alone')
+  if result ~= 'retry' and result ~= 'release' then
+    delay = 0
+    due_in[held[2]] = true
+  end
   redis.call('ZADD', due_key(held[2], tenant), integer(now + tonumber(delay)), product)
 end
 
@@ -90,14 +99,20 @@ for i = 5, #ARGV, 10 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
   local found = ARGV[i + 9]
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
-  -- A report of an older rev settles nothing: its items were superseded on acceptance.
-  if redis.call('HGET', row, 'rev') == rev then
-    if redis.call('EXISTS', wanted) == 0 then
-      if LANDED[result] then land_late(tenant, product, row, rev, result, code) end
-    elseif result == 'retry' or result == 'release' then
-      put_off(tenant, product, wanted, result, delay)
-    else
-      settle(tenant, product, row, wanted, rev, result, code, retryable, message, found)
-    end
+  local is_wanted = redis.call('EXISTS', wanted) == 1
+  local is_current = redis.call('HGET', row, 'rev') == rev
+  -- A report of an older rev settles nothing: its items were superseded on acceptance, or wait with
+  -- the patch that moved the rev on.
+  if is_wanted and (not is_current or result == 'retry' or result == 'release') then
+    give_back(tenant, product, wanted, result, delay)
+  elseif is_wanted then
+    settle(tenant, product, row, wanted, rev, result, code, retryable, message, found)
+  elseif is_current and LANDED[result] then
+    land_late(tenant, product, row, rev, result, code)
   end
 end
+local wakes = {}
+for lane in pairs(due_in) do
+  if redis.call('SET', rung_key(lane), 1, 'NX', 'PX', 60000) then table.insert(wakes, lane) end
+end
+return wakes

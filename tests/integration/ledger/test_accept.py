@@ -268,11 +268,16 @@ def test_what_became_due_by_itself_keeps_no_bell_from_being_rung(ledger: Ledger)
     assert ledger.accept(TENANT, Lane.BULK, [put("b")]).wakes is Lane.BULK
 
 
-def test_a_patch_wakes_the_lane_where_its_product_is_in_work(ledger: Ledger) -> None:
-    accept(ledger, put("a"))
-    claim(ledger)
-    patch = Change.patch("a", {"price": 1})
-    assert ledger.accept(TENANT, Lane.FAST, [patch]).wakes is Lane.BULK
+def test_a_patch_wakes_the_lane_where_its_product_waits_unless_it_is_in_work(
+    ledger: Ledger,
+) -> None:
+    accept(ledger, put("a"), put("b", position=1))
+    (taken,) = ledger.claim([Lane.BULK], 1).wanted
+    assert taken.product_id == "a"
+    wakes = [
+        ledger.accept(TENANT, Lane.FAST, [Change.patch(name, {"price": 1})]).wakes for name in "ab"
+    ]
+    assert wakes == [None, Lane.BULK]
 
 
 def test_a_repeated_acceptance_wakes_nobody(ledger: Ledger) -> None:

@@ -175,9 +175,50 @@ def test_what_nobody_has_taken_yet_nobody_can_have_written(ledger: Ledger) -> No
 
 def test_a_patch_beside_work_under_way_is_not_alone(ledger: Ledger) -> None:
     accept(ledger, put())
+    held = claim(ledger)
+    patch(ledger, price=1)
+    ledger.report(held, [Report(TENANT, "p", held.wanted[0].rev, Outcome.INDEXED)])
+    assert not claim(ledger).wanted[0].alone
+
+
+def test_a_patch_does_not_hide_that_the_lease_it_met_is_lost(ledger: Ledger) -> None:
+    accept(ledger, put())
+    accept(ledger, Change(0, "q", Kind.PUT, None, '{"name":"y"}'))
     claim(ledger)
     patch(ledger, price=1)
-    assert not claim(ledger).wanted[0].alone
+    assert not claim(ledger).wanted
+    time.sleep(LEASE_SECONDS + 0.05)
+    first, second = claim(ledger), claim(ledger)
+    assert [len(first.wanted), len(second.wanted)] == [1, 1]
+    assert first.suspect
+    assert second.suspect
+    patch(ledger, price=2)
+    time.sleep(LEASE_SECONDS + 0.05)
+    found = {wanted.product_id: wanted for wanted in (*claim(ledger).wanted, *claim(ledger).wanted)}
+    assert found["p"].attempts == 1
+
+
+def test_what_was_patched_in_work_is_due_and_rung_for_once_its_worker_reports(
+    ledger: Ledger,
+) -> None:
+    accept(ledger, put())
+    held = claim(ledger)
+    patch(ledger, price=1)
+    outdated = [Report(TENANT, "p", held.wanted[0].rev, Outcome.INDEXED)]
+    assert ledger.report(held, outdated) == [Lane.BULK]
+    assert ledger.report(held, outdated) == []
+    assert claim(ledger).wanted[0].deltas == ['{"price":1}']
+
+
+def test_what_was_patched_in_work_keeps_its_attempts_and_its_delay(ledger: Ledger) -> None:
+    accept(ledger, put())
+    held = claim(ledger)
+    patch(ledger, price=1)
+    rev = held.wanted[0].rev
+    assert ledger.report(held, [Report(TENANT, "p", rev, Verdict.RETRY, delay_seconds=0.2)]) == []
+    assert not claim(ledger).wanted
+    time.sleep(0.25)
+    assert claim(ledger).wanted[0].attempts == 1
 
 
 def test_a_second_try_is_not_alone(ledger: Ledger) -> None:

@@ -32,9 +32,10 @@ class NotingLedger(Ledger):
             PHASES.enter("claimed", [(each.tenant, each.product_id) for each in claim.wanted])
         return claim
 
-    def report(self, claim: Claim, reports: Sequence[Report]) -> None:
-        super().report(claim, reports)
+    def report(self, claim: Claim, reports: Sequence[Report]) -> Sequence[Lane]:
+        wakes = super().report(claim, reports)
         PHASES.enter("reported", [(each.tenant, each.product_id) for each in reports])
+        return wakes
 
 
 class NotingQdrant(QdrantService):
