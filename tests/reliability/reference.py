@@ -383,6 +383,8 @@ class Reference:
                 row.incomplete = None if code is None else ticket
             row.last_outcome = outcome
             row.last_error = code if outcome is Outcome.FAILED else None
+            if outcome is Outcome.FAILED and self._has_met_a_loss(wanted, holder):
+                row.incomplete, row.last_error = ticket, None
         elif wanted is not None and wanted.holder == holder:
             wanted.holder, wanted.lost, wanted.alone = None, False, False
         if outcome in LANDED and row.ticket == ticket:
@@ -391,6 +393,14 @@ class Reference:
                 row.incomplete = None
             row.last_outcome, row.last_error = outcome, None
             row.state = State.DELETED if outcome is Outcome.DELETED else State.LIVE
+
+    @staticmethod
+    def _has_met_a_loss(wanted: Wanted, holder: object) -> bool:
+        """Read as: a patch whose product isn't there any more says nothing of the product but that,
+        and then its version may be sent again.
+        """
+        met = wanted.met.get(holder)
+        return wanted.kind is Kind.PATCH and met is not None and met.state is not State.LIVE
 
     def _may_end(
         self, row: Row, wanted: Wanted, holder: object, outcome: Outcome, code: str | None

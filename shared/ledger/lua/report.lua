@@ -55,6 +55,14 @@ local function note_completeness(row, kind, rev, result, code)
   else redis.call('HSET', row, 'incomplete', rev) end
 end
 
+-- A patch found that the index has lost its live product: the row says so as mark_lost would. It is
+-- no failure of the row's change, and stays known until the product is pushed.
+local function note_loss(tenant, product, row, rev, found)
+  redis.call('HSET', row, 'incomplete', rev)
+  redis.call('HDEL', row, 'failed', 'message')
+  set_state(tenant, product, row, rev, found)
+end
+
 local function settle(tenant, product, row, wanted, rev, result, code, retryable, message, found)
   local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts', 'kind')
   local attempts, detail = tonumber(held[3]), ''
@@ -62,6 +70,10 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
   if result == 'failed' then
     attempts = attempts + 1
     detail = code .. '\n' .. retryable .. '\n' .. message
+  end
+  if result == 'failed' and held[4] == 'delta' and found ~= '' and found ~= 'live' then
+    note_loss(tenant, product, row, rev, found)
+  elseif result == 'failed' then
     redis.call('HSET', row, 'failed', code, 'message', message)
     -- What is in the index may be an older change's write that nobody reported.
     if found ~= '' then set_state(tenant, product, row, rev, found) end

@@ -4,8 +4,12 @@ import threading
 from collections.abc import Mapping, Sequence
 
 import pytest
+import redis
+from qdrant_client import models
 
-from shared.models.change import Change, Lane, Outcome, Report
+from shared.errors import ProductNotFound
+from shared.ledger import RowsAtRest
+from shared.models.change import Change, Lane, Outcome, Report, State
 from shared.qdrant.points import PointWrite, ProductKey
 from tests.integration.worker.conftest import TENANT, Worker
 from tests.pictures import picture
@@ -258,6 +262,30 @@ def test_a_patch_of_a_product_that_the_index_lost_fails_with_advice(worker: Work
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item.outcome is Outcome.FAILED
     assert "send it as a whole again" in (item.message or "")
+    with pytest.raises(ProductNotFound):
+        worker.patch("p", price=2)
+
+
+def test_a_product_that_a_patch_found_lost_is_named_and_its_version_taken_again(
+    worker: Worker, client: redis.Redis
+) -> None:
+    product = worker.product("p", picture(), version=7)
+    worker.push(product)
+    worker.reconciler.answer()
+    worker.qdrant._client.delete(worker.qdrant.collection, models.Filter())
+    worker.patch("p", price=1)
+    worker.reconciler.answer()
+    # As `make rebuild-ledger` looks for it, however late.
+    (row,) = [row for page in RowsAtRest(client).pages() for row in page]
+    assert (row.state, row.incomplete, row.failed) == (State.ABSENT, True, False)
+    assert client.ttl(f"vitrine:row:{TENANT}:p") == -1
+    lower = worker.push(product.model_copy(update={"version": 6}))
+    assert worker.counts(lower) == {Outcome.STALE: 1}
+    again = worker.push(product)
+    worker.reconciler.answer()
+    assert worker.counts(again) == {Outcome.INDEXED: 1}
+    later = worker.push(product)
+    assert worker.counts(later) == {Outcome.STALE: 1}
 
 
 def test_a_delete_after_patches_wins(worker: Worker) -> None:
