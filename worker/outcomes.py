@@ -133,4 +133,5 @@ def _report(
         retryable,
         delay_seconds,
         changed,
+        refusal=wanted.refusal,
     )

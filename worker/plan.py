@@ -1,16 +1,16 @@
 """What to write for a wanted state, given what the index holds. Pure."""
 
 import math
-from collections.abc import Mapping, Set
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence, Set
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
 from pydantic import ValidationError
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent
-from shared.models.change import Aspect, Kind, Outcome, Report, State, Wanted
-from shared.models.patch import merged
+from shared.models.change import Aspect, Kind, Outcome, Refusal, Report, State, Wanted
+from shared.models.patch import merged_without_faulty
 from shared.models.product import ImageFacts, Product, StoredProduct
 from shared.qdrant.points import LivePoint, PayloadWrite, PointWrite, StoredPoint, Tombstone
 from worker.outcomes import landed
@@ -46,8 +46,9 @@ def state_of(stored: StoredPoint | None) -> State:
     return State.DELETED if stored.product is None else State.LIVE
 
 
-def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> Product:
-    """The product as it shall be. Raises `ItemPermanent` where there can be none.
+def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> tuple[Wanted, Product]:
+    """The product as it shall be, and what is wanted with the refusal of patches that it can't
+    take. Raises `ItemPermanent` where there can be no product, or no patch can be taken.
 
     Without a date of its own it keeps the one it has, else it is dated by its acceptance.
     """
@@ -56,23 +57,54 @@ def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> Product:
             ItemCode.INTERNAL_ERROR,
             "the index does not hold this product any more; send it as a whole again",
         )
-    try:
-        if wanted.kind is Kind.DELTA and stored is not None:
-            product = stored.product
-        else:
-            product = Product.model_validate_json(wanted.body)
-        if wanted.deltas:
-            product = merged(product, wanted.deltas)
-    except ValidationError as err:
-        reasons = "; ".join(fault["msg"] for fault in err.errors())
-        raise ItemPermanent(
-            ItemCode.INTERNAL_ERROR, f"this product with its patches is not valid: {reasons}"
-        ) from err
+    if wanted.kind is Kind.DELTA and stored is not None:
+        product = stored.product
+    else:
+        product = _whole(wanted.body)
+    if wanted.deltas:
+        product, refusal = _patched(product, wanted.deltas)
+        if refusal and wanted.kind is Kind.DELTA and len(refusal.places) == len(wanted.deltas):
+            raise ItemPermanent(ItemCode.INTERNAL_ERROR, refusal.message)
+        wanted = replace(wanted, refusal=refusal)
     # A patch leaves the content at the version that it has; a newer one may have failed before.
     version = stored.product.version if wanted.kind is Kind.DELTA and stored else wanted.version
     created_at = product.created_at or (stored.product.created_at if stored else None)
     accepted_at = datetime.fromtimestamp(wanted.rev // 1_000_000, UTC)
-    return product.model_copy(update={"created_at": created_at or accepted_at, "version": version})
+    dated = {"created_at": created_at or accepted_at, "version": version}
+    return wanted, product.model_copy(update=dated)
+
+
+def with_refusal(wanted: Wanted, stored: StoredProduct | None) -> Wanted:
+    """What is wanted and stands already, with the refusal of the patches that it was written
+    without: merged once more, patches that were taken change nothing."""
+    try:
+        return wanted_product(wanted, stored)[0]
+    except ItemPermanent:
+        return wanted
+
+
+def _whole(body: str) -> Product:
+    try:
+        return Product.model_validate_json(body)
+    except ValidationError as err:
+        raise ItemPermanent(
+            ItemCode.INTERNAL_ERROR, f"this product is not valid: {_reasons(err)}"
+        ) from err
+
+
+def _patched(product: Product, deltas: Sequence[str]) -> tuple[Product, Refusal | None]:
+    """The product with the patches that it can take, and the refusal of the others."""
+    patched, faults = merged_without_faulty(product, deltas)
+    if not faults:
+        return patched, None
+    reasons = "; ".join(dict.fromkeys(_reasons(fault) for fault in faults.values()))
+    message = f"this product with its patches is not valid: {reasons}"
+    places = [len(deltas) - place for place in faults]
+    return patched, Refusal(places, ItemCode.INTERNAL_ERROR, message)
+
+
+def _reasons(err: ValidationError) -> str:
+    return "; ".join(fault["msg"] for fault in err.errors())
 
 
 def deletion(wanted: Wanted) -> Step:

@@ -39,6 +39,7 @@ from worker.plan import (
     state_of,
     wanted_product,
     with_new_vector,
+    with_refusal,
     with_same_picture,
 )
 
@@ -216,14 +217,15 @@ class Reconciler:
             stored = index.get((wanted.tenant, wanted.product_id))
             live = stored.product if stored else None
             if is_done(wanted, stored):
-                settled.append(found_done(wanted, live.warnings if live else ()))
+                done = with_refusal(wanted, live)
+                settled.append(found_done(done, live.warnings if live else ()))
             elif self._retries.is_spent(wanted):
                 settled.append(replace(crashed(wanted), found=state_of(stored)))
             elif wanted.kind is Kind.DELETE:
                 steps.append(deletion(wanted))
             else:
                 try:
-                    product = wanted_product(wanted, live)
+                    wanted, product = wanted_product(wanted, live)  # noqa: PLW2901 - less patches
                 except ItemPermanent as fault:
                     settled.append(self._faulty(wanted, fault, state_of(stored)))
                     continue

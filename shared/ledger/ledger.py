@@ -15,7 +15,7 @@ import redis
 from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, lost_key, translated
 from shared.ledger.scripts import script_source
-from shared.models.change import Aspect, Change, Claim, Kind, Lane, Report, Wanted
+from shared.models.change import Aspect, Change, Claim, Kind, Lane, Refusal, Report, Wanted
 from shared.models.job import Accepted, ProductStatus, Retried
 
 ACCEPT_AT_ONCE: Final = 250
@@ -326,7 +326,16 @@ def _report_arguments(report: Report) -> tuple[str | int, ...]:
         int(report.delay_seconds * 1e6),
         " ".join(report.changed),
         report.found or "",
+        *_refusal_arguments(report.refusal),
     )
+
+
+def _refusal_arguments(refusal: Refusal | None) -> tuple[str, str]:
+    """The places of the patches, and the detail that their items end with; never retryable."""
+    if refusal is None:
+        return "", ""
+    places = " ".join(map(str, refusal.places))
+    return places, f"{refusal.code}\n0\n{refusal.message[:_MESSAGE_LENGTH]}"
 
 
 def _wanted(fields: Sequence[str]) -> Wanted:

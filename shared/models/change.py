@@ -93,6 +93,16 @@ class Change:
 
 
 @dataclass(frozen=True, slots=True)
+class Refusal:
+    """Patches that fail by themselves, while what they were lined up with goes on."""
+
+    places: Sequence[int]
+    """In the deltas, counted back from the last one, which is 1."""
+    code: str
+    message: str
+
+
+@dataclass(frozen=True, slots=True)
 class Wanted:
     """A product's wanted state as handed to a worker under a lease."""
 
@@ -114,6 +124,8 @@ class Wanted:
     alone: bool
     """Whether nobody else can have written this product since its last change landed, so that
     what the index holds is what searches were last told of."""
+    refusal: Refusal | None = None
+    """Those of its patches that its worker leaves out."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -153,3 +165,5 @@ class Report:
     """What searches must look at anew."""
     found: State | None = None
     """What the index held of the product when the change failed."""
+    refusal: Refusal | None = None
+    """Patches among what was wanted that fail, however the rest ends."""

@@ -1,10 +1,17 @@
 """A change of some fields of a product: what may be sent, and how it is merged. Pure."""
 
 import json
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
-from pydantic import BaseModel, ConfigDict, Field, StrictStr, model_validator
+from pydantic import (
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictStr,
+    ValidationError,
+    model_validator,
+)
 from pydantic_core import PydanticCustomError
 
 from shared.models.product import (
@@ -77,6 +84,27 @@ def merged(product: Product, deltas: Iterable[str]) -> Product:
             else:
                 fields[name] = value
     return Product.model_validate(fields)
+
+
+def merged_without_faulty(
+    product: Product, deltas: Sequence[str]
+) -> tuple[Product, Mapping[int, ValidationError]]:
+    """The product with the patches that it can take, and what is wrong with the others, by their
+    places in `deltas`.
+
+    Only where all together break a limit each is looked at by itself, in order, beside those before
+    it that are taken.
+    """
+    try:
+        return merged(product, deltas), {}
+    except ValidationError:
+        faulty = {}
+    for place, delta in enumerate(deltas):
+        try:
+            product = merged(product, [delta])
+        except ValidationError as err:
+            faulty[place] = err
+    return product, faulty
 
 
 def _merged_attributes(held: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

@@ -308,9 +308,7 @@ class Reference:
         if wanted is not None and wanted.holder is not None:
             wanted.lost = True
 
-    def put_off(
-        self, product_id: str, ticket: int, holder: object, *, own_fault: bool = True
-    ) -> None:
+    def put_off(self, product_id: str, holder: object, *, own_fault: bool = True) -> None:
         """A worker wants to try again later; only an item's own fault counts as an attempt.
 
         Read as: only the word of who holds the lease counts, also of what was patched meanwhile.

@@ -529,7 +529,7 @@ class WatchedLedger(Ledger):
                     model.reported(report.product_id, ticket, claim.token, outcome, code)
                 else:
                     own_fault = report.result is real.Verdict.RETRY
-                    model.put_off(report.product_id, ticket, claim.token, own_fault=own_fault)
+                    model.put_off(report.product_id, claim.token, own_fault=own_fault)
         return wakes
 
     def _taken(self, wanted: real.Wanted) -> tuple[str, int, reference.Kind, Mapping[str, object]]:

@@ -120,9 +120,11 @@ local function seal_job(tenant, job)
   end_job_if_done(tenant, job)
 end
 
--- Takes the item `reference` (job:position) from pending to its outcome, exactly once.
+-- Takes the item `reference` (job:position) from pending to its outcome, exactly once. '-' is in the
+-- place of one that has ended before.
 -- `detail` is '' or code, retryable and message, a line each.
 local function end_item(tenant, reference, outcome, attempts, detail)
+  if reference == '-' then return end
   local job, position = string.match(reference, '^([^:]+):(%d+)$')
   local items = items_key(tenant, job)
   local held = redis.call('HGET', items, position)

@@ -1,7 +1,8 @@
 -- Takes in what became of leased products. Runs even when memory is short: it frees some.
 -- ARGV: prefix, token, retention s, all aspects separated by spaces,
 --       then per product: tenant, product, rev, result, code, retryable, message, delay in µs,
---       changed aspects separated by spaces, what the index was found to hold or ''
+--       changed aspects separated by spaces, what the index was found to hold or '',
+--       which of the patches fail whatever becomes of the rest (1 is the last one), and their detail
 -- Returns the lanes whose bells are to be rung.
 local _, token, retention, every_aspect = unpack(ARGV, 1, 4)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
@@ -63,7 +64,19 @@ local function note_loss(tenant, product, row, rev, found)
   set_state(tenant, product, row, rev, found)
 end
 
-local function settle(tenant, product, row, wanted, rev, result, code, retryable, message, found)
+-- Ends the items of patches that could not be merged. Each patch's item stands as far from the end
+-- as its patch.
+local function end_refused(tenant, items, attempts, refused, detail)
+  local references = {}
+  for reference in string.gmatch(items, '%S+') do table.insert(references, reference) end
+  for place in string.gmatch(refused, '%d+') do
+    local reference = references[#references + 1 - tonumber(place)]
+    if reference then end_item(tenant, reference, 'failed', attempts + 1, detail) end
+  end
+end
+
+local function settle(tenant, product, row, wanted, rev, result, code, retryable, message, found,
+    refused, refusal)
   local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts', 'kind')
   local attempts, detail = tonumber(held[3]), ''
   note_completeness(row, held[4], rev, result, code)
@@ -88,13 +101,14 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
   if result == 'failed' and retryable == '1' then keep(tenant, product, wanted, rev)
   else redis.call('DEL', wanted) end
   redis.call('ZREM', due_key(held[2], tenant), product)
+  end_refused(tenant, held[1], tonumber(held[3]), refused, refusal)
   for reference in string.gmatch(held[1], '%S+') do
     end_item(tenant, reference, result, attempts, detail)
   end
 end
 
 -- The generations first: nobody may learn of an end before older answers are out of use.
-for i = 5, #ARGV, 10 do
+for i = 5, #ARGV, 12 do
   local tenant, changed = ARGV[i], ARGV[i + 8]
   local key = generation_key(tenant)
   -- Where they are unknown all of them count as changed: they may have been lost.
@@ -107,9 +121,9 @@ for i = 5, #ARGV, 10 do
     end
   end
 end
-for i = 5, #ARGV, 10 do
+for i = 5, #ARGV, 12 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
-  local found = ARGV[i + 9]
+  local found, refused, refusal = unpack(ARGV, i + 9, i + 11)
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   local is_wanted = redis.call('EXISTS', wanted) == 1
   local is_current = redis.call('HGET', row, 'rev') == rev
@@ -118,7 +132,8 @@ for i = 5, #ARGV, 10 do
   if is_wanted and (not is_current or result == 'retry' or result == 'release') then
     give_back(tenant, product, wanted, result, delay)
   elseif is_wanted then
-    settle(tenant, product, row, wanted, rev, result, code, retryable, message, found)
+    settle(tenant, product, row, wanted, rev, result, code, retryable, message, found, refused,
+      refusal)
   elseif is_current and LANDED[result] then
     land_late(tenant, product, row, rev, result, code)
   end

@@ -12,20 +12,26 @@ local state = redis.call('HMGET', key, 'request', 'retention')
 local now = now_us()
 local lanes, out = {}, {job, opened}
 
--- The positions that the failed job has among the references (job:position …).
-local function positions_in(references)
-  local positions = {}
-  for of, position in string.gmatch(references, '(%S+):(%d+)') do
-    if of == source then table.insert(positions, position) end
+-- The references (job:position …) as items of the new job where they are the failed job's. '-' keeps
+-- the place of each other one, for patches know their items by their places. And the positions.
+local function taken_over(references)
+  local taken, positions = {}, {}
+  for reference in string.gmatch(references, '%S+') do
+    local of, position = string.match(reference, '^([^:]+):(%d+)$')
+    if of == source then
+      table.insert(taken, job .. ':' .. position)
+      table.insert(positions, position)
+    else
+      table.insert(taken, '-')
+    end
   end
-  return positions
+  return taken, positions
 end
 
-local function want_again(product, row, kept, lane, positions, last_rev)
-  local wanted, references = wanted_key(tenant, product), {}
+local function want_again(product, row, kept, lane, references, positions, last_rev)
+  local wanted = wanted_key(tenant, product)
   for _, position in ipairs(positions) do
     redis.call('HSET', items, position, 'pending\n' .. product)
-    table.insert(references, job .. ':' .. position)
   end
   redis.call('HSET', row, 'rev', integer(math.max(now, tonumber(last_rev) + 1)))
   redis.call('PERSIST', row)
@@ -46,8 +52,10 @@ if opened == 'open' then
     local row, kept = row_key(tenant, product), kept_key(tenant, product)
     local held = redis.call('HMGET', kept, 'items', 'rev', 'lane')
     if held[1] and held[2] == redis.call('HGET', row, 'rev') then
-      local positions = positions_in(held[1])
-      if #positions > 0 then want_again(product, row, kept, held[3], positions, held[2]) end
+      local references, positions = taken_over(held[1])
+      if #positions > 0 then
+        want_again(product, row, kept, held[3], references, positions, held[2])
+      end
     end
   end
   local received = redis.call('HLEN', items)

@@ -171,7 +171,7 @@ class Shop:
                     retryable,
                 )
             elif wanted.kind is Kind.PUT:
-                product = wanted_product(wanted, None)
+                _, product = wanted_product(wanted, None)
                 self.services.qdrant.upsert_product(
                     LivePoint(
                         tenant=wanted.tenant,

@@ -1,6 +1,7 @@
 """What is not embedded: unchanged pictures, patches, and bad new pictures of indexed products."""
 
 import threading
+import time
 from collections.abc import Mapping, Sequence
 
 import pytest
@@ -11,7 +12,7 @@ from shared.errors import ProductNotFound
 from shared.ledger import RowsAtRest
 from shared.models.change import Change, Lane, Outcome, Report, State
 from shared.qdrant.points import PointWrite, ProductKey
-from tests.integration.worker.conftest import TENANT, Worker
+from tests.integration.worker.conftest import LEASE_SECONDS, TENANT, Worker
 from tests.pictures import picture
 
 
@@ -200,6 +201,89 @@ def test_patches_that_break_a_limit_together_fail_with_a_reason(worker: Worker) 
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert (item.outcome, item.code) == (Outcome.FAILED, "internal_error")
     assert "64" in (item.message or "")
+
+
+def fate(worker: Worker, job_id: str) -> tuple[Outcome, str | None]:
+    item = worker.jobs.item(TENANT, worker.job(job_id))
+    assert item is not None
+    return item.outcome, item.code
+
+
+def attributes(prefix: str, count: int) -> dict[str, int]:
+    return {f"{prefix}{number}": number for number in range(count)}
+
+
+def test_a_patch_that_breaks_a_limit_fails_alone_and_the_put_it_waits_with_lands(
+    worker: Worker,
+) -> None:
+    put = worker.push(worker.product("p", picture(), attributes=attributes("a", 60)))
+    good = worker.patch("p", price=5)
+    bad = worker.patch("p", attributes=attributes("b", 10))
+    last = worker.patch("p", attributes=attributes("c", 4))
+    worker.reconciler.answer()
+    assert [fate(worker, job_id) for job_id in (put, good, bad, last)] == [
+        (Outcome.INDEXED, None),
+        (Outcome.INDEXED, None),
+        (Outcome.FAILED, "internal_error"),
+        (Outcome.INDEXED, None),
+    ]
+    item = worker.jobs.item(TENANT, worker.job(bad))
+    assert (item.attempts, item.retryable) == (1, False)
+    assert "64" in (item.message or "")
+    product = worker.stored("p").product
+    assert product.price == 5
+    assert product.attributes == attributes("a", 60) | attributes("c", 4)
+
+
+def test_of_patches_that_wait_together_only_the_one_that_breaks_a_limit_fails(
+    worker: Worker,
+) -> None:
+    worker.push(worker.product("p", picture(), attributes=attributes("a", 60)))
+    worker.reconciler.answer()
+    bad = worker.patch("p", attributes=attributes("b", 10))
+    good = worker.patch("p", price=5)
+    worker.reconciler.answer()
+    assert [fate(worker, job_id) for job_id in (bad, good)] == [
+        (Outcome.FAILED, "internal_error"),
+        (Outcome.INDEXED, None),
+    ]
+    assert worker.stored("p").product.price == 5
+
+
+@pytest.mark.parametrize("live", [False, True])
+def test_a_patch_that_breaks_a_limit_fails_also_where_the_rest_is_found_done(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, live: bool
+) -> None:
+    product = worker.product("p", picture(), attributes=attributes("a", 60))
+    first = worker.push(product)
+    if live:
+        worker.reconciler.answer()
+        first = worker.patch("p", name="New")
+    bad = worker.patch("p", attributes=attributes("b", 10))
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.ledger, "report", lambda *_: [])
+        worker.reconciler.answer()
+    time.sleep(LEASE_SECONDS + 0.1)
+    worker.reconciler.answer()
+    assert fate(worker, first) == (Outcome.INDEXED, None)
+    assert fate(worker, bad) == (Outcome.FAILED, "internal_error")
+
+
+def test_a_patch_that_broke_a_limit_takes_no_retry_of_its_put_down(worker: Worker) -> None:
+    """The retry is of the put alone: the patch is merged again, and is still not the put's item."""
+    put = worker.push(worker.product("p", picture(), attributes=attributes("a", 60)))
+    bad = worker.patch("p", attributes=attributes("b", 10))
+    worker.pictures.statuses["/p.jpg"] = 503
+    worker.reconciler.answer()
+    worker.reconciler.answer()
+    assert fate(worker, put) == (Outcome.FAILED, "image_http_error")
+    assert fate(worker, bad) == (Outcome.FAILED, "internal_error")
+    worker.pictures.statuses.clear()
+    retried = worker.ledger.retry(TENANT, put, ["p"]).job_id
+    good = worker.patch("p", price=5)
+    worker.reconciler.answer()
+    assert fate(worker, retried) == fate(worker, good) == (Outcome.INDEXED, None)
+    assert worker.stored("p").product.price == 5
 
 
 def test_fields_decided_beside_an_outdated_picture_are_decided_again(worker: Worker) -> None:
