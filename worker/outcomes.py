@@ -73,13 +73,15 @@ def landed(
     )
 
 
-def found_done(wanted: Wanted, warnings: Sequence[str] = ()) -> Report:
-    """The write stands already, with these warnings; what it changed is not known any more."""
+def found_done(wanted: Wanted, warnings: Sequence[str] = (), *, may_pass: bool = False) -> Report:
+    """The write stands already, with these warnings, of which trying again may help where they
+    `may_pass`; what it changed is not known any more.
+    """
     if wanted.kind is Kind.DELETE:
         return landed(wanted, Outcome.DELETED)
     # A delta leaves the picture as it is, so what is wrong with that is not its own.
     if wanted.kind is Kind.PUT and warnings:
-        fault = ItemPermanent(
+        fault = (ItemTransient if may_pass else ItemPermanent)(
             ItemCode(warnings[0]), "the new picture could not be used: the old one stays"
         )
         return landed(wanted, Outcome.INDEXED, warning=fault)

@@ -8,7 +8,7 @@ from typing import Final
 
 from pydantic import ValidationError
 
-from shared.errors import ItemCode, ItemFault, ItemPermanent
+from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.models.change import Aspect, Kind, Outcome, Refusal, Report, State, Wanted
 from shared.models.patch import merged_without_faulty
 from shared.models.product import ImageFacts, Product, StoredProduct
@@ -142,7 +142,9 @@ def patched(wanted: Wanted, product: Product, stored: StoredProduct) -> Step:
     """The patched fields; what is known of the picture stays."""
     changed = _changed(stored.product, product)
     outcome = Outcome.INDEXED if changed else Outcome.UNCHANGED
-    point = _payload_write(wanted, product, stored.image, *stored.warnings)
+    point = _payload_write(
+        wanted, product, stored.image, stored.warnings, may_pass=stored.warning_may_pass
+    )
     return Step(wanted, point, landed(wanted, outcome, changed))
 
 
@@ -154,7 +156,8 @@ def despite_bad_picture(
     The validators belonged to another URL's picture, so the next put fetches anew.
     """
     image = ImageFacts(stored.image.sha256)
-    point = _payload_write(wanted, product, image, fault.code)
+    may_pass = isinstance(fault, ItemTransient)
+    point = _payload_write(wanted, product, image, [fault.code], may_pass=may_pass)
     changed = _changed(stored.product, product)
     return Step(wanted, point, landed(wanted, Outcome.INDEXED, changed, fault))
 
@@ -185,7 +188,12 @@ def _same(before: object, after: object) -> bool:
 
 
 def _payload_write(
-    wanted: Wanted, product: Product, image: ImageFacts, *warnings: str
+    wanted: Wanted,
+    product: Product,
+    image: ImageFacts,
+    warnings: Sequence[str] = (),
+    *,
+    may_pass: bool = False,
 ) -> PayloadWrite:
     return PayloadWrite(
         tenant=wanted.tenant,
@@ -194,6 +202,7 @@ def _payload_write(
         image=image,
         indexed_at=_now(),
         warnings=warnings,
+        warning_may_pass=may_pass,
     )
 
 

@@ -217,8 +217,7 @@ class Reconciler:
             stored = index.get((wanted.tenant, wanted.product_id))
             live = stored.product if stored else None
             if is_done(wanted, stored):
-                done = with_refusal(wanted, live)
-                settled.append(found_done(done, live.warnings if live else ()))
+                settled.append(_found_done(with_refusal(wanted, live), live))
             elif self._retries.is_spent(wanted):
                 settled.append(replace(crashed(wanted), found=state_of(stored)))
             elif wanted.kind is Kind.DELETE:
@@ -329,3 +328,9 @@ class Reconciler:
             self._ring(lane)
         for report in reports:
             REPORTS.labels(report.result).inc()
+
+
+def _found_done(wanted: Wanted, live: StoredProduct | None) -> Report:
+    if live is None:
+        return found_done(wanted)
+    return found_done(wanted, live.warnings, may_pass=live.warning_may_pass)

@@ -181,3 +181,5 @@ class StoredProduct:
     image: ImageFacts
     warnings: Sequence[str] = field(default=())
     embedding: Sequence[float] | None = None
+    warning_may_pass: bool = False
+    """Whether what the warnings tell of may be over when the same picture is tried again."""

@@ -6,7 +6,7 @@ A live point carries its product's fields (those that are set), and beside them:
 - `group_id` always, the product's own id where the shop named none, so that grouping needs no
   special case; `ungrouped` then says so, and the product reads back without a group,
 - `image_sha256`, `image_etag`, `image_last_modified`: the picture behind the vector,
-- `indexed_at`, `warnings`.
+- `indexed_at`, `warnings`, and `warning_may_pass` where trying again may help.
 
 A tombstone has no vector and no field of the product but `id` and `version`. It carries
 `tombstone_of` instead of `tenant`, so the tenant filter alone hides it everywhere, without a
@@ -89,7 +89,8 @@ class PayloadWrite:
     """A live product's fields anew, with the vector that is stored.
 
     It takes effect only where the stored picture still is `image.sha256`: what was decided about
-    one picture must not be written beside the vector of another.
+    one picture must not be written beside the vector of another. `warning_may_pass`: whether what
+    the warnings tell of may be over when the same picture is tried again.
     """
 
     tenant: str
@@ -98,6 +99,7 @@ class PayloadWrite:
     image: ImageFacts
     indexed_at: str
     warnings: Sequence[str] = ()
+    warning_may_pass: bool = False
 
     @property
     def key(self) -> ProductKey:
@@ -174,6 +176,8 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
         "indexed_at": point.indexed_at,
         "warnings": list(point.warnings),
     }
+    if isinstance(point, PayloadWrite) and point.warning_may_pass:
+        payload["warning_may_pass"] = True
     if point.image.etag is not None:
         payload["image_etag"] = point.image.etag
     if point.image.last_modified is not None:
@@ -212,6 +216,7 @@ def stored_product(
             payload.get("image_last_modified"),
         ),
         warnings=tuple(payload.get("warnings", ())),
+        warning_may_pass=payload.get("warning_may_pass", False),
         embedding=embedding,
     )
 

@@ -153,6 +153,32 @@ def test_a_passing_fault_is_tried_again_before_the_old_vector_is_kept(worker: Wo
     assert worker.stored("p").warnings == ("image_http_error",)
 
 
+@pytest.mark.parametrize("status", [503, 404])
+def test_a_warning_that_is_found_done_says_as_before_whether_trying_again_may_help(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, status: int
+) -> None:
+    product = worker.product("p", picture())
+    worker.push(product)
+    worker.reconciler.answer()
+    worker.pictures.statuses["/p.jpg"] = status
+    job_id = worker.push(product)
+    if status == 503:
+        worker.reconciler.answer()
+    reports: list[Report] = []
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.ledger, "report", lambda _, given: reports.extend(given) or [])
+        worker.reconciler.answer()
+    time.sleep(LEASE_SECONDS + 0.1)
+    worker.reconciler.answer()
+    item = worker.jobs.item(TENANT, worker.job(job_id))
+    assert reports[0].retryable is (status == 503)
+    assert (item.code, item.retryable) == (reports[0].code, reports[0].retryable)
+    worker.patch("p", price=1)
+    worker.reconciler.answer()
+    stored = worker.stored("p")
+    assert (stored.warnings, stored.warning_may_pass) == ((item.code,), status == 503)
+
+
 def test_a_patch_changes_fields_without_a_look_at_the_picture(worker: Worker) -> None:
     worker.push(worker.product("p", picture(), price=10, attributes={"color": "red", "stock": 3}))
     worker.reconciler.answer()
