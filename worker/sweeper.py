@@ -17,7 +17,7 @@ from worker.lost_ledger import CHECK_SECONDS
 log = structlog.get_logger(__name__)
 
 SWEEP_SECONDS: Final = 1.0
-_PURGE_SECONDS: Final = 3600.0
+_PURGE_SECONDS: Final = 3600
 _DAY_US: Final = 86_400 * 1_000_000
 
 
@@ -80,6 +80,14 @@ class Sweeper:
             while self._answer() and not self._stopped.is_set():
                 pass
 
+    def purge_in_turn(self) -> None:
+        """Purges unless another worker has done so within the hour. One that fails, or dies of it,
+        is followed by the next turn.
+        """
+        # A little less than the time between two rounds, or every second turn would be missed.
+        if self._ledger.take_purging_turn(self._qdrant.collection, _PURGE_SECONDS - 60):
+            self.purge()
+
     def purge(self) -> None:
         """Removes the tombstones and rows of products deleted longer ago than configured."""
         before = int(time.time() * 1e6) - self._tombstone_us
@@ -98,7 +106,7 @@ class Sweeper:
                 self.sweep()
                 if time.monotonic() >= purge_at:
                     purge_at += _PURGE_SECONDS
-                    self.purge()
+                    self.purge_in_turn()
             except VitrineError as err:
                 log.warning("sweep_failed", code=err.code, error=err.message)
             except Exception:

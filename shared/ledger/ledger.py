@@ -31,7 +31,15 @@ _GIVE_UP_ROUNDS: Final = 10
 _MESSAGE_LENGTH: Final = 500
 _WANTED_FIELDS: Final = 10
 _TAKING_SCRIPTS: Final = ("accept", "retry")
-_WORKING_SCRIPTS: Final = ("claim", "renew", "report", "backlog", "purge", "give_up_kept")
+_WORKING_SCRIPTS: Final = (
+    "claim",
+    "renew",
+    "report",
+    "backlog",
+    "purge",
+    "take_turn",
+    "give_up_kept",
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -259,6 +267,10 @@ class Ledger:
     def purge_deleted(self, before_rev: int, limit: int = 1000) -> int:
         """Forgets up to `limit` products whose deletion landed before `before_rev`."""
         return int(self._run("purge", before_rev, limit))
+
+    def take_purging_turn(self, collection: str, seconds: int) -> bool:
+        """Whether the caller is to purge: of all that ask, the first one in so long."""
+        return bool(self._run("take_turn", f"purge:{collection}", seconds))
 
     def is_lost(self, collection: str) -> bool:
         """Whether a worker has just found products in the index that this ledger never knew."""

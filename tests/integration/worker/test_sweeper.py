@@ -95,6 +95,27 @@ def test_what_was_deleted_long_ago_is_buried(worker: Worker, doorbell: Doorbell)
     assert worker.ledger.product_status(TENANT, "p") is None
 
 
+def test_of_all_workers_one_buries_what_was_deleted_long_ago(
+    worker: Worker, doorbell: Doorbell, client: redis.Redis, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    purged = []
+    monkeypatch.setattr(worker.qdrant, "purge_tombstones", purged.append)
+    turn = f"vitrine:taken:purge:{worker.qdrant.collection}"
+    workers = [sweeper_of(worker, doorbell) for _ in range(3)]
+    client.config_set("maxmemory", "1mb")  # it frees memory, so it needs none
+    try:
+        for each in workers:
+            each.purge_in_turn()
+    finally:
+        client.config_set("maxmemory", "1gb")
+    assert len(purged) == 1
+    # By the next round its turn is over.
+    assert 0 < client.ttl(turn) < 3600
+    client.delete(turn)
+    workers[2].purge_in_turn()
+    assert len(purged) == 2
+
+
 def test_a_stopping_worker_takes_no_more(worker: Worker) -> None:
     job_id = worker.push(worker.product("p", picture()))
     worker.reconciler.close()
