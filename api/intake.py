@@ -46,6 +46,14 @@ class Intake:
             self._ring(accepted.wakes)
         return accepted.job_id
 
+    def retried_before(self, request: Request) -> Retried | None:
+        """What this retry was answered with before, if it is a repeat; it is not counted again.
+
+        Raises a 422 problem for an unusable Idempotency-Key, and `IdempotencyConflict`.
+        """
+        key = idempotency(request, b"")
+        return self._ledger.retried_before(g.tenant, key) if key else None
+
     def retry(self, request: Request, failed_job: str, products: Sequence[str]) -> Retried:
         """The new job of what failed of these products, once the ledger holds it.
 

@@ -29,7 +29,7 @@ from api.problems import Problem
 from api.waiting import WaitingRoom
 from shared.ledger import Jobs
 from shared.models.change import Outcome
-from shared.models.job import Job, JobItem
+from shared.models.job import Job, JobItem, Retried
 
 _PAGE: Final = 100
 """Items in a page whose size nobody asked for."""
@@ -93,6 +93,17 @@ class JobResource:
     def retry(self, job_id: str) -> Response:
         """A new job of what failed in this one and may succeed when tried again."""
         read_parameters(NoParameters, request)
+        # First, for the job that was retried may have expired before the one that retries it.
+        retried = self._intake.retried_before(request) or self._retry(job_id)
+        answer = RetryQueuedAnswer(
+            status="queued",
+            job_id=retried.job_id,
+            status_url=status_url(retried.job_id),
+            accepted=retried.accepted,
+        )
+        return accepted_response(answer)
+
+    def _retry(self, job_id: str) -> Retried:
         job = self._job(job_id)
         if not job.finished:
             raise Problem(
@@ -103,14 +114,7 @@ class JobResource:
         failed = self._jobs.items_from(g.tenant, job, Outcome.FAILED, None)
         # Deduplicated, for several changes may have become one, and failed as one.
         products = list(dict.fromkeys(item.product_id for item in failed if item.retryable))
-        retried = self._intake.retry(request, job_id, products)
-        answer = RetryQueuedAnswer(
-            status="queued",
-            job_id=retried.job_id,
-            status_url=status_url(retried.job_id),
-            accepted=retried.accepted,
-        )
-        return accepted_response(answer)
+        return self._intake.retry(request, job_id, products)
 
     def _job(self, job_id: str) -> Job:
         return _found(self._jobs.get(g.tenant, job_id))

@@ -191,6 +191,23 @@ class Ledger:
             )
         return Retried(job_id, accepted, sorted(map(Lane, lanes)))
 
+    def retried_before(self, tenant: str, idempotency: Idempotency) -> Retried | None:
+        """The job of a retry that was promised under this key, though what it retries is gone.
+
+        Raises `IdempotencyConflict` where the key stands for another request.
+        """
+        with translated():
+            held = self._redis.get(f"{PREFIX}idempotency:{tenant}:{idempotency.key}")
+            if held is None:
+                return None
+            job_id, _, fingerprint = str(held).partition(" ")
+            job = self._redis.hgetall(f"{PREFIX}job:{tenant}:{job_id}")
+        if not job:  # expired
+            return None
+        if fingerprint != idempotency.fingerprint:
+            _raise_refusal("conflict", None)
+        return Retried(job_id, int(job["received"]), []) if job["sealed"] == "1" else None
+
     def _opening(
         self,
         tenant: str,

@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.ledger import connect
 from tests.integration.api.conftest import MakeShop, Shop, product
 
 
@@ -67,6 +68,26 @@ def test_a_second_retry_finds_nothing_and_a_repeat_finds_the_first(shop: Shop) -
     assert shop.http.post(url + "/retry").json["code"] == "nothing_to_retry"
     assert len(shop.work().wanted) == 1
     assert shop.http.post(url + "/retry", headers=headers).json == first.json
+
+
+def test_a_repeat_finds_the_first_though_the_failed_job_has_expired(shop: Shop) -> None:
+    url = _push(shop)
+    job_id = url.rsplit("/", 1)[1]
+    shop.work(fail={"p1": "image_timeout"}, retryable=True)
+    headers = {"Idempotency-Key": "k"}
+    first = shop.http.post(url + "/retry", headers=headers)
+    redis = connect(shop.services.settings.redis_url)
+    redis.delete(f"vitrine:job:{shop.tenant}:{job_id}", f"vitrine:items:{shop.tenant}:{job_id}")
+    again = shop.http.post(url + "/retry", headers=headers)
+    assert (again.status_code, again.json) == (202, first.json)
+    for other in ({}, {"Idempotency-Key": "another"}):
+        answer = shop.http.post(url + "/retry", headers=other)
+        assert (answer.status_code, answer.json["code"]) == (404, "job_not_found")
+    answer = shop.http.post("/api/v1/jobs/other/retry", headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (409, "idempotency_conflict")
+    redis.delete(f"vitrine:job:{shop.tenant}:{first.json['job_id']}")
+    assert shop.http.post(url + "/retry", headers=headers).status_code == 404
+    redis.close()
 
 
 def test_a_key_of_another_request_is_a_conflict(shop: Shop) -> None:
