@@ -51,6 +51,10 @@ class RetryPolicy:
         """Whether all attempts are used up before this one: by crashes, for no report was made."""
         return wanted.attempts >= self.max_attempts
 
+    def is_spent_just_now(self, wanted: Wanted) -> bool:
+        """Whether nothing has been tried yet since: a crash after that counts once more."""
+        return wanted.attempts == self.max_attempts
+
 
 def landed(
     wanted: Wanted,
@@ -93,13 +97,18 @@ def released(wanted: Wanted, delay_seconds: float) -> Report:
     return _report(wanted, Verdict.RELEASE, delay_seconds=delay_seconds)
 
 
-def crashed(wanted: Wanted) -> Report:
+def crash(wanted: Wanted) -> ItemPermanent:
     """Workers died of it as often as it may be tried."""
-    fault = ItemPermanent(
+    return ItemPermanent(
         ItemCode.INTERNAL_ERROR,
         f"the worker died {wanted.attempts} times while handling this product; "
         "its picture is the likely cause: send another one",
     )
+
+
+def crashed(wanted: Wanted) -> Report:
+    """Given up for its crashes."""
+    fault = crash(wanted)
     return _report(wanted, Outcome.FAILED, code=fault.code, message=fault.message)
 
 

@@ -24,11 +24,11 @@ from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
 from shared.models.change import Claim, Kind, Lane, Outcome, Report, State, Wanted
 from shared.models.product import Product, StoredProduct
-from shared.qdrant.points import PayloadWrite
+from shared.qdrant.points import PayloadWrite, StoredPoint
 from shared.qdrant.service import QdrantService
 from worker.bulk_places import BulkPlaces
 from worker.leases import LeaseKeeper
-from worker.outcomes import RetryPolicy, crashed, found_done, released, unexpected, vanished
+from worker.outcomes import RetryPolicy, crash, crashed, found_done, released, unexpected, vanished
 from worker.pictures import Pictured, PictureReader, PictureRequest, PictureResult, SamePicture
 from worker.plan import (
     Step,
@@ -214,31 +214,49 @@ class Reconciler:
         steps: list[Step] = []
         pictures: list[PictureRequest[_Put]] = []
         for wanted in claimed:
-            stored = index.get((wanted.tenant, wanted.product_id))
-            live = stored.product if stored else None
-            if is_done(wanted, stored):
-                settled.append(_found_done(with_refusal(wanted, live), live))
-            elif self._retries.is_spent(wanted):
-                settled.append(replace(crashed(wanted), found=state_of(stored)))
-            elif wanted.kind is Kind.DELETE:
-                steps.append(deletion(wanted))
+            outcome = self._first_look(wanted, index.get((wanted.tenant, wanted.product_id)))
+            if isinstance(outcome, Report):
+                settled.append(outcome)
+            elif isinstance(outcome, Step):
+                steps.append(outcome)
             else:
-                try:
-                    wanted, product = wanted_product(wanted, live)  # noqa: PLW2901 - less patches
-                except ItemPermanent as fault:
-                    settled.append(self._faulty(wanted, fault, state_of(stored)))
-                    continue
-                if wanted.kind is Kind.DELTA and live:
-                    steps.append(patched(wanted, product, live))
-                else:
-                    put = _Put(wanted, product, live, state_of(stored))
-                    pictures.append(put.picture_request())
+                pictures.append(outcome.picture_request())
         if settled:
             yield settled
         if steps:
             yield self._write(steps)
         if pictures:
             yield from self._put(pictures, urgent)
+
+    def _first_look(self, wanted: Wanted, stored: StoredPoint | None) -> Report | Step | _Put:
+        """What can be said, or written, before any picture is read; else the put that needs one."""
+        live = stored.product if stored else None
+        if is_done(wanted, stored):
+            return _found_done(with_refusal(wanted, live), live)
+        if self._retries.is_spent(wanted):
+            return self._give_up(wanted, stored)
+        if wanted.kind is Kind.DELETE:
+            return deletion(wanted)
+        try:
+            wanted, product = wanted_product(wanted, live)
+        except ItemPermanent as fault:
+            return self._faulty(wanted, fault, state_of(stored))
+        if wanted.kind is Kind.DELTA and live:
+            return patched(wanted, product, live)
+        return _Put(wanted, product, live, state_of(stored))
+
+    def _give_up(self, wanted: Wanted, stored: StoredPoint | None) -> Step | Report:
+        """Without another look at the picture, the likely cause: a product that has a vector is
+        written beside it. Once: where that is what kills the workers, it ends all the same.
+        """
+        live = stored.product if stored else None
+        if live and wanted.kind is Kind.PUT and self._retries.is_spent_just_now(wanted):
+            try:
+                wanted, product = wanted_product(wanted, live)
+            except ItemPermanent as fault:
+                return self._faulty(wanted, fault, state_of(stored))
+            return despite_bad_picture(wanted, product, live, crash(wanted))
+        return replace(crashed(wanted), found=state_of(stored))
 
     def _put(
         self, requests: Sequence[PictureRequest[_Put]], urgent: bool

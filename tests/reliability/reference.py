@@ -351,6 +351,9 @@ class Reference:
                 raise Contradiction(f"{product_id}: a put without a usable picture was written")
             pictures = kept if fault.lasting else kept | pictures
             doubtful = bool(kept)
+        elif live and change.attempts >= self._max_attempts:
+            # Its workers stopped too often to look at its picture again, unless one was only slow.
+            pictures, doubtful = row.content.pictures | pictures, True
         frozen = MappingProxyType(fields)
         row.content = Content(ticket, State.LIVE, frozen, pictures, version, doubtful)
 
@@ -441,8 +444,11 @@ class Reference:
         """
         if met.ticket >= wanted.ticket:
             return False
-        if wanted.attempts >= self._max_attempts:
-            return True  # its workers stopped too often
+        if wanted.attempts >= self._max_attempts:  # its workers stopped too often
+            # Read as: what has a vector is written beside it first, and only if they stop of that,
+            # too, has it failed.
+            keeps_vector = wanted.kind is Kind.PUT and met.state is State.LIVE
+            return not keeps_vector or wanted.attempts > self._max_attempts
         if wanted.kind is Kind.PATCH:  # its product may be gone, if the row didn't know it
             return row.content.state is not State.LIVE
         fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
@@ -455,6 +461,8 @@ class Reference:
     def _warns_rightly(self, wanted: Wanted, code: str | None) -> bool:
         """A landed change carries its picture's fault where the old picture stays."""
         fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
+        if code == "internal_error":  # nobody looked at the picture, for too many had stopped of it
+            return wanted.kind is Kind.PUT and wanted.attempts >= self._max_attempts
         if fault is None:
             return code is None
         return code == fault.code or (code is None and not fault.lasting)

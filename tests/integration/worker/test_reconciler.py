@@ -227,6 +227,58 @@ def test_a_product_that_kills_its_workers_ends_as_failed(worker: Worker) -> None
     assert Outcome.PENDING not in counts
 
 
+def kill_workers(worker: Worker, client: redis.Redis, product_id: str, times: int) -> None:
+    """Workers that claim the product and die; their leases run out at once."""
+    for _ in range(times):
+        worker.ledger.claim([Lane.BULK], 64)
+        client.zadd(f"vitrine:due:{Lane.BULK}:{TENANT}", {product_id: 0})
+
+
+def test_a_live_product_whose_new_picture_kills_workers_keeps_its_vector_and_says_so(
+    worker: Worker, client: redis.Redis
+) -> None:
+    product = worker.product("p", picture(), price=1, version=1)
+    worker.push(product)
+    worker.reconciler.answer()
+    before, asked = worker.stored("p"), len(worker.pictures.requests)
+    poison = product.model_copy(
+        update={
+            "image_url": worker.pictures.add("/poison.jpg", picture((9, 9, 9))),
+            "price": 2,
+            "version": 2,
+        }
+    )
+    job_id = worker.push(poison)
+    kill_workers(worker, client, "p", 3)  # among others, then alone as often as it may be tried
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 1}
+    item = worker.jobs.item(TENANT, worker.job(job_id))
+    assert (item.code, item.retryable) == ("internal_error", False)
+    assert "died" in (item.message or "")
+    after = worker.stored("p")
+    assert (after.product.price, after.product.version) == (2, 2)
+    assert after.warnings == ("internal_error",)
+    assert after.embedding == before.embedding
+    # What kills was neither fetched nor decoded again, and another picture mends it.
+    assert (len(worker.pictures.requests), worker.encoder.embedded) == (asked, 1)
+    mended = worker.push(poison.model_copy(update={"image_url": product.image_url}))
+    worker.reconciler.answer()
+    assert worker.counts(mended) == {Outcome.INDEXED: 1}
+    assert worker.stored("p").warnings == ()
+
+
+def test_a_product_that_kills_workers_also_beside_its_old_vector_ends_as_failed(
+    worker: Worker, client: redis.Redis
+) -> None:
+    product = worker.product("p", picture())
+    worker.push(product)
+    worker.reconciler.answer()
+    job_id = worker.push(product)
+    kill_workers(worker, client, "p", 4)
+    worker.reconciler.answer()
+    assert worker.counts(job_id) == {Outcome.FAILED: 1}
+
+
 def test_an_outage_of_qdrant_counts_against_no_product(
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
