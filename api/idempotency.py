@@ -7,7 +7,7 @@ from flask import Request
 
 from api.problems import invalid
 from api.validation import Fault
-from shared.ledger.ledger import Idempotency
+from shared.ledger import Idempotency
 
 _HEADER: Final = "Idempotency-Key"
 _MAX_LENGTH: Final = 255

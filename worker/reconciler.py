@@ -3,7 +3,6 @@
 import threading
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
 from typing import Final
 
 import structlog
@@ -12,36 +11,22 @@ from shared.breaker import Breaker
 from shared.doorbell import Doorbell
 from shared.errors import (
     EncoderBusy,
-    ItemFault,
-    ItemPermanent,
     LedgerUnavailable,
     QdrantRejected,
     QdrantUnavailable,
     TransientError,
 )
-from shared.fetch.hosts import HostPutOff
 from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
-from shared.models.change import Claim, Kind, Lane, Outcome, Report, State, Wanted
-from shared.models.product import Product, StoredProduct
-from shared.qdrant.points import PayloadWrite, StoredPoint
+from shared.models.change import Claim, Lane, Report, Wanted
+from shared.qdrant.points import PayloadWrite
 from shared.qdrant.service import QdrantService
 from worker.bulk_places import BulkPlaces
+from worker.decisions import Decisions, Put
 from worker.leases import LeaseKeeper
-from worker.outcomes import RetryPolicy, crash, crashed, found_done, released, unexpected, vanished
-from worker.pictures import Pictured, PictureReader, PictureRequest, PictureResult, SamePicture
-from worker.plan import (
-    Step,
-    deletion,
-    despite_bad_picture,
-    is_done,
-    patched,
-    state_of,
-    wanted_product,
-    with_new_vector,
-    with_refusal,
-    with_same_picture,
-)
+from worker.outcomes import RetryPolicy, released, unexpected, vanished
+from worker.pictures import PictureReader, PictureRequest
+from worker.plan import Step
 
 log = structlog.get_logger(__name__)
 
@@ -53,22 +38,6 @@ PAUSE_SECONDS: Final = 3.0
 
 _REPORT_TRIES: Final = 3
 """Reports are repeated over a short failure of Redis: without one, the work is done again."""
-
-
-@dataclass(frozen=True, slots=True, eq=False)
-class _Put:
-    """A put on its way through the pictures. `live`: the product as the index holds it."""
-
-    wanted: Wanted
-    product: Product
-    live: StoredProduct | None
-    found: State
-
-    def picture_request(self) -> PictureRequest["_Put"]:
-        if self.live is None:
-            return PictureRequest(self, self.product.image_url)
-        same_url = self.live.product.image_url == self.product.image_url
-        return PictureRequest(self, self.product.image_url, self.live.image, same_url)
 
 
 class Reconciler:
@@ -98,6 +67,7 @@ class Reconciler:
         self._pictures = pictures
         self._leases = leases
         self._retries = retries
+        self._decisions = Decisions(retries)
         self._lanes = lanes
         self._bulk_places = BulkPlaces(bulk_tasks)
         self._attribute_indexes = attribute_indexes
@@ -212,9 +182,11 @@ class Reconciler:
         index = self._qdrant.stored([(wanted.tenant, wanted.product_id) for wanted in claimed])
         settled: list[Report] = []
         steps: list[Step] = []
-        pictures: list[PictureRequest[_Put]] = []
+        pictures: list[PictureRequest[Put]] = []
         for wanted in claimed:
-            outcome = self._first_look(wanted, index.get((wanted.tenant, wanted.product_id)))
+            outcome = self._decisions.first_look(
+                wanted, index.get((wanted.tenant, wanted.product_id))
+            )
             if isinstance(outcome, Report):
                 settled.append(outcome)
             elif isinstance(outcome, Step):
@@ -228,38 +200,8 @@ class Reconciler:
         if pictures:
             yield from self._put(pictures, urgent)
 
-    def _first_look(self, wanted: Wanted, stored: StoredPoint | None) -> Report | Step | _Put:
-        """What can be said, or written, before any picture is read; else the put that needs one."""
-        live = stored.product if stored else None
-        if is_done(wanted, stored):
-            return _found_done(with_refusal(wanted, live), live)
-        if self._retries.is_spent(wanted):
-            return self._give_up(wanted, stored)
-        if wanted.kind is Kind.DELETE:
-            return deletion(wanted)
-        try:
-            wanted, product = wanted_product(wanted, live)
-        except ItemPermanent as fault:
-            return self._faulty(wanted, fault, state_of(stored))
-        if wanted.kind is Kind.DELTA and live:
-            return patched(wanted, product, live)
-        return _Put(wanted, product, live, state_of(stored))
-
-    def _give_up(self, wanted: Wanted, stored: StoredPoint | None) -> Step | Report:
-        """Without another look at the picture, the likely cause: a product that has a vector is
-        written beside it. Once: where that is what kills the workers, it ends all the same.
-        """
-        live = stored.product if stored else None
-        if live and wanted.kind is Kind.PUT and self._retries.is_spent_just_now(wanted):
-            try:
-                wanted, product = wanted_product(wanted, live)
-            except ItemPermanent as fault:
-                return self._faulty(wanted, fault, state_of(stored))
-            return despite_bad_picture(wanted, product, live, crash(wanted))
-        return replace(crashed(wanted), found=state_of(stored))
-
     def _put(
-        self, requests: Sequence[PictureRequest[_Put]], urgent: bool
+        self, requests: Sequence[PictureRequest[Put]], urgent: bool
     ) -> Iterable[Sequence[Report]]:
         if self._pictures is None:
             raise RuntimeError("a put came to a worker without a model; check its lanes (-Q)")
@@ -267,7 +209,7 @@ class Reconciler:
             steps: list[Step] = []
             faults: list[Report] = []
             for put, result in group:
-                outcome = self._decide(put, result)
+                outcome = self._decisions.after_picture(put, result)
                 if isinstance(outcome, Step):
                     steps.append(outcome)
                 else:
@@ -276,32 +218,6 @@ class Reconciler:
                 yield faults
             if steps:
                 yield self._write(steps)
-
-    def _decide(self, put: _Put, result: PictureResult) -> Step | Report:
-        wanted, product, live = put.wanted, put.product, put.live
-        if isinstance(result, Pictured):
-            return with_new_vector(wanted, product, result)
-        if isinstance(result, SamePicture):
-            assert live is not None  # noqa: S101 - only a stored picture can be the same
-            return with_same_picture(wanted, product, live, result)
-        if isinstance(result, HostPutOff):
-            return released(wanted, result.retry_after or 0.0)
-        report = self._faulty(wanted, result, put.found)
-        if report.result is Outcome.FAILED and live:
-            return despite_bad_picture(wanted, product, live, result)
-        return report
-
-    def _faulty(self, wanted: Wanted, fault: ItemFault, found: State) -> Report:
-        report = replace(self._retries.after_fault(wanted, fault), found=found)
-        log.info(
-            "item_fault",
-            tenant=wanted.tenant,
-            product_id=wanted.product_id,
-            request_id=wanted.request_id,
-            code=fault.code,
-            result=report.result,
-        )
-        return report
 
     def _write(self, steps: Sequence[Step]) -> Sequence[Report]:
         """One conditional write, read back; split where Qdrant refuses it, so one fails alone."""
@@ -346,9 +262,3 @@ class Reconciler:
             self._ring(lane)
         for report in reports:
             REPORTS.labels(report.result).inc()
-
-
-def _found_done(wanted: Wanted, live: StoredProduct | None) -> Report:
-    if live is None:
-        return found_done(wanted)
-    return found_done(wanted, live.warnings, may_pass=live.warning_may_pass)

@@ -2,8 +2,9 @@
 
 from shared.ledger.connection import connect
 from shared.ledger.generations import GENERATION_TIMEOUT_SECONDS, Generations
+from shared.ledger.idempotency import Idempotency
 from shared.ledger.jobs import Jobs
-from shared.ledger.ledger import Idempotency, LaneBacklog, Ledger
+from shared.ledger.ledger import LaneBacklog, Ledger
 from shared.ledger.rebuild import IndexedProduct, LedgerRebuild, RebuiltRows
 from shared.ledger.rows_at_rest import RowAtRest, RowsAtRest
 from shared.ledger.snapshot import LedgerRestore, LedgerSnapshot, RestoredStates

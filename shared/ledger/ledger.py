@@ -3,7 +3,6 @@
 How the rows, leases and revs work together: docs/decisions/0002-ledger.md.
 """
 
-import hashlib
 import secrets
 import time
 from collections.abc import Callable, Iterator, Sequence
@@ -13,9 +12,11 @@ from typing import Any, Final
 import redis
 
 from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
+from shared.ledger.arguments import change_arguments, report_arguments, wanted_in
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, lost_key, translated
+from shared.ledger.idempotency import Idempotency
 from shared.ledger.scripts import script_source
-from shared.models.change import Aspect, Change, Claim, Kind, Lane, Refusal, Report, Wanted
+from shared.models.change import Aspect, Change, Claim, Lane, Report
 from shared.models.job import Accepted, ProductStatus, Retried
 
 ACCEPT_AT_ONCE: Final = 250
@@ -28,8 +29,6 @@ _GIVE_UP_AT_ONCE: Final = 1000
 _GIVE_UP_ROUNDS: Final = 10
 """10,000 a second, about 10 MB: room is made faster than it is asked for, in steps of some 5 ms."""
 
-_MESSAGE_LENGTH: Final = 500
-_WANTED_FIELDS: Final = 10
 _TAKING_SCRIPTS: Final = ("accept", "retry")
 _WORKING_SCRIPTS: Final = (
     "claim",
@@ -40,20 +39,6 @@ _WORKING_SCRIPTS: Final = (
     "take_turn",
     "give_up_kept",
 )
-
-
-@dataclass(frozen=True, slots=True)
-class Idempotency:
-    """A client's Idempotency-Key and what it stands for: a digest of the whole request."""
-
-    key: str
-    fingerprint: str
-
-    @classmethod
-    def of(cls, key: str, request: str, body: bytes) -> "Idempotency":
-        """`request` is method and path; the key is digested, for it may hold anything."""
-        fingerprint = hashlib.sha256(request.encode() + b"\n" + body).hexdigest()
-        return cls(hashlib.sha256(key.encode()).hexdigest(), fingerprint)
 
 
 @dataclass(frozen=True, slots=True)
@@ -148,7 +133,7 @@ class Ledger:
         for start in range(0, len(changes), ACCEPT_AT_ONCE):
             part = changes[start : start + ACCEPT_AT_ONCE]
             seal = int(start + ACCEPT_AT_ONCE >= len(changes))
-            arguments = (lane, seal, *_change_arguments(part))
+            arguments = (lane, seal, *change_arguments(part))
             job_id, state, rung = self._run("accept", *opening, *arguments)
             _raise_refusal(state, shortage)
             if state == "sealed":  # it was accepted before
@@ -235,10 +220,7 @@ class Ledger:
         """Leases up to `limit` due products, from the first lane on; or one alone, as a suspect."""
         token = secrets.token_hex(8)
         more, *fields = self._run("claim", token, limit, self._lease_us, *lanes)
-        wanted = [
-            _wanted(fields[i : i + _WANTED_FIELDS]) for i in range(0, len(fields), _WANTED_FIELDS)
-        ]
-        return Claim(token, wanted, bool(more), suspect=more == 2)
+        return Claim(token, wanted_in(fields), bool(more), suspect=more == 2)
 
     def renew(self, claim: Claim) -> None:
         """Puts off the end of the claim's leases by a full term, for those still held."""
@@ -253,7 +235,7 @@ class Ledger:
         """
         if not reports:
             return []
-        arguments = [field for report in reports for field in _report_arguments(report)]
+        arguments = [field for report in reports for field in report_arguments(report)]
         aspects = " ".join(Aspect)
         wakes = self._run("report", claim.token, self._retention, aspects, *arguments)
         return [Lane(lane) for lane in wakes]
@@ -335,60 +317,3 @@ def _raise_refusal(state: str, shortage: LedgerFull | None) -> None:
             "too many patches of this product wait; send again when they have landed",
             RETRY_AFTER_SECONDS,
         )
-
-
-def _change_arguments(changes: Sequence[Change]) -> Iterator[str | int]:
-    for change in changes:
-        version = "" if change.version is None else change.version
-        yield from (change.position, change.product_id, change.kind, version, change.body)
-
-
-def _report_arguments(report: Report) -> tuple[str | int, ...]:
-    return (
-        report.tenant,
-        report.product_id,
-        report.rev,
-        report.result,
-        report.code,
-        int(report.retryable),
-        report.message[:_MESSAGE_LENGTH],
-        int(report.delay_seconds * 1e6),
-        " ".join(report.changed),
-        report.found or "",
-        *_refusal_arguments(report.refusal),
-    )
-
-
-def _refusal_arguments(refusal: Refusal | None) -> tuple[str, str]:
-    """The places of the patches, and the detail that their items end with; never retryable."""
-    if refusal is None:
-        return "", ""
-    places = " ".join(map(str, refusal.places))
-    return places, f"{refusal.code}\n0\n{refusal.message[:_MESSAGE_LENGTH]}"
-
-
-def _wanted(fields: Sequence[str]) -> Wanted:
-    (
-        tenant,
-        product_id,
-        rev,
-        version,
-        kind,
-        body,
-        deltas,
-        attempts,
-        request_id,
-        crowded,
-    ) = fields
-    return Wanted(
-        tenant=tenant,
-        product_id=product_id,
-        rev=int(rev),
-        kind=Kind(kind),
-        body=body,
-        deltas=deltas.split("\n") if deltas else (),
-        version=int(version) if version else None,
-        attempts=int(attempts),
-        request_id=request_id,
-        alone=not int(crowded),
-    )

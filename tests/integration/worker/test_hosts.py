@@ -13,6 +13,7 @@ from shared.models.change import Lane, Outcome
 from tests.integration.fetch.picture_server import LOOPBACK, ScriptedServer, reply, sends
 from tests.integration.worker.conftest import Worker
 from tests.pictures import picture
+from worker.decisions import Decisions
 from worker.outcomes import RetryPolicy
 from worker.pictures import PictureReader
 
@@ -69,7 +70,7 @@ def test_a_dead_host_of_one_shop_holds_up_no_other_shops_pictures(
 def test_a_server_that_asks_for_patience_gets_it_and_no_product_loses_an_attempt_by_it(
     hasty: Worker,
 ) -> None:
-    hasty.reconciler._retries = RetryPolicy(max_attempts=1, base_seconds=0.0)
+    hasty.reconciler._decisions = Decisions(RetryPolicy(max_attempts=1, base_seconds=0.0))
     refusing = True
 
     def script(connection: socket.socket, _path: str, _head: str) -> None:

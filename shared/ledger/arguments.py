@@ -1,0 +1,73 @@
+"""Changes, reports and wanted states as the scripts take and give them: lists of fields. Pure."""
+
+from collections.abc import Iterator, Sequence
+from typing import Final
+
+from shared.models.change import Change, Kind, Refusal, Report, Wanted
+
+_MESSAGE_LENGTH: Final = 500
+_WANTED_FIELDS: Final = 10
+
+
+def change_arguments(changes: Sequence[Change]) -> Iterator[str | int]:
+    """As accept.lua takes them."""
+    for change in changes:
+        version = "" if change.version is None else change.version
+        yield from (change.position, change.product_id, change.kind, version, change.body)
+
+
+def report_arguments(report: Report) -> tuple[str | int, ...]:
+    """As report.lua takes them."""
+    return (
+        report.tenant,
+        report.product_id,
+        report.rev,
+        report.result,
+        report.code,
+        int(report.retryable),
+        report.message[:_MESSAGE_LENGTH],
+        int(report.delay_seconds * 1e6),
+        " ".join(report.changed),
+        report.found or "",
+        *_refusal_arguments(report.refusal),
+    )
+
+
+def _refusal_arguments(refusal: Refusal | None) -> tuple[str, str]:
+    """The places of the patches, and the detail that their items end with; never retryable."""
+    if refusal is None:
+        return "", ""
+    places = " ".join(map(str, refusal.places))
+    return places, f"{refusal.code}\n0\n{refusal.message[:_MESSAGE_LENGTH]}"
+
+
+def wanted_in(fields: Sequence[str]) -> list[Wanted]:
+    """What claim.lua hands out, product after product."""
+    return [_wanted(fields[i : i + _WANTED_FIELDS]) for i in range(0, len(fields), _WANTED_FIELDS)]
+
+
+def _wanted(fields: Sequence[str]) -> Wanted:
+    (
+        tenant,
+        product_id,
+        rev,
+        version,
+        kind,
+        body,
+        deltas,
+        attempts,
+        request_id,
+        crowded,
+    ) = fields
+    return Wanted(
+        tenant=tenant,
+        product_id=product_id,
+        rev=int(rev),
+        kind=Kind(kind),
+        body=body,
+        deltas=deltas.split("\n") if deltas else (),
+        version=int(version) if version else None,
+        attempts=int(attempts),
+        request_id=request_id,
+        alone=not int(crowded),
+    )
