@@ -142,12 +142,15 @@ ItemFault = ItemTransient | ItemPermanent
 class QueryPictureFault(PermanentError):
     """A query's picture that can't be used. Its code is the item's."""
 
-    def __init__(self, field: str, fault: ItemFault) -> None:
-        """`field` names the picture's field in the request."""
+    def __init__(self, field: str, fault: ItemFault, sha256: str | None = None) -> None:
+        """`field` names the picture's field in the request, `sha256` the picture, once it is
+        there.
+        """
         super().__init__(fault.message)
         self.code = fault.code
         self.field = field
         self.fault = fault
+        self.sha256 = sha256
 
     @property
     def retryable(self) -> bool:

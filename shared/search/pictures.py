@@ -77,7 +77,7 @@ class QueryPictures:
         """
         vector = self._vectors.get("image", picture.sha256)
         if vector is None:
-            with _named(picture.field):
+            with _named(picture.field, picture.sha256):
                 vector = self._embedded(picture.data)
             self._vectors.put("image", picture.sha256, vector)
         return vector
@@ -92,7 +92,7 @@ class QueryPictures:
 
 
 @contextmanager
-def _named(field: str) -> Iterator[None]:
+def _named(field: str, sha256: str | None = None) -> Iterator[None]:
     """Says of a picture's fault which of the request's fields it is in."""
     try:
         yield
@@ -100,7 +100,7 @@ def _named(field: str) -> Iterator[None]:
         if fault.code == ItemCode.INTERNAL_ERROR:
             # Memory ran out: nothing is wrong with the picture.
             raise EncoderBusy(fault.message, 1.0) from fault
-        raise QueryPictureFault(field, fault) from fault
+        raise QueryPictureFault(field, fault, sha256) from fault
 
 
 def _check_size(data: bytes) -> None:

@@ -5,6 +5,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
+from shared.errors import QueryPictureFault
 from shared.models.change import Aspect
 from shared.models.search import AttributeScalar, QueryType, Ranking, SearchRequest, SimilarRequest
 
@@ -58,6 +59,13 @@ class Question:
             product_id=request.product_id,
             leaves_out_group=True,
         )
+
+    def own(self, fault: QueryPictureFault) -> QueryPictureFault:
+        """The fault by the field of this question that has the picture: whoever asks the same at
+        once shares a computation, and may have given the picture in another one.
+        """
+        fields = (each.field for each in self.pictures if each.sha256 == fault.sha256)
+        return QueryPictureFault(next(fields, fault.field), fault.fault, fault.sha256)
 
     def ranks_by(self) -> frozenset[Aspect]:
         """What decides which products answer, and in which order: not what they show."""

@@ -8,7 +8,7 @@ import numpy as np
 
 from shared.caches.answers import AnswerCache, Ranked, RankingCache, Results, answer_key
 from shared.caches.query_vectors import QueryVectorCache, Vector
-from shared.errors import ProductNotFound, SourcesCancelOut
+from shared.errors import ProductNotFound, QueryPictureFault, SourcesCancelOut
 from shared.ledger.generations import Generation, Generations
 from shared.metrics import SEARCH_CACHE_REQUESTS
 from shared.models.search import Hit, SearchAnswer, SearchRequest, SimilarRequest
@@ -101,7 +101,10 @@ class SearchService:
         held = self._answers.get(key)
         if held is not None:
             return held, True
-        return self._flights.run(key, lambda: self._renew(key, tenant, generation, question))
+        try:
+            return self._flights.run(key, lambda: self._renew(key, tenant, generation, question))
+        except QueryPictureFault as err:
+            raise question.own(err) from err
 
     def _renew(
         self, key: str, tenant: str, generation: Generation, question: Question

@@ -32,6 +32,8 @@ class CountingEncoder:
     def __init__(self) -> None:
         self.texts: list[str] = []
         self.pictures = 0
+        self.prepared = 0
+        self.preparing = threading.Event()
         self.gate: threading.Event | None = None
 
     def embed_text(self, text: str, _timeout: float = 5.0) -> Vector:
@@ -47,7 +49,11 @@ class CountingEncoder:
         *,
         urgent: bool = False,  # noqa: ARG002
     ) -> PreparedImage:
+        self.prepared += 1
         if not data.startswith(b"picture"):
+            self.preparing.set()
+            if self.gate:
+                self.gate.wait(10)
             raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "no picture")
         return direction(data)
 

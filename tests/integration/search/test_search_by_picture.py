@@ -91,6 +91,26 @@ def test_the_same_picture_at_once_is_embedded_once(catalogue: Searching) -> None
     assert catalogue.encoder.pictures == 1
 
 
+def test_who_shares_a_bad_pictures_search_hears_of_the_field_it_was_given_in(
+    catalogue: Searching,
+) -> None:
+    catalogue.pages[URL] = b"a page"
+    catalogue.encoder.gate = threading.Event()
+    requests = (LINKED, SearchRequest(image_base64=b"a page"))
+    with ThreadPoolExecutor(2) as pool:
+        leads = pool.submit(search, catalogue, requests[0])
+        assert catalogue.encoder.preparing.wait(5)
+        shares = pool.submit(search, catalogue, requests[1])
+        time.sleep(0.1)
+        catalogue.encoder.gate.set()
+    faults = [each.exception() for each in (leads, shares)]
+    assert [fault.field for fault in faults if isinstance(fault, QueryPictureFault)] == [
+        "image_url",
+        "image_base64",
+    ]
+    assert catalogue.encoder.prepared == 1
+
+
 def test_a_bad_picture_is_named_and_not_kept(catalogue: Searching) -> None:
     catalogue.pages[URL] = b"a page"
     with pytest.raises(QueryPictureFault) as caught:
