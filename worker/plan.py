@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.models.change import Aspect, Kind, Outcome, Refusal, Report, State, Wanted
-from shared.models.patch import merged_without_faulty
+from shared.models.patch import merged_without_faulty, removes_date
 from shared.models.product import ImageFacts, Product, StoredProduct
 from shared.qdrant.points import LivePoint, PayloadWrite, PointWrite, StoredPoint, Tombstone
 from worker.outcomes import landed
@@ -50,7 +50,8 @@ def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> tuple[Wanted
     """The product as it shall be, and what is wanted with the refusal of patches that it can't
     take. Raises `ItemPermanent` where there can be no product, or no patch can be taken.
 
-    Without a date of its own it keeps the one it has, else it is dated by its acceptance.
+    Without a date of its own it keeps the one it has; where it has none, or a patch removes it, it
+    is dated by its acceptance.
     """
     if wanted.kind is Kind.DELTA and stored is None:
         raise ItemPermanent(
@@ -68,7 +69,9 @@ def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> tuple[Wanted
         wanted = replace(wanted, refusal=refusal)
     # A patch leaves the content at the version that it has; a newer one may have failed before.
     version = stored.product.version if wanted.kind is Kind.DELTA and stored else wanted.version
-    created_at = product.created_at or (stored.product.created_at if stored else None)
+    created_at = product.created_at
+    if created_at is None and stored is not None and not removes_date(wanted.deltas):
+        created_at = stored.product.created_at
     accepted_at = datetime.fromtimestamp(wanted.rev // 1_000_000, UTC)
     dated = {"created_at": created_at or accepted_at, "version": version}
     return wanted, product.model_copy(update=dated)

@@ -18,6 +18,7 @@ from shared.models.product import (
     AttributeName,
     AttributeValue,
     Category,
+    CreatedAt,
     Price,
     Product,
     ProductId,
@@ -27,6 +28,7 @@ from shared.models.product import (
 class Patch(BaseModel):
     """Fields to change, as an RFC 7396 merge patch: null removes, attributes merge key by key.
 
+    A date that is removed becomes that of the patch: every product has one.
     The picture is no part of it (a new one is a put), nor is the version: patches count in the
     order of their arrival. Unknown fields are refused by name.
     """
@@ -40,6 +42,7 @@ class Patch(BaseModel):
     attributes: (
         Annotated[dict[AttributeName, AttributeValue | None], Field(max_length=64)] | None
     ) = None
+    created_at: CreatedAt | None = None
     group_id: ProductId | None = None
 
     @model_validator(mode="before")
@@ -105,6 +108,12 @@ def merged_without_faulty(
         except ValidationError as err:
             faulty[place] = err
     return product, faulty
+
+
+def removes_date(deltas: Iterable[str]) -> bool:
+    """Whether these patches, applied in their order, leave the product without a date."""
+    dates = [fields["created_at"] for fields in map(json.loads, deltas) if "created_at" in fields]
+    return bool(dates) and dates[-1] is None
 
 
 def _merged_attributes(held: dict[str, Any], changes: dict[str, Any]) -> dict[str, Any]:

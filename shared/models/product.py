@@ -126,6 +126,13 @@ Category = Annotated[
 ImageUrl = Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_image_url)]
 
 
+CreatedAt = Annotated[
+    datetime,
+    BeforeValidator(_created_at, json_schema_input_type=str),
+    AfterValidator(_in_utc),
+]
+
+
 class Product(BaseModel):
     """A product as accepted from a shop. Unknown fields are refused by name."""
 
@@ -138,14 +145,7 @@ class Product(BaseModel):
     category: Category | None = None
     price: Price | None = None
     attributes: Attributes = Field(default_factory=dict)
-    created_at: (
-        Annotated[
-            datetime,
-            BeforeValidator(_created_at, json_schema_input_type=str),
-            AfterValidator(_in_utc),
-        ]
-        | None
-    ) = None
+    created_at: CreatedAt | None = None
     """Where the shop names none: when the product was first accepted, filled in by the worker."""
     version: Version | None = None
     group_id: ProductId | None = None

@@ -105,6 +105,7 @@ def test_what_is_good_comes_back_as_a_model() -> None:
         ({"version": 3, "price": 1}, "version"),
         ({"id": "q"}, "id"),
         ({"name": None}, "name"),
+        ({"created_at": 1700000000}, "created_at"),
         ({}, ""),
     ],
 )

@@ -1,6 +1,7 @@
 """What a write says that it changed."""
 
 from dataclasses import replace
+from datetime import UTC, datetime
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ import pytest
 from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Wanted
 from shared.models.product import ImageFacts, Product, StoredProduct
 from worker.pictures import SamePicture
-from worker.plan import deletion, patched, with_same_picture
+from worker.plan import deletion, patched, wanted_product, with_same_picture
 
 FACTS = ImageFacts("0" * 64)
 WANTED = Wanted("shop", "p", 7, Kind.DELTA, "", (), None, 0, "", alone=True)
@@ -67,6 +68,44 @@ def test_values_are_the_same_but_for_a_last_digit(before: Any, after: Any, same:
     stored = replace(STORED, product=product(attributes={"x": before}))
     changed = patched(WANTED, product(attributes={"x": after}), stored).report.changed
     assert changed == (set() if same else {Aspect.ATTRIBUTES})
+
+
+ACCEPTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+DATED = replace(STORED, product=product(created_at="2024-11-02T10:30:00"))
+
+
+@pytest.mark.parametrize(
+    ("body", "deltas", "dated"),
+    [
+        ("", ['{"price": 1}'], DATED.product.created_at),
+        ("", ['{"created_at": "2020-01-01T00:00:00"}'], datetime(2020, 1, 1, tzinfo=UTC)),
+        ("", ['{"created_at": null}'], ACCEPTED),
+        ("", ['{"created_at": null}', '{"price": 1}'], ACCEPTED),
+        (product().model_dump_json(), [], DATED.product.created_at),
+        (product().model_dump_json(), ['{"created_at": null}'], ACCEPTED),
+    ],
+)
+def test_a_date_stays_until_another_comes_or_a_patch_removes_it(
+    body: str, deltas: list[str], dated: datetime
+) -> None:
+    wanted = replace(
+        WANTED,
+        kind=Kind.PUT if body else Kind.DELTA,
+        body=body,
+        deltas=deltas,
+        rev=int(ACCEPTED.timestamp() * 1_000_000) + 7,
+    )
+    assert wanted_product(wanted, DATED)[1].created_at == dated
+
+
+def test_a_product_that_never_had_a_date_has_that_of_its_acceptance() -> None:
+    wanted = replace(
+        WANTED,
+        kind=Kind.PUT,
+        body=product().model_dump_json(),
+        rev=int(ACCEPTED.timestamp() * 1_000_000),
+    )
+    assert wanted_product(wanted, None)[1].created_at == ACCEPTED
 
 
 def test_a_deletion_changes_everything() -> None:
