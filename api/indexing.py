@@ -56,7 +56,7 @@ class Indexing:
         body = read_body(request, MAX_PRODUCT_BYTES)
         product = _product(parse_json(body))
         job_id = self._intake.accept(request, Lane.SINGLE, [Change.put(product)], body)
-        landed = self._landed(job_id, wait) if wait is not None else None
+        landed = self._landed(job_id, wait) if wait else None
         return landed or queued(product.id, job_id)
 
     def index_products(self) -> Response:

@@ -65,7 +65,7 @@ class JobResource:
     def get_job(self, job_id: str) -> Response:
         """The job as it stands; with `wait`, once it has ended or the time is up."""
         seconds = read_parameters(WaitParameters, request).wait
-        if seconds is None:
+        if not seconds:
             return json_response(job_answer(self._job(job_id)))
         with self._waiting.place() as allowed:
             if not allowed:

@@ -21,10 +21,10 @@ M = TypeVar("M", bound=BaseModel)
 Wait = Annotated[
     float,
     Field(
-        gt=0,
+        ge=0,
         le=MAX_WAIT_SECONDS,
         allow_inf_nan=False,
-        description="Seconds to wait for the end, at most 30.",
+        description="Seconds to wait for the end, at most 30; 0 is not to wait.",
     ),
 ]
 Cursor = Annotated[

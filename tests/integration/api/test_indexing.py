@@ -413,7 +413,17 @@ def test_when_the_time_is_up_the_answer_is_as_without_waiting(shop: Shop) -> Non
     assert (answer.status_code, answer.json["status"]) == (202, "queued")
 
 
-@pytest.mark.parametrize("wait", ["0", "-1", "30.1", "nan", "inf", "soon", "", "1&wait=2"])
+def test_no_seconds_to_wait_are_no_waiting(shop: Shop) -> None:
+    answer = shop.http.post(ONE + "?wait=0", json=product("a"))
+    assert (answer.status_code, answer.json["status"]) == (202, "queued")
+    asked = shop.http.get(answer.json["status_url"] + "?wait=0.0")
+    assert (asked.status_code, asked.json["state"]) == (200, "queued")
+    shop.work()
+    again = shop.http.post(ONE + "?wait=0", json=product("a"))
+    assert (again.status_code, again.json["status"]) == (202, "queued")
+
+
+@pytest.mark.parametrize("wait", ["-0.1", "-1", "30.1", "nan", "inf", "soon", "", "1&wait=2"])
 @pytest.mark.parametrize("path", [ONE, "/api/v1/jobs/x"])
 def test_an_impossible_wait_is_refused(shop: Shop, path: str, wait: str) -> None:
     method = "POST" if path == ONE else "GET"
