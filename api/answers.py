@@ -68,12 +68,17 @@ class CountsAnswer(TypedDict):
 
 
 class JobAnswer(TypedDict):
-    """A job as it stands. `progress` is the share of items that have ended, 0 to 1."""
+    """A job as it stands. `progress` is the share of items that have ended, 0 to 1.
+
+    `with_warnings` counts items that are `indexed`, but with their earlier picture, for the new one
+    is bad: the items' codes say why. They are among the counts already.
+    """
 
     job_id: str
     state: JobState
     progress: float
     counts: CountsAnswer
+    with_warnings: int
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None
@@ -233,6 +238,7 @@ def job_answer(job: Job) -> JobAnswer:
         state=job.state,
         progress=round(job.progress, 4),
         counts=counts,
+        with_warnings=job.with_warnings,
         created_at=job.created_at,
         started_at=job.started_at,
         finished_at=job.finished_at,

@@ -179,6 +179,7 @@ def _job(job_id: str, fields: Mapping[str, str]) -> Job | None:
         job_id=job_id,
         received=received,
         counts=counts,
+        with_warnings=int(fields.get("with_warnings", 0)),
         created_at=_moment(fields["created_at"]),
         started_at=_moment(fields["started_at"]) if "started_at" in fields else None,
         finished_at=_moment(fields["finished_at"]) if "finished_at" in fields else None,

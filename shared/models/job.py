@@ -25,6 +25,8 @@ class Job:
     job_id: str
     received: int
     counts: Mapping[Outcome, int]
+    with_warnings: int
+    """Items that landed, but not whole: a new picture was bad, and the earlier one stays."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

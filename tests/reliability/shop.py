@@ -486,6 +486,8 @@ class Shop:
         assert job is not None
         items, _ = self._jobs.items(self.tenant, job, None, None, 1000)
         found = [Outcome(each.outcome) for each in items]
+        told = [each for each in items if each.code]
+        assert job.with_warnings + found.count(Outcome.FAILED) == len(told)
         assert Counter(found) == Counter(
             {Outcome(each): count for each, count in job.counts.items() if count}
         )

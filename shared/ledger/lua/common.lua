@@ -137,6 +137,7 @@ local function end_item(tenant, reference, outcome, attempts, detail)
   if redis.call('EXISTS', key) == 0 then return end  -- it was never sealed, and has faded away
   redis.call('HINCRBY', key, outcome, 1)
   redis.call('HINCRBY', key, 'done', 1)
+  if outcome ~= 'failed' and detail ~= '' then redis.call('HINCRBY', key, 'with_warnings', 1) end
   redis.call('HSETNX', key, 'started_at', integer(now_us()))
   end_job_if_done(tenant, job)
 end

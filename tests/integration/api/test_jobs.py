@@ -36,6 +36,7 @@ def test_a_job_goes_from_queued_to_partially_failed_and_its_counts_add_up(shop: 
         "failed": 1,
         "pending": 0,
     }
+    assert job["with_warnings"] == 0
     assert job["created_at"] <= job["started_at"] <= job["finished_at"]
     assert job["created_at"].endswith("Z")
 

@@ -154,6 +154,30 @@ def test_a_warning_stands_beside_the_outcome(ledger: Ledger, jobs: Jobs) -> None
     assert status.last_error is None
 
 
+def test_items_with_a_warning_are_counted_once_beside_the_outcomes(
+    ledger: Ledger, jobs: Jobs
+) -> None:
+    products = [Change(at, f"p{at}", Kind.PUT, None, '{"name":"x"}') for at in range(3)]
+    job_id = ledger.accept(TENANT, Lane.BULK, products).job_id
+    held = claim(ledger)
+    told = [
+        (Outcome.INDEXED, "image_not_found"),
+        (Outcome.INDEXED, ""),
+        (Outcome.FAILED, "image_not_found"),
+    ]
+    reports = [
+        Report(TENANT, wanted.product_id, wanted.rev, outcome, code, "gone" if code else "")
+        for wanted, (outcome, code) in zip(held.wanted, told, strict=True)
+    ]
+    for _ in range(2):
+        ledger.report(held, reports)
+    job = jobs.get(TENANT, job_id)
+    assert job is not None
+    assert job.with_warnings == 1
+    assert (job.counts[Outcome.INDEXED], job.counts[Outcome.FAILED]) == (2, 1)
+    assert sum(job.counts.values()) == job.received == 3
+
+
 def test_what_others_may_have_written_is_told_to_the_worker(ledger: Ledger) -> None:
     """A worker may trust its comparison with the index only if nobody else can have written."""
     accept(ledger, put())
