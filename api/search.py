@@ -2,7 +2,7 @@
 
 import contextlib
 import math
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from typing import Any, Final, TypeVar
 
 from flask import Blueprint, Response, g, request
@@ -21,7 +21,7 @@ from api.bodies import (
 from api.forms import MULTIPART, parse_form
 from api.parameters import NoParameters, check_once, read_parameters
 from api.problems import invalid
-from api.validation import MAX_FAULTS, Fault, Invalid, validated
+from api.validation import MAX_FAULTS, Fault, Invalid, unknown_field, validated
 from api.waiting import WaitingRoom
 from shared.errors import EncoderBusy, QueryPictureFault
 from shared.models.search import Ranking, SearchAnswer, SearchRequest, SimilarRequest, Text
@@ -150,7 +150,7 @@ def _from_form(body: bytes) -> SearchRequest:
     form = parse_form(request, body)
     unknown = [name for name in form.files if name != _FILE_FIELD]
     if unknown:
-        raise invalid([_unknown(name, _NAMES_IN_FORM) for name in unknown])
+        raise invalid([_unknown(name, (_FILE_FIELD,), _NAMES_IN_FORM) for name in unknown])
     if _FILE_FIELD in form.texts:
         message = "must be a file, with a file name"
         raise invalid([Fault(field=_FILE_FIELD, code="file_missing", message=message)])
@@ -169,7 +169,7 @@ def _read(
     """
     unknown = [name for name in texts if name not in known]
     if unknown:
-        raise invalid([_unknown(name, names) for name in unknown[:MAX_FAULTS]])
+        raise invalid([_unknown(name, known, names) for name in unknown[:MAX_FAULTS]])
     data: dict[str, Any] = {}
     for name, text in texts.items():
         data[name] = text
@@ -179,8 +179,8 @@ def _read(
     return data
 
 
-def _unknown(name: str, names: Mapping[str, str]) -> Fault:
-    message = f"is called {names[name]} here" if name in names else "is not a known field"
+def _unknown(name: str, known: Iterable[str], names: Mapping[str, str]) -> Fault:
+    message = f"is called {names[name]} here" if name in names else unknown_field(name, known)
     return Fault(field=name[:200], code="extra_forbidden", message=message)
 
 

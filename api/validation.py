@@ -1,6 +1,8 @@
 """Faults of a request in plain words: pydantic's errors, one per field."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from difflib import get_close_matches
+from functools import lru_cache
 from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
@@ -14,9 +16,17 @@ MAX_FAULTS: Final = 32
 _FIELD_LENGTH: Final = 200
 """Names of unknown fields are echoed up to this length."""
 
+_UNKNOWN: Final = "is not a known field"
+
+_SLIP_LENGTH: Final = 64
+"""Longer names are no known field's with a slip of the pen."""
+
+_SLIPS: Final = 3
+"""Unknown fields of one item that are told what they are near to: in batches it adds up."""
+
 _MESSAGES: Final = {
     "missing": "is required",
-    "extra_forbidden": "is not a known field",
+    "extra_forbidden": _UNKNOWN,
     "model_type": "must be a JSON object",
     "dict_type": "must be a JSON object",
     "datetime_parsing": "must be an ISO 8601 date-time string",
@@ -61,19 +71,33 @@ def validated(model: type[M], data: object) -> M:
     try:
         return model.model_validate(data)
     except ValidationError as err:
-        raised, found = err.error_count(), faults(err)
+        raised, found = err.error_count(), faults(err, model.model_fields)
     if isinstance(data, Mapping) and any(f["code"] == "embedding_not_accepted" for f in found):
         # That rule speaks before the fields are looked at; the rest may have faults as well.
         rest = {name: value for name, value in data.items() if name != "embedding"}
         try:
             model.model_validate(rest)
         except ValidationError as err:
-            raised, found = raised + err.error_count(), [*found, *faults(err)]
+            raised, found = raised + err.error_count(), [*found, *faults(err, model.model_fields)]
     raise Invalid(found[:MAX_FAULTS], raised)
 
 
-def faults(error: ValidationError) -> list[Fault]:
-    """One fault per field, in the order of the model's fields."""
+def unknown_field(name: str, known: Iterable[str]) -> str:
+    """What is said of a name that is none of the known ones: which of them is near, if any is."""
+    near = _near(name, tuple(known)) if len(name) <= _SLIP_LENGTH else None
+    return f"{_UNKNOWN}; did you mean {near}?" if near else _UNKNOWN
+
+
+# A shop that slips does so in each of its products.
+@lru_cache(maxsize=1024)
+def _near(name: str, known: tuple[str, ...]) -> str | None:
+    # Few slip at the first letter, and comparing with all fields takes five times as long.
+    alike = [each for each in known if each[:1] == name[:1].lower()]
+    return next(iter(get_close_matches(name.lower(), alike, n=1)), None)
+
+
+def faults(error: ValidationError, known: Collection[str] = ()) -> list[Fault]:
+    """One fault per field, in the order of the model's fields. `known`: these fields' names."""
     details = error.errors(include_url=False, include_input=False)
     by_field: dict[str, list[tuple[str, str]]] = {}
     unions: set[str] = set()
@@ -84,10 +108,13 @@ def faults(error: ValidationError) -> list[Fault]:
         if len(location) > field.count(".") + 1:
             unions.add(field)
         by_field.setdefault(field, []).append((code, detail["msg"]))
-    return [
+    told = [
         _fault(field, found, union=field in unions)
         for field, found in list(by_field.items())[:MAX_FAULTS]
     ]
+    for fault in [fault for fault in told if fault["code"] == "extra_forbidden"][:_SLIPS]:
+        fault["message"] = unknown_field(fault["field"], known)
+    return told
 
 
 def _field(location: Sequence[str | int]) -> str:

@@ -113,3 +113,15 @@ def test_a_bad_question_for_similar_products_names_the_parameter(
     answer = shop.http.get(f"/api/v1/similar?{query}")
     assert answer.status_code == 422
     assert [(f["field"], f["code"]) for f in answer.json["errors"]] == [(field, code)]
+
+
+def test_a_slip_in_a_name_is_told_what_it_is_near_to(shop: Shop) -> None:
+    document = {"text_query": "red", "price_mxa": 3}
+    for answer, near in (
+        (shop.http.post("/api/v1/search", json=document), "price_max"),
+        (shop.http.get("/api/v1/search?q=red&topk=3"), "top_k"),
+        (shop.http.get("/api/v1/similar?productid=a"), "product_id"),
+        (shop.http.get("/api/v1/products?limt=3"), "limit"),
+    ):
+        messages = [fault["message"] for fault in answer.json["errors"]]
+        assert f"is not a known field; did you mean {near}?" in messages

@@ -3,7 +3,7 @@
 import pytest
 
 from api.batch import read_product
-from api.validation import MAX_FAULTS, Invalid, validated
+from api.validation import MAX_FAULTS, Invalid, unknown_field, validated
 from shared.models.patch import Patch
 from shared.models.product import Product
 from shared.models.search import SearchRequest
@@ -28,6 +28,11 @@ def _faults(data: object) -> list[tuple[str, str, str]]:
             ("price", "greater_than_equal", "must be greater than or equal to 0"),
         ),
         ({"colour": "red"}, ("colour", "extra_forbidden", "is not a known field")),
+        ({"prcie": 1}, ("prcie", "extra_forbidden", "is not a known field; did you mean price?")),
+        (
+            {"imageUrl": 1},
+            ("imageUrl", "extra_forbidden", "is not a known field; did you mean ima"),
+        ),
         (
             {"attributes": {"a": [1]}},
             (
@@ -75,6 +80,17 @@ def test_garbage_is_not_answered_with_a_longer_list() -> None:
     assert len(_faults({**GOOD, **{f"x{n}": 1 for n in range(50)}})) == MAX_FAULTS
     [fault] = _faults({f"x{n}": 1 for n in range(100_000)})
     assert fault[:2] == ("", "too_many_fields")
+
+
+def test_of_much_garbage_little_is_compared_with_known_fields() -> None:
+    names = {f"pric{n}": 1 for n in range(20)}
+    told = [message for _, _, message in _faults({**GOOD, **names})]
+    assert sum("price" in message for message in told) == 3
+    assert len(told) == 20
+
+
+def test_a_long_name_is_near_to_nothing() -> None:
+    assert unknown_field("price", ("price",)) != unknown_field("price" * 13, ("price" * 13,))
 
 
 def test_crowded_attributes_do_not_hide_other_faults() -> None:
