@@ -9,7 +9,7 @@ from typing import Any, Final
 import structlog
 from flask import Flask, Response, g
 from pydantic_core import to_json
-from werkzeug.exceptions import HTTPException, NotFound
+from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from api.validation import Fault
 from shared.errors import (
@@ -174,6 +174,8 @@ def _from_http(error: HTTPException) -> Problem:
     detail = error.description or HTTPStatus(status).phrase
     if isinstance(error, NotFound):
         detail = "there is nothing at this path; the API is described at /docs"
+    if isinstance(error, MethodNotAllowed) and error.valid_methods:
+        detail = f"this path takes {', '.join(sorted(error.valid_methods))} only"
     return Problem(status, code, detail, headers=headers)
 
 

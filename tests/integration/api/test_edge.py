@@ -149,6 +149,7 @@ def test_a_method_that_is_not_there_names_those_that_are(
     answer = shop.http.open(path, method=method)
     assert (answer.status_code, answer.json["code"]) == (405, "method_not_allowed")
     assert set(answer.headers["Allow"].split(", ")) == allowed
+    assert answer.json["detail"] == f"this path takes {', '.join(sorted(allowed))} only"
 
 
 @pytest.mark.parametrize(
