@@ -66,7 +66,7 @@ rebuild-ledger: $(STAMP)
 
 # The int8 form of the image tower, from a folder of the shop's own pictures.
 quantize: $(STAMP)
-	@$(BIN)/python -m operations quantize "$(PICTURES)"
+	@$(BIN)/python -m operations quantize $(if $(PICTURES),"$(PICTURES)")
 
 train-demo-model: $(STAMP)
 	$(BIN)/python -m demo.train

@@ -60,10 +60,12 @@ def backup(file: Path | None) -> None:
 
 
 @main.command("restore")
-@click.argument("file", type=_FILE)
+@click.argument("file", required=False, type=_FILE)
 @click.option("--force", is_flag=True, help="merge into a target that is not empty")
-def restore_(file: Path, force: bool) -> None:
+def restore_(file: Path | None, force: bool) -> None:
     """Restores FILE into an empty stack, running or not."""
+    if file is None:
+        _stop(ExitCode.NO_INPUT, "name the backup to restore: make restore FILE=backups/….zip")
 
     def run(settings: Settings, points: PointTransfer) -> str:
         archive = ArchiveReader(file)
@@ -84,9 +86,13 @@ def restore_(file: Path, force: bool) -> None:
 
 
 @main.command()
-@click.argument("pictures", type=click.Path(exists=True, file_okay=False, path_type=Path))
-def quantize(pictures: Path) -> None:
+@click.argument(
+    "pictures", required=False, type=click.Path(exists=True, file_okay=False, path_type=Path)
+)
+def quantize(pictures: Path | None) -> None:
     """Makes the int8 form of the model's image half, calibrated and checked on PICTURES."""
+    if pictures is None:
+        _stop(ExitCode.NO_INPUT, "name a folder of the shop's pictures: make quantize PICTURES=dir")
     # Torch and all: seconds that no other command should wait for.
     from shared.embedding.quantization import (  # noqa: PLC0415
         QuantizationRefused,

@@ -204,7 +204,12 @@ def test_without_a_file_or_with_a_wrong_one_the_command_says_so(
     command: Operations, tmp_path: Path
 ) -> None:
     code, said = command("restore")
-    assert (code, "FILE" in said) == (2, True)
+    assert (code, said) == (
+        ExitCode.NO_INPUT,
+        "vitrine: name the backup to restore: make restore FILE=backups/….zip\n",
+    )
+    code, said = command("quantize")
+    assert (code, "PICTURES=" in said) == (ExitCode.NO_INPUT, True)
     code, said = command("restore", str(tmp_path / "none.zip"))
     assert (code, "there is no file" in said) == (ExitCode.NO_INPUT, True)
 
