@@ -29,6 +29,10 @@ def main() -> None:
     try:
         with Stack(settings) as it:
             try:
+                _say(
+                    f"starting {', '.join(it.names)} with CLIP_MODEL={settings.clip_model} on the "
+                    f"data in {it.data_dir}; their logs follow here, and a line when all are ready"
+                )
                 it.wait_until_ready(900)  # the first start may have to fetch the model
                 _say(f"ready at {it.api_url}/docs; Ctrl-C stops it", apart=True)
                 while True:

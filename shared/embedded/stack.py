@@ -14,7 +14,7 @@ import subprocess
 import sys
 import time
 import xmlrpc.client
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import Any, Final
 
@@ -99,6 +99,11 @@ class Stack:
     def api_url(self) -> str:
         """Where the API listens."""
         return f"http://{self.settings.api_host}:{self.settings.api_port}"
+
+    @property
+    def names(self) -> Sequence[str]:
+        """The processes that it runs, in the order of their start."""
+        return list(self._commands())
 
     def start(self) -> None:
         """Starts the reaper and all processes; returns before they are ready.

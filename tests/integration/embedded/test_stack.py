@@ -137,6 +137,8 @@ def test_a_file_that_the_output_goes_to_keeps_every_line_of_every_process(tmp_pa
         stack.wait(60)
     after = file.read_text()
     assert before.startswith("vitrine: .env: API_PROT is no setting")
+    starting = "\nvitrine: starting redis, redis-cache, qdrant with CLIP_MODEL=ViT-B-32 on the data"
+    assert f"{starting} in {tmp_path / 'data'}; their logs follow here" in before
     assert after.startswith(before)  # what the leader says at the end lies over nobody's lines
     assert after.count("\nvitrine: stopping;") == 1
 
