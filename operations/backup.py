@@ -47,7 +47,8 @@ def back_up(
                 ExitCode.SETTINGS,
                 f"{points.collection} holds no products, but {', '.join(others)} does: the service "
                 "runs with another model. Set CLIP_MODEL, CLIP_PRETRAINED and CLIP_RESIZE_MODE as "
-                "the service has them, best in .env",
+                "the service has them, best in .env, which all commands read: what stands on the "
+                "command line of `make run` reaches that command alone",
             )
         written = 0
         with progress_bar("products", total) as advance:

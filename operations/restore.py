@@ -78,7 +78,8 @@ def _check_model(archive: ArchiveReader, collection: str) -> None:
         raise OperationFault(
             ExitCode.SETTINGS,
             f"this backup is of {held} ({model}), but the settings name {collection}. Vectors of "
-            "two models must not meet: set the model as it was, or push the catalogue again",
+            "two models must not meet: set the model as it was, in .env or on this command's line, "
+            "or push the catalogue again",
         )
 
 
