@@ -8,6 +8,7 @@ import pytest
 
 from shared.errors import InvalidCursor, QdrantRejected, QdrantUnavailable
 from shared.models.search import Filters
+from shared.qdrant import paging
 from shared.qdrant.service import QdrantService
 from tests.integration.qdrant.conftest import MakePoint, direction
 
@@ -99,6 +100,25 @@ def test_products_of_one_picture_stand_in_one_order_over_all_pages(
     assert [hit.product_id for hit in hits] == names
     assert {(hit.payload["name"], hit.payload["price"]) for hit in hits} == {
         (name, 7) for name in names
+    }
+
+
+def test_more_equal_scores_than_are_read_for_a_page_are_in_order_as_far_as_that_goes(
+    qdrant: QdrantService, tenant: str, make_point: MakePoint, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(paging, "_MAX_WINDOW", 64)
+    names = [f"p{number:03}" for number in range(120)]
+    qdrant.upsert_products([make_point(name, 1, seed=1, price=7) for name in reversed(names)])
+    pages = [
+        qdrant.search(tenant, direction(1), Filters(), 10, offset=offset)
+        for offset in range(0, 50, 10)
+    ]
+    # Which 64 of the 120 are read is the engine's choice, the same for each of these pages.
+    found = [hit.product_id for page in pages for hit in page]
+    assert [len(page) for page in pages] == [10] * 5
+    assert found == sorted(set(found))
+    assert {(hit.payload["name"], hit.payload["price"]) for page in pages for hit in page} == {
+        (name, 7) for name in found
     }
 
 
