@@ -46,12 +46,16 @@ class RetryQueuedAnswer(TypedDict):
 
 
 class LandedAnswer(TypedDict):
-    """A product whose change has ended while the caller waited."""
+    """A product whose change has ended while the caller waited.
+
+    `warnings` is there where it ended with one: the code of a new picture that can't be used.
+    """
 
     status: Literal["success"]
     product_id: str
     job_id: str
     outcome: Outcome
+    warnings: NotRequired[list[str]]
 
 
 class CountsAnswer(TypedDict):

@@ -109,6 +109,8 @@ def _ended(job: Job, item: JobItem) -> Response:
     answer = LandedAnswer(
         status="success", product_id=item.product_id, job_id=job.job_id, outcome=item.outcome
     )
+    if item.code:
+        answer["warnings"] = [item.code]
     return json_response(answer)
 
 

@@ -8,8 +8,10 @@ from typing import Any
 
 import pytest
 
-from shared.models.change import Lane
+from shared.errors import ItemCode, ItemPermanent
+from shared.models.change import Lane, Outcome
 from tests.integration.api.conftest import MakeShop, Shop, product
+from worker.outcomes import landed
 
 ONE = "/api/v1/index-product"
 MANY = "/api/v1/index-products"
@@ -399,6 +401,21 @@ def test_who_waits_is_told_why_the_product_failed(shop: Shop) -> None:
     assert (answer.status_code, answer.json["code"]) == (422, "image_not_found")
     assert answer.json["detail"] == "told so"
     assert shop.http.get(f"/api/v1/jobs/{answer.json['job_id']}").json["state"] == "failed"
+
+
+def test_who_waits_is_told_that_the_new_picture_is_not_the_one_that_is_found(shop: Shop) -> None:
+    def work() -> None:
+        held = shop.services.ledger.claim([Lane.SINGLE], 1)
+        (wanted,) = held.wanted
+        report = landed(wanted, Outcome.INDEXED, warning=ItemPermanent(ItemCode.NOT_AN_IMAGE, "x"))
+        shop.services.ledger.report(held, [report])
+
+    timer = threading.Timer(0.2, work)
+    timer.start()
+    answer = shop.http.post(ONE + "?wait=10", json=product("a"))
+    timer.join()
+    assert (answer.status_code, answer.json["outcome"]) == (200, "indexed")
+    assert answer.json["warnings"] == ["not_an_image"]
 
 
 def test_a_stale_product_is_told_as_such(shop: Shop) -> None:
