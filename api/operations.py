@@ -17,6 +17,7 @@ from api.answers import (
 )
 from api.bodies import JSON, MERGE_PATCH, NDJSON
 from api.forms import MULTIPART
+from api.openapi_examples import PATCH, PRODUCT, PRODUCTS, SEARCH
 from api.openapi_parts import (
     BODY_PROBLEMS,
     CONTENT_ENCODING,
@@ -64,7 +65,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (*BODY_PROBLEMS, *WRITE_PROBLEMS),
         WaitParameters,
         (IDEMPOTENCY_KEY, CONTENT_ENCODING),
-        {JSON: {"schema": reference(Product)}},
+        {JSON: {"schema": reference(Product), "example": PRODUCT}},
     ),
     Operation(
         "post",
@@ -76,7 +77,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (*BODY_PROBLEMS, *WRITE_PROBLEMS),
         None,
         (IDEMPOTENCY_KEY, CONTENT_ENCODING),
-        {JSON: {"schema": reference(ProductsBody)}, NDJSON: LINES},
+        {JSON: {"schema": reference(ProductsBody), "example": PRODUCTS}, NDJSON: LINES},
     ),
     Operation(
         "get",
@@ -109,7 +110,10 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (*BODY_PROBLEMS, *WRITE_PROBLEMS, 404),
         None,
         (PRODUCT_ID, IDEMPOTENCY_KEY, CONTENT_ENCODING),
-        {JSON: {"schema": reference(Patch)}, MERGE_PATCH: {"schema": reference(Patch)}},
+        {
+            JSON: {"schema": reference(Patch), "example": PATCH},
+            MERGE_PATCH: {"schema": reference(Patch), "example": PATCH},
+        },
     ),
     Operation(
         "delete",
@@ -180,7 +184,10 @@ OPERATIONS: Final[Sequence[Operation]] = (
         (*BODY_PROBLEMS, 401, 404, 422, 503),
         None,
         (CONTENT_ENCODING,),
-        {JSON: {"schema": reference(SearchRequest)}, MULTIPART: SEARCH_FORM},
+        {
+            JSON: {"schema": reference(SearchRequest), "example": SEARCH},
+            MULTIPART: SEARCH_FORM,
+        },
     ),
     Operation(
         "get",

@@ -1,8 +1,13 @@
 """What the OpenAPI document says of bounds, however a search is sent."""
 
 import pytest
+from pydantic import TypeAdapter
 
 from api.openapi import document
+from api.openapi_parts import ProductsBody
+from shared.models.patch import Patch
+from shared.models.product import Product
+from shared.models.search import SearchRequest
 
 SCHEMAS = document(keys_needed=True)["components"]["schemas"]
 
@@ -30,3 +35,17 @@ def test_bounds_that_json_schema_has_no_word_for_are_told_in_words() -> None:
     asked = SCHEMAS["SearchRequest"]["properties"]["attributes"]["description"]
     assert all(bound in asked for bound in ("16", "64", "1,024", "2^53"))
     assert "ranking" in SCHEMAS["SearchResultsAnswer"]["description"]
+
+
+def test_the_bodies_put_in_for_trying_a_request_out_are_good_as_they_stand() -> None:
+    examples = {
+        operation["operationId"]: (content["schema"]["$ref"].rpartition("/")[2], content["example"])
+        for path in document(keys_needed=True)["paths"].values()
+        for operation in path.values()
+        for content in operation.get("requestBody", {}).get("content", {}).values()
+        if "example" in content
+    }
+    assert set(examples) == {"indexProduct", "indexProducts", "patchProduct", "search"}
+    for body in (Product, ProductsBody, Patch, SearchRequest):
+        (example,) = [given for name, given in examples.values() if name == body.__name__]
+        TypeAdapter(body).validate_python(example)
