@@ -1,7 +1,5 @@
 """The app factory."""
 
-from typing import Final
-
 from flask import Flask
 
 from api.answers import PREFIX
@@ -19,10 +17,7 @@ from api.products import ProductIdConverter, Products
 from api.rates import SEARCH, WRITE, RateLimiter
 from api.search import Searching
 from api.services import Services
-from api.waiting import WaitingRoom
-
-WAITING_SHARE: Final = 0.5
-"""Of the threads that may wait for jobs; the others are always there for searches."""
+from api.waiting import WaitingRoom, shares
 
 
 def create_app(services: Services) -> Flask:
@@ -47,12 +42,15 @@ def create_app(services: Services) -> Flask:
         },
     )
     intake = Intake(services.ledger, services.doorbell, rates)
-    waiting = WaitingRoom(max(1, int(services.settings.api_threads * WAITING_SHARE)))
+    share = shares(services.settings.api_threads)
+    held = WaitingRoom(share.held)
+    waiting = WaitingRoom(share.waiting, held)
+    pictures = WaitingRoom(services.settings.api_picture_queries, held)
     for resource in (
         Indexing(intake, services.jobs, waiting),
         Products(services.ledger, services.qdrant, intake),
         JobResource(services.jobs, intake, waiting),
-        Searching(services.search, WaitingRoom(services.settings.api_picture_queries)),
+        Searching(services.search, pictures),
     ):
         app.register_blueprint(protect(resource.blueprint(), keys, rates), url_prefix=PREFIX)
 

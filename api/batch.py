@@ -8,7 +8,7 @@ from typing import Final
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-from api.bodies import NDJSON, check_cost, parse_json
+from api.bodies import MAX_PRODUCT_BYTES, NDJSON, check_cost, parse_json
 from api.problems import Problem, invalid
 from api.validation import Fault, Invalid, validated
 from shared.models.change import Change
@@ -43,11 +43,12 @@ class Batch:
     rejected: list[Rejected] = field(default_factory=list)
 
 
+@dataclass(frozen=True, slots=True)
 class _Unreadable:
-    """A line that is no JSON."""
+    """A line that is no JSON, or that is too long to be looked at."""
 
-    def __init__(self, message: str) -> None:
-        self.message = message
+    code: str
+    message: str
 
 
 def read_product(data: object) -> Product:
@@ -82,7 +83,7 @@ def read_batch(body: bytes, media_type: str) -> Batch:
             raise _too_many()
         try:
             if isinstance(item, _Unreadable):
-                fault = Fault(field="", code="malformed_json", message=item.message)
+                fault = Fault(field="", code=item.code, message=item.message)
                 raise Invalid([fault], 1)  # noqa: TRY301 - one way of rejecting an item
             batch.changes.append(Change.put(read_product(item), position))
         except Invalid as err:
@@ -127,10 +128,14 @@ def _lines(body: bytes) -> Iterator[object]:
     for line in io.BytesIO(body):
         if line.isspace():
             continue
+        # Reading a line holds the interpreter to its end, and all other requests with it.
+        if len(line) > MAX_PRODUCT_BYTES:
+            yield _Unreadable("too_long", f"the line has more than {MAX_PRODUCT_BYTES:,} bytes")
+            continue
         try:
             yield from_json(line, allow_inf_nan=False)
         except ValueError as err:
-            yield _Unreadable(f"the line is not JSON: {err}")
+            yield _Unreadable("malformed_json", f"the line is not JSON: {err}")
 
 
 def _product_id(item: object) -> str | None:

@@ -3,12 +3,14 @@
 import re
 import secrets
 import time
+from http import HTTPStatus
 from typing import Final
 
 import structlog
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
+from api.bodies import discard
 from shared.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
@@ -44,6 +46,10 @@ def register_edge(app: Flask) -> None:
         if request.method == "OPTIONS" and not response.get_data():
             response.status_code = 204
             del response.headers["Content-Type"]
+        if response.status_code >= HTTPStatus.BAD_REQUEST:
+            # Refused before its body was looked at (401, 415, 429…): the rest of it would be taken
+            # for the next request, or cost the client its connection after "keep-alive".
+            discard(request)
         response.headers["X-Request-ID"] = g.request_id
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)

@@ -24,6 +24,7 @@ from pydantic_core import to_json
 from api.backlog import Backlog
 from api.connections import CLOSING_SECONDS, HEAD_SECONDS, Connection, Stage
 from api.problems import MEDIA_TYPE, problem_document
+from api.waiting import shares
 from shared.settings import get_settings
 
 # What gunicorn refuses before the app sees it; the most telling class first.
@@ -38,9 +39,6 @@ _REFUSALS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
 _RECEIVED_AT_ONCE: Final = 64 * 2**10
 _MAX_DRAINED: Final = 64 * 2**10
 
-_LARGE_BODY_SHARE: Final = 0.5
-"""Of the threads that may work on requests with large bodies; others wait in the loop."""
-
 _LARGE_BODY_WAIT_SECONDS: Final = 30.0
 
 
@@ -51,7 +49,8 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         super().__init__(*args, **kwargs)
         self._body_seconds = get_settings().api_body_seconds
         self._answer_seconds = get_settings().api_answer_seconds
-        self._places = max(1, int(self.cfg.threads * _LARGE_BODY_SHARE))
+        self._places = shares(self.cfg.threads).large_bodies
+        """Threads that may work on requests with large bodies; others wait in the loop."""
         self._waiting: deque[Connection] = deque()
         """With large bodies, for which no place is free."""
         self._in_place: set[Connection] = set()

@@ -1,6 +1,9 @@
 """`POST /index-product` and `POST /index-products`."""
 
-from typing import Any
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any, Final
 
 from flask import Blueprint, Response, g, request
 
@@ -33,6 +36,11 @@ from shared.models.change import Change, Lane, Outcome
 from shared.models.job import Job, JobItem
 from shared.models.product import Product
 
+_LARGE_BATCH_BYTES: Final = 2**20
+
+_TURN_SECONDS: Final = 30.0
+"""For others' large batches to be taken: a second or two each."""
+
 
 class Indexing:
     """Products coming in."""
@@ -41,6 +49,7 @@ class Indexing:
         self._intake = intake
         self._jobs = jobs
         self._waiting = waiting
+        self._large_batch = threading.Lock()
 
     def blueprint(self) -> Blueprint:
         """The routes."""
@@ -64,15 +73,16 @@ class Indexing:
         read_parameters(NoParameters, request)
         media_type = content_type(request, JSON, NDJSON)
         body = read_body(request, MAX_BATCH_BYTES)
-        batch = read_batch(body, media_type)
-        if not batch.changes:
-            raise Problem(
-                422,
-                "nothing_accepted",
-                "none of the products can be taken; see what is wrong with each",
-                {"accepted": 0, "rejected": batch.rejected},
-            )
-        job_id = self._intake.accept(request, Lane.BULK, batch.changes, body)
+        with self._turn(len(body)):
+            batch = read_batch(body, media_type)
+            if not batch.changes:
+                raise Problem(
+                    422,
+                    "nothing_accepted",
+                    "none of the products can be taken; see what is wrong with each",
+                    {"accepted": 0, "rejected": batch.rejected},
+                )
+            job_id = self._intake.accept(request, Lane.BULK, batch.changes, body)
         answer = BatchQueuedAnswer(
             status="queued",
             job_id=job_id,
@@ -81,6 +91,28 @@ class Indexing:
             rejected=batch.rejected,
         )
         return accepted_response(answer)
+
+    @contextmanager
+    def _turn(self, size: int) -> Iterator[None]:
+        """Large batches, by their bytes, are taken one after the other: read, one may be ten times
+        as large. Nothing is lost by it, for reading JSON holds the interpreter anyway.
+
+        Raises a 503 problem where the turn does not come in time.
+        """
+        if size <= _LARGE_BATCH_BYTES:
+            yield
+            return
+        if not self._large_batch.acquire(timeout=_TURN_SECONDS):
+            raise Problem(
+                503,
+                "busy",
+                "too many large batches at once",
+                headers={"Retry-After": "1"},
+            )
+        try:
+            yield
+        finally:
+            self._large_batch.release()
 
     def _landed(self, job_id: str, seconds: float) -> Response | None:
         """The end of a job of one; None where it can't be told within the time."""

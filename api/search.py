@@ -36,6 +36,9 @@ _FILE_FIELD: Final = "image"
 _NAMES_IN_URL: Final = {"text_query": _TEXT_PARAMETER}
 _NAMES_IN_FORM: Final = {"image_base64": _FILE_FIELD}
 
+_READING_SHARE: Final = 0.05
+"""Of what a batch may cost to read: a search has few fields, however large its picture."""
+
 _RANKING_FIELDS: Final = frozenset(Ranking.model_fields)
 _IN_URL: Final = _RANKING_FIELDS | {_TEXT_PARAMETER}
 _IN_SIMILAR: Final = _RANKING_FIELDS | {"product_id"}
@@ -143,7 +146,7 @@ class Searching:
 def _from_document(body: bytes) -> SearchRequest:
     if len(body) > MAX_SEARCH_BYTES and b"image_base64" not in body:
         raise too_large(MAX_SEARCH_BYTES)
-    return _valid(SearchRequest, parse_json(body), {})
+    return _valid(SearchRequest, parse_json(body, share=_READING_SHARE), {})
 
 
 def _from_form(body: bytes) -> SearchRequest:

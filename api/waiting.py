@@ -1,22 +1,45 @@
-"""Waiting for jobs: at most a part of the threads may, so that others are always answered."""
+"""Places for what holds a thread for long: each kind has its own, and together they leave a thread.
+
+Three kinds do: those who wait for jobs, searches by picture, and large bodies that come in slowly.
+Were each bounded by itself alone, all three together could hold every thread.
+"""
 
 import threading
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+
+
+@dataclass(frozen=True, slots=True)
+class Shares:
+    """How many threads each kind may hold; `held` is for waiting and pictures together."""
+
+    large_bodies: int
+    waiting: int
+    held: int
+
+
+def shares(threads: int) -> Shares:
+    """The shares of so many threads, at least three: one is always left for ordinary requests."""
+    large_bodies = max(1, threads // 3)
+    return Shares(large_bodies, max(1, threads // 2), max(1, threads - large_bodies - 1))
 
 
 class WaitingRoom:
-    """A bounded number of places for requests that wait."""
+    """A bounded number of places for requests that hold a thread."""
 
-    def __init__(self, places: int) -> None:
+    def __init__(self, places: int, within: "WaitingRoom | None" = None) -> None:
+        """`within`: a room shared with others, in which each place takes a place, too."""
         self._places = threading.BoundedSemaphore(places)
+        self._within = within
 
     @contextmanager
     def place(self) -> Iterator[bool]:
         """A place while inside, or False at once where all are taken."""
-        taken = self._places.acquire(blocking=False)
-        try:
-            yield taken
-        finally:
+        with ExitStack() as held:
+            taken = self._places.acquire(blocking=False)
             if taken:
-                self._places.release()
+                held.callback(self._places.release)
+                if self._within is not None:
+                    taken = held.enter_context(self._within.place())
+            yield taken

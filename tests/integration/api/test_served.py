@@ -67,6 +67,22 @@ def test_a_body_sent_in_chunks_is_taken(connection: http.client.HTTPConnection) 
         assert json.loads(answer.read())["accepted"] == 300
 
 
+@pytest.mark.parametrize("refused", [{"Content-Type": "text/plain"}, {"Content-Encoding": "br"}])
+def test_a_connection_outlives_a_refused_body(
+    connection: http.client.HTTPConnection, refused: dict[str, str]
+) -> None:
+    # A new connection would have another socket; http.client opens one where "close" is said.
+    headers = {"Content-Type": "application/json", **refused}
+    connection.request("POST", "/api/v1/index-products", body=b" " * 2**20, headers=headers)
+    sock = connection.sock
+    answer = connection.getresponse()
+    assert (answer.status, answer.getheader("Connection")) == (415, "keep-alive")
+    answer.read()
+    connection.request("GET", "/healthz")
+    assert connection.getresponse().status == 200
+    assert connection.sock is sock
+
+
 @pytest.mark.parametrize("chunked", [True, False])
 def test_a_client_that_sends_too_much_still_reads_the_refusal(
     connection: http.client.HTTPConnection, chunked: bool

@@ -14,7 +14,15 @@ from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
 from api.batch import MAX_ITEMS, read_batch
-from api.bodies import JSON, NDJSON, check_cost, content_type, parse_json, read_body
+from api.bodies import (
+    JSON,
+    MAX_PRODUCT_BYTES,
+    NDJSON,
+    check_cost,
+    content_type,
+    parse_json,
+    read_body,
+)
 from api.problems import Problem
 from shared.errors import EncoderBusy
 
@@ -153,6 +161,28 @@ def test_cheap_bytes_that_cost_much_memory_are_refused_unparsed() -> None:
     with pytest.raises(Problem) as caught:
         check_cost(b"[" * 1_000_001)
     assert caught.value.status == 413
+
+
+@pytest.mark.parametrize(("mark", "most"), [(b":", 1_000_000), (b",", 4_000_000)])
+def test_what_keeps_the_interpreter_busy_for_long_is_refused_unparsed(
+    mark: bytes, most: int
+) -> None:
+    for share in (1.0, 0.05):
+        allowed = int(most * share)
+        assert parse_json(b'"' + mark * allowed + b'"', share=share)
+        with pytest.raises(Problem) as caught:
+            parse_json(b'"' + mark * (allowed + 1) + b'"', share=share)
+        assert (caught.value.status, caught.value.code) == (413, "too_many_values")
+
+
+def test_a_line_that_is_longer_than_a_product_may_be_is_rejected_unparsed() -> None:
+    long = b'{"id":"' + b"a" * MAX_PRODUCT_BYTES + b'"}'
+    good = b'{"id":"p","name":"n","image_url":"http://a/b"}'
+    batch = read_batch(long + b"\n" + good, NDJSON)
+    [rejected] = batch.rejected
+    assert (rejected["position"], rejected["product_id"]) == (0, None)
+    assert rejected["errors"][0]["code"] == "too_long"
+    assert [change.product_id for change in batch.changes] == ["p"]
 
 
 @pytest.mark.parametrize("media_type", [JSON, NDJSON])

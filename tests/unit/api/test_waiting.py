@@ -2,11 +2,12 @@
 
 import threading
 import time
+from contextlib import ExitStack
 
 import pytest
 
 from api.readiness import Check, Readiness
-from api.waiting import WaitingRoom
+from api.waiting import WaitingRoom, shares
 from shared.errors import QdrantUnavailable
 
 
@@ -24,6 +25,27 @@ def test_a_place_is_left_by_an_error_too() -> None:
         raise ZeroDivisionError
     with room.place() as again:
         assert again
+
+
+def test_rooms_within_a_room_share_its_places() -> None:
+    held = WaitingRoom(2)
+    waiting, pictures = WaitingRoom(2, held), WaitingRoom(2, held)
+    with ExitStack() as inside:
+        rooms = (waiting, pictures, waiting, pictures)
+        taken = [inside.enter_context(room.place()) for room in rooms]
+    assert taken == [True, True, False, False]
+    # What was refused by the shared room has left its own.
+    with waiting.place() as first, waiting.place() as second:
+        assert first
+        assert second
+
+
+@pytest.mark.parametrize("threads", [3, 4, 5, 6, 7, 8, 16, 64, 256])
+def test_what_holds_threads_for_long_always_leaves_one(threads: int) -> None:
+    share = shares(threads)
+    assert min(share.large_bodies, share.waiting, share.held) >= 1
+    assert share.waiting <= threads / 2
+    assert share.large_bodies + share.held < threads
 
 
 def _fail() -> None:
