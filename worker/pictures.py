@@ -14,7 +14,8 @@ import structlog
 from shared.embedding.encoder import PreparedImage, Vector
 from shared.embedding.service import EmbeddingService
 from shared.errors import EncoderBusy, ItemFault, ItemPermanent, ItemTransient
-from shared.fetch.fetcher import FetchedPicture, Fetcher, MemoryShort, Validators
+from shared.fetch.fetcher import Fetcher
+from shared.fetch.picture import FetchedPicture, MemoryShort, Validators
 from shared.fetch.urls import parse_picture_url
 from shared.memory_budget import MemoryBudget
 from shared.models.product import ImageFacts

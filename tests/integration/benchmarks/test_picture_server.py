@@ -10,7 +10,8 @@ from benchmarks.photos import drawn_photos
 from benchmarks.picture_server import PictureServer, content_sha256, etag
 from shared.embedding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent
-from shared.fetch.fetcher import Fetcher, Validators
+from shared.fetch.fetcher import Fetcher
+from shared.fetch.picture import Validators
 
 PHOTO = drawn_photos(1)[0]
 

@@ -14,7 +14,8 @@ import pytest
 from prometheus_client import REGISTRY
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
-from shared.fetch.fetcher import FetchedPicture, Fetcher, Validators
+from shared.fetch.fetcher import Fetcher
+from shared.fetch.picture import FetchedPicture, Validators
 from tests.integration.fetch.picture_server import (
     LOOPBACK,
     Script,
