@@ -3,12 +3,15 @@
 import fcntl
 import json
 import os
+import re
 import time
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Final
 
 _LOCK: Final = "lock"
+_MARK: Final = "mark"
+_A_MARK: Final = re.compile(r"[0-9a-f]{16}")
 _ADDRESSES: Final = "servers.json"
 
 
@@ -53,6 +56,16 @@ class DataDir:
             (self._run / _ADDRESSES).unlink(missing_ok=True)
             os.close(self._descriptor)
             self._descriptor = None
+
+    def succeed(self, mark: str) -> str | None:
+        """Leaves word of who leads the servers from now on; the mark of who did before, if any.
+
+        A leader that was killed together with its reaper has left its servers running.
+        """
+        file = self._run / _MARK
+        before = file.read_text() if file.exists() else ""
+        file.write_text(mark)
+        return before if _A_MARK.fullmatch(before) else None
 
     def announce(self, addresses: Mapping[str, str]) -> None:
         """Leaves word of where the servers listen; names are settings."""

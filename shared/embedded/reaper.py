@@ -49,8 +49,8 @@ def end_stack(mark: str) -> None:
 
     Returns within about two seconds.
     """
-    # Redis and others write their title over their environment, the mark included; the session
-    # that they share with their marked companions still tells whose they are.
+    # Some write their title over their environment, the mark included; the session that they share
+    # with their marked companions still tells whose they are.
     sessions: set[int] = set()
     deadline = time.monotonic() + _STACK_GRACE_SECONDS
     _signal(_members(mark, sessions), signal.SIGTERM)

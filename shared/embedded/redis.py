@@ -44,6 +44,8 @@ def server_command(role: str, port: int, data_dir: Path) -> list[str]:
         server_binary(),
         *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(data_dir)),
         *("--save", "", "--loglevel", "warning"),
+        # A title would be written over the environment, by which a stack's processes are known.
+        *("--set-proc-title", "no"),
     ]
     if role == "cache":
         return [*command, *("--maxmemory", CACHE_MEMORY, "--maxmemory-policy", "allkeys-lru")]

@@ -119,6 +119,10 @@ class Stack:
             raise StackError(
                 f"DATA_DIR={self.data_dir}: can't be written to ({err.strerror})"
             ) from err
+        # Where supervisor and reaper were killed together, the servers go on: a second Redis on one
+        # directory would damage what the first one writes, and the API keeps its port.
+        if before := self._held.succeed(self.mark):
+            reaper.end_stack(before)
         if "api" in self._only:
             try:
                 check_listening(self.settings.api_host, self.settings.api_port)

@@ -1,6 +1,7 @@
 """The supervised stack: what it starts again, what ends it, and what it leaves alone."""
 
 import os
+import select
 import signal
 import socket
 import subprocess
@@ -14,6 +15,7 @@ import pytest
 
 from shared.embedded import stack as stack_module
 from shared.embedded.data_dir import DataDir
+from shared.embedded.reaper import socket_path
 from shared.embedded.stack import ROOT, Stack, StackError
 from shared.embedded.supervision import has_given_up
 from shared.settings import SETTINGS_FAULT, Settings
@@ -48,6 +50,25 @@ def test_a_killed_process_never_ends_the_stack(tmp_path: Path) -> None:
         for _ in range(20):
             os.kill(pid, signal.SIGKILL)
             pid = _next(stack, pid)
+
+
+def test_what_a_killed_stack_left_running_is_ended_by_the_next(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path)
+    first = Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",))
+    first.start()
+    orphan = os.pidfd_open(_next(first, 0))
+    for process in (first._reaper, first._supervisor):
+        assert process is not None
+        process.kill()
+        process.wait()
+    first._held.release()  # as the kernel does where the leader was killed, too
+    assert socket_path(first.mark).exists()
+    assert not select.select([orphan], [], [], 0.2)[0], "it must have been left running"
+    with Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",)) as second:
+        assert select.select([orphan], [], [], 0)[0], "the orphan still runs"
+        assert not socket_path(first.mark).exists()
+        _next(second, 0)
+    os.close(orphan)
 
 
 def _next(stack: Stack, pid: int) -> int:
