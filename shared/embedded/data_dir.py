@@ -57,15 +57,20 @@ class DataDir:
             os.close(self._descriptor)
             self._descriptor = None
 
-    def succeed(self, mark: str) -> str | None:
-        """Leaves word of who leads the servers from now on; the mark of who did before, if any.
+    def predecessor(self) -> str | None:
+        """The mark of who led the servers before, if anybody.
 
         A leader that was killed together with its reaper has left its servers running.
         """
-        file = self._run / _MARK
-        before = file.read_text() if file.exists() else ""
-        file.write_text(mark)
-        return before if _A_MARK.fullmatch(before) else None
+        try:
+            mark = (self._run / _MARK).read_text()
+        except FileNotFoundError:
+            return None
+        return mark if _A_MARK.fullmatch(mark) else None
+
+    def lead(self, mark: str) -> None:
+        """Leaves word of who leads the servers from now on."""
+        (self._run / _MARK).write_text(mark)
 
     def announce(self, addresses: Mapping[str, str]) -> None:
         """Leaves word of where the servers listen; names are settings."""

@@ -121,7 +121,7 @@ class Stack:
             ) from err
         # Where supervisor and reaper were killed together, the servers go on: a second Redis on one
         # directory would damage what the first one writes, and the API keeps its port.
-        if before := self._held.succeed(self.mark):
+        if before := self._held.predecessor():
             reaper.end_stack(before)
         if "api" in self._only:
             try:
@@ -130,6 +130,7 @@ class Stack:
                 self._held.release()
                 raise StackError(str(err)) from err
         run_dir = self.data_dir / "run"
+        self._held.lead(self.mark)
         # Counters start at zero with the stack; files of an earlier one would be added to them.
         shutil.rmtree(self.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
         for folder in (run_dir, self.environ["PROMETHEUS_MULTIPROC_DIR"], self._log_dir):
