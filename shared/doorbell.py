@@ -6,6 +6,7 @@ Tasks are sent by name: the API needs nothing of the worker's code.
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from functools import cached_property
 from typing import Final
 
 from celery import Celery
@@ -81,10 +82,15 @@ class Doorbell:
 
     @contextmanager
     def _translated(self, what: str) -> Iterator[None]:
-        # The transport's own errors differ from broker to broker; kombu knows them.
-        with self._app.connection_for_write() as unopened:
-            passing = (*unopened.connection_errors, *unopened.channel_errors)
         try:
             yield
-        except (OperationalError, OSError, *passing) as err:
+        except self._passing as err:
             raise DoorbellFailed(f"{what}: {err}") from err
+
+    @cached_property
+    def _passing(self) -> tuple[type[Exception], ...]:
+        """The transport's own errors differ from broker to broker; kombu knows them, and makes a
+        connection to tell them."""
+        with self._app.connection_for_write() as unopened:
+            known = (*unopened.connection_errors, *unopened.channel_errors)
+        return (OperationalError, OSError, *known)

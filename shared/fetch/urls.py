@@ -7,6 +7,7 @@ allowed networks too: who opens their own network for pictures does not mean its
 import re
 import socket
 from dataclasses import dataclass
+from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
@@ -17,6 +18,10 @@ from shared.errors import ItemCode, ItemPermanent
 from shared.fetch.addresses import Address
 
 MAX_URL_LENGTH: Final = 2_000
+
+_REMEMBERED: Final = 512
+"""URLs kept apart: a picture's is asked for its host when it is queued, and again when it is
+fetched. More than a process has queued at once; a few megabytes where all are the longest."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _FIRST_UNPRIVILEGED_PORT: Final = 1024
@@ -76,6 +81,7 @@ class PictureUrl:
         return parse_picture_url(joined)
 
 
+@lru_cache(maxsize=_REMEMBERED)
 def parse_picture_url(url: str) -> PictureUrl:
     """Check `url` and take it apart.
 
