@@ -6,6 +6,7 @@ import argparse
 import sys
 import tempfile
 import time
+import traceback
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import UTC, datetime
 from pathlib import Path
@@ -18,6 +19,7 @@ from benchmarks import (
     memory,
     patching,
     pushing,
+    quantized,
     report,
     searching,
     searching_under_load,
@@ -27,10 +29,11 @@ from benchmarks.photos import drawn_photos, photos_of
 from benchmarks.picture_server import PictureServer
 from benchmarks.plot import draw
 from benchmarks.results import Measured, Results
-from benchmarks.service import encoders_of, running_stack
+from benchmarks.service import READY_SECONDS, encoders_of, running_stack
 
 _MEASUREMENTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
     "indexing": indexing.measure,
+    "int8": quantized.measure,
     "searching": searching.measure,
     "pushing": pushing.measure,
     "patching": patching.measure,
@@ -42,7 +45,8 @@ _MEASUREMENTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
 
 _FORMS: Final[Mapping[str, Sizes]] = {"full": FULL, "quick": QUICK, "smoke": SMOKE}
 _NOT_QUICK: Final = frozenset({"growth"})
-_READY_SECONDS: Final = 600.0
+_ASKED_FOR: Final = frozenset({"int8"})
+"""What is measured only where an option says so."""
 
 
 def main() -> None:
@@ -55,14 +59,15 @@ def main() -> None:
 
 def _run() -> None:
     options = _options()
-    names = options.only or [
-        name for name in _MEASUREMENTS if options.form == "full" or name not in _NOT_QUICK
-    ]
     on, began = machine.describe(), time.monotonic()
     for warning in machine.warnings(on):
         print(warning, file=sys.stderr)
-    measured: dict[str, Measured] = {}
-    for name, one, encoders in _measure(options, names):
+    measured = dict(_kept(options.output).measured) if options.merge else {}
+    results, failed = None, []
+    for name, one, encoders in _measure(options, _names(options)):
+        if one is None:
+            failed.append(name)
+            continue
         measured[name] = one
         results = Results(
             machine=on,
@@ -74,32 +79,57 @@ def _run() -> None:
                 "encoders": encoders,
                 "pictures": "--photos" if options.photos else "drawn, 800 × 1,000 pixels",
             },
-            measured=measured,
+            measured={each: measured[each] for each in _MEASUREMENTS if each in measured},
         )
         # Each time, so that what was measured isn't lost with what comes after it.
         options.output.write_text(results.model_dump_json(indent=1))
-    report.show(results)
-    plot = options.output.with_suffix(".png")
-    draw(results.rows, plot)
-    print(f"kept in {options.output} and {plot}")
+    if results:
+        report.show(results)
+        plot = options.output.with_suffix(".png")
+        draw(results.rows, plot)
+        print(f"kept in {options.output} and {plot}")
+    if failed:
+        print(f"--only {' '.join(failed)} --merge measures what failed", file=sys.stderr)
+        sys.exit(1)
+
+
+def _names(options: argparse.Namespace) -> Sequence[str]:
+    """What to measure."""
+    if options.only:
+        return [name for name in _MEASUREMENTS if name in options.only]
+    left_out = (_NOT_QUICK if options.form != "full" else frozenset()) | (
+        frozenset() if options.int8 else _ASKED_FOR
+    )
+    return [name for name in _MEASUREMENTS if name not in left_out]
 
 
 def _measure(
     options: argparse.Namespace, names: Sequence[str]
-) -> Iterator[tuple[str, Measured, Mapping[str, str]]]:
+) -> Iterator[tuple[str, Measured | None, Mapping[str, str]]]:
+    """Each measurement as it ends; None for one that failed, whose reason is printed."""
     sizes = _FORMS[options.form]
     with tempfile.TemporaryDirectory(prefix="vitrine-photos-") as scratch:
         files = _write_photos(options.photos, sizes.photos, Path(scratch))
         with running_stack(options.model) as stack, PictureServer(Path(scratch)) as pictures:
-            stack.wait_until_ready(_READY_SECONDS)
+            stack.wait_until_ready(READY_SECONDS)
             bench = Bench(stack, pictures, files, sizes)
             bench.wait_for_worker()
             encoders = encoders_of(stack)
             for name in names:
                 began = time.monotonic()
                 print(f"{name}…", end=" ", file=sys.stderr, flush=True)
-                yield name, _MEASUREMENTS[name](bench), encoders
+                try:
+                    measured = _MEASUREMENTS[name](bench)
+                except Exception:
+                    # The others need not be measured again for it.
+                    traceback.print_exc()
+                    measured = None
+                yield name, measured, encoders
                 print(f"{time.monotonic() - began:.0f} s", file=sys.stderr)
+
+
+def _kept(output: Path) -> Results:
+    return Results.model_validate_json(output.read_text())
 
 
 def _write_photos(given: Path | None, count: int, folder: Path) -> Sequence[Path]:
@@ -133,11 +163,17 @@ def _options() -> argparse.Namespace:
     )
     parser.add_argument("--photos", type=Path, help="a folder of pictures, instead of drawn ones")
     parser.add_argument("--only", nargs="+", choices=_MEASUREMENTS, help="some measurements alone")
+    parser.add_argument("--int8", action="store_true", help="int8 besides: some minutes more")
+    parser.add_argument(
+        "--merge", action="store_true", help="keep what the output holds of other measurements"
+    )
     parser.add_argument("--model", default="ViT-B-32", help="open_clip's name (%(default)s)")
     parser.add_argument(
         "--output", type=Path, default=Path("var/benchmark.json"), help="(%(default)s)"
     )
     options = parser.parse_args()
+    if options.merge and not options.output.exists():
+        parser.error(f"--merge: there is no {options.output} yet")
     options.output.parent.mkdir(parents=True, exist_ok=True)
     return options
 
@@ -146,7 +182,7 @@ def _report() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks report")
     parser.add_argument("result", type=Path, help="what a run has kept")
     options = parser.parse_args(sys.argv[2:])
-    results = Results.model_validate_json(options.result.read_text())
+    results = _kept(options.result)
     report.write(results)
     report.show(results)
 

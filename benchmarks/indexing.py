@@ -8,7 +8,7 @@ from benchmarks.bench import Bench, seconds_since_1970
 from benchmarks.plain_loops import Loop, naive, open_clip_files, own_files
 from benchmarks.results import Measured, Row
 
-_WARM_UP: Final = 32
+WARM_UP: Final = 32
 """Pictures that each loop and the service embed first: first times are slower."""
 
 
@@ -24,12 +24,12 @@ def measure(bench: Bench) -> Measured:
         Loop(naive, settings) as one_by_one,
     ):
         for loop in (open_clip, own):
-            loop(paths[:_WARM_UP])
+            loop(paths[:WARM_UP])
         one_by_one(_naive_urls(bench, 2))
-        _index(bench, _WARM_UP)
+        index(bench, WARM_UP)
         for _ in range(sizes.rounds):
             seconds["open_clip"].append(open_clip(paths))
-            service.append(sizes.pictures / _index(bench, sizes.pictures))
+            service.append(sizes.pictures / index(bench, sizes.pictures))
             seconds["own"].append(own(paths))
             seconds["naive"].append(one_by_one(_naive_urls(bench, sizes.naive_pictures)))
     # Apart from the rounds, for looking at the counters takes time from what is looked at.
@@ -44,7 +44,7 @@ def measure(bench: Bench) -> Measured:
         Row(
             name="index pictures through HTTP, Celery and Qdrant ÷ open_clip fp32, batch 32, "
             "from files",
-            values=_ratios(service, rates["open_clip"]),
+            values=ratios(service, rates["open_clip"]),
             unit="×",
             target=2.0,
             at_least=True,
@@ -52,7 +52,7 @@ def measure(bench: Bench) -> Measured:
         ),
         Row(
             name="the same ÷ decode and forward of the same backend in a plain loop",
-            values=_ratios(service, rates["own"]),
+            values=ratios(service, rates["own"]),
             unit="×",
             target=0.9,
             at_least=True,
@@ -66,14 +66,14 @@ def measure(bench: Bench) -> Measured:
         ),
         Row(
             name="index pictures ÷ naive loop (download, embed, upsert one by one)",
-            values=_ratios(service, rates["naive"]),
+            values=ratios(service, rates["naive"]),
             unit="×",
         ),
     ]
     return Measured(rows=rows, details={"pictures_per_second": rates})
 
 
-def _index(bench: Bench, count: int) -> float:
+def index(bench: Bench, count: int) -> float:
     """Seconds from the call until all are searchable."""
     began = time.time()
     job = bench.finished(bench.push(bench.new_products(count)))
@@ -96,5 +96,6 @@ def _naive_urls(bench: Bench, count: int) -> list[str]:
     return [bench.picture_url(number, "naive") for number in range(count)]
 
 
-def _ratios(ours: list[float], theirs: list[float]) -> list[float]:
+def ratios(ours: list[float], theirs: list[float]) -> list[float]:
+    """Round by round."""
     return [one / other for one, other in zip(ours, theirs, strict=True)]

@@ -4,6 +4,7 @@
 - `own_files`: our decoding and our encoder, one step after the other, from files.
 - `naive`: download, embed and upsert one picture after the other.
 - `own_text`: our text tower alone, one query after the other.
+- `quantizing`: no loop at all, but work that takes memory which its process gives back.
 """
 
 import multiprocessing
@@ -132,6 +133,18 @@ def own_text(settings: Settings) -> Work:
         began = time.perf_counter()
         service.embed_text(text, timeout=60)
         return time.perf_counter() - began
+
+    return run
+
+
+def quantizing(settings: Settings) -> Work:
+    """A folder of pictures to the facts of the int8 form that was made with them and stored."""
+    from shared.embedding.quantization import quantize_image_tower  # noqa: PLC0415
+
+    def run(pictures: Path) -> Mapping[str, Any]:
+        made = quantize_image_tower(_settings(settings), pictures, lambda _: None)
+        facts: Mapping[str, Any] = made.facts["quantized"]
+        return facts
 
     return run
 

@@ -4,7 +4,7 @@ import contextlib
 import re
 import shutil
 import tempfile
-from collections.abc import Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import ip_network
 from pathlib import Path
 from typing import Any, Final
@@ -16,6 +16,7 @@ from demo.settings import demo_settings
 from shared.embedded.ports import free_port
 from shared.embedded.stack import Stack
 from shared.embedding.identity import DEMO_MODEL, RANDOM_WEIGHTS
+from shared.settings import Settings
 
 EVERYTHING: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
 
@@ -23,7 +24,7 @@ _LOGS: Final = "logs"
 _CHOSEN: Final = re.compile(r"""\bchosen(?:=|": )['"]([\w ]+)""")
 """In a line as JSON, or as it is before the process has set up its logs."""
 
-_READY_SECONDS: Final = 600.0
+READY_SECONDS: Final = 600.0
 """The first start converts the model, which takes a minute on busy cores."""
 
 _ANSWER_SECONDS: Final = 60.0
@@ -59,17 +60,22 @@ class Client(Closing):
 def running_service(model: str) -> Iterator[Client]:
     """A client of a stack that is ready; see `running_stack`."""
     with running_stack(model) as stack:
-        stack.wait_until_ready(_READY_SECONDS)
+        stack.wait_until_ready(READY_SECONDS)
         with Client(stack.api_url) as client:
             yield client
 
 
 @contextlib.contextmanager
-def running_stack(model: str, only: Collection[str] = EVERYTHING) -> Iterator[Stack]:
+def running_stack(
+    model: str,
+    only: Collection[str] = EVERYTHING,
+    prepare: Callable[[Settings], Settings] = lambda settings: settings,
+) -> Iterator[Stack]:
     """A stack that is starting, with random weights: they cost what trained ones do.
 
     All settings but the model's are the defaults. Everything is on loopback and in a temporary
     directory, and gone afterwards. `only` names the processes, where not all are wanted.
+    `prepare` may put something into the data directory and change the settings beforehand.
     """
     scratch = Path(tempfile.mkdtemp(prefix="vitrine-benchmark-"))
     settings = demo_settings(scratch / "data", free_port(), ip_network("127.0.0.0/8"))
@@ -82,6 +88,7 @@ def running_stack(model: str, only: Collection[str] = EVERYTHING) -> Iterator[St
         }
     )
     try:
+        settings = prepare(settings)
         with Stack(settings, log_dir=scratch / _LOGS, scratch=scratch, only=only) as stack:
             yield stack
     finally:
