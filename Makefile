@@ -20,7 +20,8 @@ test test-slow mutants: export PYTHONDONTWRITEBYTECODE :=
 test: $(STAMP)
 	@$(BIN)/python -m pytest -m "not slow" $(IN_PROCESSES) $(TEST_ARGS)
 
-# The rest: what takes whole stacks, quantizations or benchmarks of its own. `.ci/run` runs both.
+# The rest: what is opt-in (int8, multilingual towers), conversions' damage, a tiny benchmark, and two
+# long stories (backup, hostile pictures in memory). `.ci/run` runs both.
 test-slow: $(STAMP)
 	@$(BIN)/python -m pytest -m slow $(IN_PROCESSES) $(TEST_ARGS)
 

@@ -54,7 +54,6 @@ def test_once_shows_what_it_promises_whatever_is_set_in_the_environment(
         assert image.width > 1600
 
 
-@pytest.mark.slow
 def test_a_kill_in_the_middle_of_indexing_leaves_nothing(begin: Begin) -> None:
     demo = begin()
     demo.wait_for("service ready")
@@ -91,7 +90,6 @@ def test_ctrl_c_after_the_story_is_a_good_end(begin: Begin) -> None:
     assert demo.output.rstrip().endswith("Bye!")
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
 def test_a_signal_in_the_middle_ends_it_and_shows_in_the_exit_code(
     begin: Begin, number: signal.Signals
@@ -106,7 +104,6 @@ def test_a_signal_in_the_middle_ends_it_and_shows_in_the_exit_code(
     assert "Traceback" not in demo.output
 
 
-@pytest.mark.slow
 def test_a_failing_step_is_told_and_leaves_nothing(begin: Begin) -> None:
     demo = begin("--once", "--products", "40")
     demo.wait_for("drawn: 20")

@@ -21,7 +21,7 @@ MAX_BYTES = 2 * 2**20
 THREADS = 16
 AT_ONCE = 8
 URGENT_BESIDES = 2
-TIMEOUT = 5.0
+TIMEOUT = 15.0
 
 # What follows a JPEG's end doesn't matter. It isn't to be packed, so that it comes bit by bit.
 BODY = picture() + random.Random(1).randbytes(MAX_BYTES - 8192)
@@ -88,7 +88,7 @@ def read(
 
 
 def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 4
+    deadline = time.monotonic() + 10
     while not condition():
         assert time.monotonic() < deadline
         time.sleep(0.01)
