@@ -11,7 +11,8 @@ from typing import Final
 
 _LOCK: Final = "lock"
 _MARK: Final = "mark"
-_A_MARK: Final = re.compile(r"[0-9a-f]{16}")
+_A_MARK: Final = re.compile(r"([0-9a-f]{16}) (\d+)")
+"""The mark, and the lock's inode: in a copy of the directory it is another one."""
 _ADDRESSES: Final = "servers.json"
 
 
@@ -60,23 +61,22 @@ class DataDir:
     def predecessor(self) -> str | None:
         """The mark of who led the servers before, if anybody.
 
-        A leader that was killed together with its reaper has left its servers running.
+        A leader that was killed together with its reaper has left its servers running. In a copy
+        of a directory it is nobody: those servers are the original's.
         """
         try:
-            mark = (self._run / _MARK).read_text()
+            told = _A_MARK.fullmatch((self._run / _MARK).read_text())
         except FileNotFoundError:
             return None
-        return mark if _A_MARK.fullmatch(mark) else None
+        return told[1] if told and int(told[2]) == self._lock_inode() else None
 
     def lead(self, mark: str) -> None:
         """Leaves word of who leads the servers from now on."""
-        (self._run / _MARK).write_text(mark)
+        self._write(_MARK, f"{mark} {self._lock_inode()}")
 
     def announce(self, addresses: Mapping[str, str]) -> None:
         """Leaves word of where the servers listen; names are settings."""
-        unfinished = self._run / f"{_ADDRESSES}.new"
-        unfinished.write_text(json.dumps(dict(addresses)))
-        unfinished.replace(self._run / _ADDRESSES)
+        self._write(_ADDRESSES, json.dumps(dict(addresses)))
 
     def addresses(self) -> Mapping[str, str] | None:
         """Where the running servers listen; None where nobody has left word."""
@@ -85,3 +85,11 @@ class DataDir:
         except FileNotFoundError:
             return None
         return found
+
+    def _lock_inode(self) -> int:
+        return (self._run / _LOCK).stat().st_ino
+
+    def _write(self, name: str, text: str) -> None:
+        unfinished = self._run / f"{name}.new"
+        unfinished.write_text(text)
+        unfinished.replace(self._run / name)

@@ -44,10 +44,10 @@ def start(
     )
 
 
-def end_stack(mark: str) -> None:
+def end_stack(mark: str) -> Sequence[int]:
     """Ends all processes of the stack called `mark`: asks them first, all at once, then kills.
 
-    Returns within about two seconds.
+    Returns within about two seconds: the ids of those that still live, as in a disk's wait.
     """
     # Some write their title over their environment, the mark included; the session that they share
     # with their marked companions still tells whose they are.
@@ -63,6 +63,7 @@ def end_stack(mark: str) -> None:
         time.sleep(0.02)
         left = _members(mark, sessions)
     socket_path(mark).unlink(missing_ok=True)
+    return left
 
 
 def socket_path(mark: str) -> Path:

@@ -119,16 +119,15 @@ class Stack:
             raise StackError(
                 f"DATA_DIR={self.data_dir}: can't be written to ({err.strerror})"
             ) from err
-        # Where supervisor and reaper were killed together, the servers go on: a second Redis on one
-        # directory would damage what the first one writes, and the API keeps its port.
-        if before := self._held.predecessor():
-            reaper.end_stack(before)
-        if "api" in self._only:
-            try:
+        try:
+            self._end_predecessor()
+            if "api" in self._only:
                 check_listening(self.settings.api_host, self.settings.api_port)
-            except CannotListen as err:
-                self._held.release()
+        except BaseException as err:
+            self._held.release()
+            if isinstance(err, CannotListen):
                 raise StackError(str(err)) from err
+            raise
         run_dir = self.data_dir / "run"
         self._held.lead(self.mark)
         # Counters start at zero with the stack; files of an earlier one would be added to them.
@@ -211,6 +210,15 @@ class Stack:
 
     def __exit__(self, *_: object) -> None:
         self.stop()
+
+    def _end_predecessor(self) -> None:
+        # Where supervisor and reaper were killed together, the servers go on: a second Redis on one
+        # directory would damage what the first one writes, and the API keeps its port.
+        if (before := self._held.predecessor()) and (left := reaper.end_stack(before)):
+            raise StackError(
+                "an earlier stack left processes running that can't be ended: "
+                f"{' '.join(map(str, left))}; end them, then start again"
+            )
 
     def _commands(self) -> dict[str, str]:
         lines = (ROOT / "Procfile").read_text().splitlines()

@@ -2,6 +2,7 @@
 
 import os
 import select
+import shutil
 import signal
 import socket
 import subprocess
@@ -69,6 +70,18 @@ def test_what_a_killed_stack_left_running_is_ended_by_the_next(tmp_path: Path) -
         assert not socket_path(first.mark).exists()
         _next(second, 0)
     os.close(orphan)
+
+
+def test_a_stack_on_a_copy_of_the_data_leaves_the_original_alone(tmp_path: Path) -> None:
+    settings = Settings(_env_file=None, data_dir=tmp_path / "one")
+    with Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",)) as original:
+        running = os.pidfd_open(_next(original, 0))
+        shutil.copytree(tmp_path / "one", tmp_path / "other")
+        copied = Settings(_env_file=None, data_dir=tmp_path / "other")
+        with Stack(copied, log_dir=tmp_path / "log", only=("redis-cache",)) as copy:
+            _next(copy, 0)
+            assert not select.select([running], [], [], 0)[0], "the original was ended"
+        os.close(running)
 
 
 def _next(stack: Stack, pid: int) -> int:
