@@ -36,15 +36,19 @@ class RetryPolicy:
 
     def after_fault(self, wanted: Wanted, fault: ItemFault) -> Report:
         """Another try where that may help and is left, else the end."""
-        if isinstance(fault, ItemTransient) and wanted.attempts + 1 < self.max_attempts:
+        delay = 0.0
+        if isinstance(fault, ItemTransient):
             delay = self.delay(wanted.attempts, fault.retry_after)
-            return _report(wanted, Verdict.RETRY, delay_seconds=delay)
+            if wanted.attempts + 1 < self.max_attempts:
+                return _report(wanted, Verdict.RETRY, delay_seconds=delay)
+        # Of a product that was patched meanwhile it is not the end: the delay holds for it, too.
         return _report(
             wanted,
             Outcome.FAILED,
             code=fault.code,
             message=fault.message,
             retryable=isinstance(fault, ItemTransient),
+            delay_seconds=delay,
         )
 
     def is_spent(self, wanted: Wanted) -> bool:

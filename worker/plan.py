@@ -62,15 +62,16 @@ def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> tuple[Wanted
         product = stored.product
     else:
         product = _whole(wanted.body)
+    taken: Sequence[str] = ()
     if wanted.deltas:
-        product, refusal = _patched(product, wanted.deltas)
+        product, refusal, taken = _patched(product, wanted.deltas)
         if refusal and wanted.kind is Kind.DELTA and len(refusal.places) == len(wanted.deltas):
             raise ItemPermanent(ItemCode.INTERNAL_ERROR, refusal.message)
         wanted = replace(wanted, refusal=refusal)
     # A patch leaves the content at the version that it has; a newer one may have failed before.
     version = stored.product.version if wanted.kind is Kind.DELTA and stored else wanted.version
     created_at = product.created_at
-    if created_at is None and stored is not None and not removes_date(wanted.deltas):
+    if created_at is None and stored is not None and not removes_date(taken):
         created_at = stored.product.created_at
     accepted_at = datetime.fromtimestamp(wanted.rev // 1_000_000, UTC)
     dated = {"created_at": created_at or accepted_at, "version": version}
@@ -95,15 +96,18 @@ def _whole(body: str) -> Product:
         ) from err
 
 
-def _patched(product: Product, deltas: Sequence[str]) -> tuple[Product, Refusal | None]:
-    """The product with the patches that it can take, and the refusal of the others."""
+def _patched(
+    product: Product, deltas: Sequence[str]
+) -> tuple[Product, Refusal | None, Sequence[str]]:
+    """The product with the patches that it can take, the refusal of the others, and the former."""
     patched, faults = merged_without_faulty(product, deltas)
     if not faults:
-        return patched, None
+        return patched, None, deltas
     reasons = "; ".join(dict.fromkeys(_reasons(fault) for fault in faults.values()))
     message = f"this product with its patches is not valid: {reasons}"
     places = [len(deltas) - place for place in faults]
-    return patched, Refusal(places, ItemCode.INTERNAL_ERROR, message)
+    taken = [delta for place, delta in enumerate(deltas) if place not in faults]
+    return patched, Refusal(places, ItemCode.INTERNAL_ERROR, message), taken
 
 
 def _reasons(err: ValidationError) -> str:

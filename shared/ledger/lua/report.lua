@@ -12,16 +12,14 @@ local raised = {}
 local due_in = {}
 
 -- Gives back what is leased. What was patched meanwhile, too: the work goes on with it, so what it
--- failed of counts all the same, and what has ended without it is due at once.
+-- failed of keeps its count and its delay, and what has landed without it is due at once.
 local function give_back(tenant, product, wanted, result, delay)
   local held = redis.call('HMGET', wanted, 'lease', 'lane')
   if held[1] ~= token then return end  -- lost to another task, whose word counts now
   if result == 'retry' then redis.call('HINCRBY', wanted, 'attempts', 1) end
   redis.call('HDEL', wanted, 'lease', 'alone')
-  if result ~= 'retry' and result ~= 'release' then
-    delay = 0
-    due_in[held[2]] = true
-  end
+  if LANDED[result] then delay = '0' end
+  if result ~= 'release' and tonumber(delay) == 0 then due_in[held[2]] = true end
   redis.call('ZADD', due_key(held[2], tenant), integer(now + tonumber(delay)), product)
 end
 

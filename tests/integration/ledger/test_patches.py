@@ -234,15 +234,18 @@ def test_what_was_patched_in_work_is_due_and_rung_for_once_its_worker_reports(
     assert claim(ledger).wanted[0].deltas == ['{"price":1}']
 
 
-def test_what_was_patched_in_work_keeps_its_attempts_and_its_delay(ledger: Ledger) -> None:
+@pytest.mark.parametrize(("result", "attempts"), [(Verdict.RETRY, 1), (Outcome.FAILED, 0)])
+def test_what_was_patched_in_work_keeps_its_attempts_and_its_delay(
+    ledger: Ledger, result: Outcome | Verdict, attempts: int
+) -> None:
     accept(ledger, put())
     held = claim(ledger)
     patch(ledger, price=1)
     rev = held.wanted[0].rev
-    assert ledger.report(held, [Report(TENANT, "p", rev, Verdict.RETRY, delay_seconds=0.2)]) == []
+    assert ledger.report(held, [Report(TENANT, "p", rev, result, delay_seconds=0.2)]) == []
     assert not claim(ledger).wanted
     time.sleep(0.25)
-    assert claim(ledger).wanted[0].attempts == 1
+    assert claim(ledger).wanted[0].attempts == attempts
 
 
 def test_a_second_try_is_not_alone(ledger: Ledger) -> None:

@@ -1,5 +1,6 @@
 """What a write says that it changed."""
 
+import json
 from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
@@ -71,6 +72,7 @@ def test_values_are_the_same_but_for_a_last_digit(before: Any, after: Any, same:
 
 
 ACCEPTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
+REFUSED = json.dumps({"created_at": None, "attributes": {f"a{at}": 1 for at in range(65)}})
 DATED = replace(STORED, product=product(created_at="2024-11-02T10:30:00"))
 
 
@@ -83,6 +85,7 @@ DATED = replace(STORED, product=product(created_at="2024-11-02T10:30:00"))
         ("", ['{"created_at": null}', '{"price": 1}'], ACCEPTED),
         (product().model_dump_json(), [], DATED.product.created_at),
         (product().model_dump_json(), ['{"created_at": null}'], ACCEPTED),
+        (product().model_dump_json(), [REFUSED], DATED.product.created_at),
     ],
 )
 def test_a_date_stays_until_another_comes_or_a_patch_removes_it(
