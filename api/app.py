@@ -45,9 +45,10 @@ def create_app(services: Services) -> Flask:
     share = shares(services.settings.api_threads)
     held = WaitingRoom(share.held)
     waiting = WaitingRoom(share.waiting, held)
+    batches = WaitingRoom(share.waiting, held)
     pictures = WaitingRoom(services.settings.api_picture_queries, held)
     for resource in (
-        Indexing(intake, services.jobs, waiting),
+        Indexing(intake, services.jobs, waiting, batches),
         Products(services.ledger, services.qdrant, intake),
         JobResource(services.jobs, intake, waiting),
         Searching(services.search, pictures),

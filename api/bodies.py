@@ -2,6 +2,7 @@
 
 import contextlib
 import gc
+import threading
 import time
 import zlib
 from collections.abc import Callable, Iterator
@@ -25,6 +26,7 @@ MAX_PICTURE_SEARCH_BYTES: Final = 15 * 2**20
 """10 MiB in base64 take 13.4; some writers of JSON escape each `+` or `/` besides."""
 
 _CHUNK: Final = 64 * 2**10
+_COLLECTOR: Final = threading.Lock()
 
 _MAX_CONTAINERS: Final = 1_000_000
 """Brackets in a body. An empty JSON list takes 2 bytes to send and some 100 to hold, so bytes alone
@@ -42,7 +44,7 @@ _MAX_MEMBERS: Final = 1000
 # A client that still sends would not read an answer to a closed connection, so what it sends is
 # thrown away first, within these bounds.
 _DISCARD_BYTES: Final = 64 * 2**20
-_DISCARD_SECONDS: Final = 5.0
+DISCARD_SECONDS: Final = 5.0
 
 
 def content_type(request: Request, *accepted: str) -> str:
@@ -108,17 +110,29 @@ def parse_json(body: bytes, *, share: float = 1.0) -> Any:
         raise Problem(
             413,
             "too_many_values",
-            f"the body holds more than {names:,} colons or {values:,} commas",
+            f"the body holds more than {names:,} colons or {values:,} commas, those of texts "
+            "included; send it in parts",
         )
-    # A million lists set off the collector again and again, in the heap of a whole model (1.7 s).
-    # No other thread runs meanwhile, and what is read holds no cycles.
-    gc.disable()
     try:
-        return from_json(body, allow_inf_nan=False)
+        with _collector_at_rest() if len(body) > _CHUNK else contextlib.nullcontext():
+            return from_json(body, allow_inf_nan=False)
     except ValueError as err:
         raise Problem(400, "malformed", f"the body is not JSON: {err}") from err
-    finally:
-        gc.enable()
+
+
+@contextlib.contextmanager
+def _collector_at_rest() -> Iterator[None]:
+    """A million lists set off the collector again and again, in the heap of a whole model (1.7 s).
+
+    What is read holds no cycles. One at a time: nobody wakes it while another one reads, and
+    reading holds the interpreter anyway.
+    """
+    with _COLLECTOR:
+        gc.disable()
+        try:
+            yield
+        finally:
+            gc.enable()
 
 
 def check_cost(body: bytes) -> None:
@@ -179,9 +193,9 @@ def _unpacker() -> "zlib._Decompress":
     return zlib.decompressobj(wbits=16 + zlib.MAX_WBITS)
 
 
-def discard(request: Request) -> None:
+def discard(request: Request, seconds: float = DISCARD_SECONDS) -> None:
     """Throws away what is still to come of the body, within bounds; nothing where all was read."""
-    deadline, size = time.monotonic() + _DISCARD_SECONDS, 0
+    deadline, size = time.monotonic() + seconds, 0
     client = request.environ.get("gunicorn.socket")
     if isinstance(client, BoundedSocket):
         client.hurry(deadline)

@@ -10,13 +10,19 @@ import structlog
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from api.bodies import discard
+from api.bodies import DISCARD_SECONDS, discard
 from shared.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Anything else could be made up by a client, and each would be a new time series.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+
+_NOT_ADMITTED: Final = (
+    HTTPStatus.UNAUTHORIZED,
+    HTTPStatus.FORBIDDEN,
+    HTTPStatus.TOO_MANY_REQUESTS,
+)
 
 _HEADERS: Final = {
     "X-Content-Type-Options": "nosniff",
@@ -48,8 +54,10 @@ def register_edge(app: Flask) -> None:
             del response.headers["Content-Type"]
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             # Refused before its body was looked at (401, 415, 429…): the rest of it would be taken
-            # for the next request, or cost the client its connection after "keep-alive".
-            discard(request)
+            # for the next request, or cost the client its connection after "keep-alive". Whoever
+            # may not ask at all holds no thread for long by it.
+            refused = response.status_code in _NOT_ADMITTED
+            discard(request, 0.5 if refused else DISCARD_SECONDS)
         response.headers["X-Request-ID"] = g.request_id
         for name, value in _HEADERS.items():
             response.headers.setdefault(name, value)

@@ -45,10 +45,14 @@ _TURN_SECONDS: Final = 30.0
 class Indexing:
     """Products coming in."""
 
-    def __init__(self, intake: Intake, jobs: Jobs, waiting: WaitingRoom) -> None:
+    def __init__(
+        self, intake: Intake, jobs: Jobs, waiting: WaitingRoom, batches: WaitingRoom
+    ) -> None:
+        """`waiting`, `batches`: places for those who wait for a job, and with a large batch."""
         self._intake = intake
         self._jobs = jobs
         self._waiting = waiting
+        self._batches = batches
         self._large_batch = threading.Lock()
 
     def blueprint(self) -> Blueprint:
@@ -75,14 +79,14 @@ class Indexing:
         body = read_body(request, MAX_BATCH_BYTES)
         with self._turn(len(body)):
             batch = read_batch(body, media_type)
-            if not batch.changes:
-                raise Problem(
-                    422,
-                    "nothing_accepted",
-                    "none of the products can be taken; see what is wrong with each",
-                    {"accepted": 0, "rejected": batch.rejected},
-                )
-            job_id = self._intake.accept(request, Lane.BULK, batch.changes, body)
+        if not batch.changes:
+            raise Problem(
+                422,
+                "nothing_accepted",
+                "none of the products can be taken; see what is wrong with each",
+                {"accepted": 0, "rejected": batch.rejected},
+            )
+        job_id = self._intake.accept(request, Lane.BULK, batch.changes, body)
         answer = BatchQueuedAnswer(
             status="queued",
             job_id=job_id,
@@ -94,25 +98,26 @@ class Indexing:
 
     @contextmanager
     def _turn(self, size: int) -> Iterator[None]:
-        """Large batches, by their bytes, are taken one after the other: read, one may be ten times
-        as large. Nothing is lost by it, for reading JSON holds the interpreter anyway.
+        """Large batches, by their unpacked bytes, are read one after the other: read, one may be
+        ten times as large. Nothing is lost by it, for reading JSON holds the interpreter anyway.
 
-        Raises a 503 problem where the turn does not come in time.
+        Raises a 503 problem where too many wait already, or the turn does not come in time.
         """
         if size <= _LARGE_BATCH_BYTES:
             yield
             return
-        if not self._large_batch.acquire(timeout=_TURN_SECONDS):
-            raise Problem(
-                503,
-                "busy",
-                "too many large batches at once",
-                headers={"Retry-After": "1"},
-            )
-        try:
-            yield
-        finally:
-            self._large_batch.release()
+        with self._batches.place() as allowed:
+            if not (allowed and self._large_batch.acquire(timeout=_TURN_SECONDS)):
+                raise Problem(
+                    503,
+                    "busy",
+                    "too many large batches at once",
+                    headers={"Retry-After": "1"},
+                )
+            try:
+                yield
+            finally:
+                self._large_batch.release()
 
     def _landed(self, job_id: str, seconds: float) -> Response | None:
         """The end of a job of one; None where it can't be told within the time."""

@@ -1,4 +1,4 @@
-"""Bodies that work as they stand: what the page at /docs puts in for trying a request out."""
+"""Bodies that are accepted as they stand: what /docs puts in for trying a request out."""
 
 from typing import Any, Final
 

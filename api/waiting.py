@@ -1,7 +1,8 @@
 """Places for what holds a thread for long: each kind has its own, and together they leave a thread.
 
-Three kinds do: those who wait for jobs, searches by picture, and large bodies that come in slowly.
-Were each bounded by itself alone, all three together could hold every thread.
+Four kinds do: those who wait for jobs, large batches that wait for their turn, searches by picture,
+and large bodies that come in slowly. Were each bounded by itself alone, all of them together could
+hold every thread.
 """
 
 import threading
@@ -12,7 +13,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many threads each kind may hold; `held` is for waiting and pictures together."""
+    """How many threads each kind may hold; `held` is for all but bodies together."""
 
     large_bodies: int
     waiting: int
@@ -20,9 +21,11 @@ class Shares:
 
 
 def shares(threads: int) -> Shares:
-    """The shares of so many threads, at least three: one is always left for ordinary requests."""
+    """The shares of so many threads, at least four: one is always left for ordinary requests."""
     large_bodies = max(1, threads // 3)
-    return Shares(large_bodies, max(1, threads // 2), max(1, threads - large_bodies - 1))
+    held = threads - large_bodies - 1
+    # One place is out of the reach of those who only wait.
+    return Shares(large_bodies, min(threads // 2, held - 1), held)
 
 
 class WaitingRoom:

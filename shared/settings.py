@@ -58,7 +58,7 @@ class Settings(BaseSettings):
     # API
     api_host: str = "127.0.0.1"
     api_port: int = Field(8000, ge=1, le=65535)
-    api_threads: int = Field(16, ge=3, le=256)
+    api_threads: int = Field(16, ge=4, le=256)
     api_keys_file: Path | None = None
     api_encoder_threads: int = Field(4, ge=1, le=256)
     api_picture_queries: int = Field(4, ge=1, le=64)

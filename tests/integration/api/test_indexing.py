@@ -17,6 +17,7 @@ from worker.outcomes import landed
 
 ONE = "/api/v1/index-product"
 MANY = "/api/v1/index-products"
+LARGE = json.dumps({"products": [product("a")]}).encode() + b" " * 2**20
 
 
 def _ndjson(*lines: Any) -> bytes:
@@ -452,7 +453,7 @@ def test_an_impossible_wait_is_refused(shop: Shop, path: str, wait: str) -> None
 
 
 def test_where_half_of_the_threads_wait_others_are_answered_at_once(make_shop: MakeShop) -> None:
-    shop = make_shop(api_threads=3)
+    shop = make_shop(api_threads=4)
     first = shop.http.post(ONE, json=product("a")).json
     waiting = threading.Thread(
         target=shop.http.application.test_client().get,
@@ -471,20 +472,27 @@ def test_where_half_of_the_threads_wait_others_are_answered_at_once(make_shop: M
     assert shop.http.get(answer.json["status_url"] + "?wait=3").json["state"] == "succeeded"
 
 
-def test_waiting_and_searching_by_picture_leave_a_thread_together(make_shop: MakeShop) -> None:
-    shop = make_shop(api_threads=3)
+def test_waiting_large_batches_and_searching_by_picture_leave_a_thread_together(
+    make_shop: MakeShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_shop(api_threads=4)
     first = shop.http.post(ONE, json=product("a")).json
+    headers = {"Authorization": shop.http.environ_base["HTTP_AUTHORIZATION"]}
     waiting = threading.Thread(
         target=shop.http.application.test_client().get,
         args=(first["status_url"] + "?wait=3",),
-        kwargs={"headers": {"Authorization": shop.http.environ_base["HTTP_AUTHORIZATION"]}},
+        kwargs={"headers": headers},
     )
     waiting.start()
+    held, free, pushing = _a_large_batch_under_way(shop, monkeypatch)
+    held.wait(5)
     time.sleep(0.3)
     answer = shop.http.post("/api/v1/search", json={"image_url": "http://a.example/b.png"})
     assert (answer.status_code, answer.json["code"]) == (503, "encoder_busy")
+    free.set()
     shop.work()
     waiting.join()
+    pushing.join()
 
 
 def test_large_batches_are_taken_one_after_the_other(
@@ -504,13 +512,12 @@ def test_large_batches_are_taken_one_after_the_other(
         return read(body, media_type)
 
     monkeypatch.setattr(indexing, "read_batch", counted)
-    body = json.dumps({"products": [product("a")]}).encode() + b" " * 2**20
     statuses = []
     headers = {"Authorization": shop.http.environ_base["HTTP_AUTHORIZATION"]}
 
     def push() -> None:
         client = shop.http.application.test_client()
-        answer = client.post(MANY, data=body, content_type="application/json", headers=headers)
+        answer = client.post(MANY, data=LARGE, content_type="application/json", headers=headers)
         statuses.append(answer.status_code)
 
     pushing = [threading.Thread(target=push) for _ in range(4)]
@@ -525,8 +532,35 @@ def test_a_large_batch_whose_turn_does_not_come_is_asked_to_come_back(
     shop: Shop, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(indexing, "_TURN_SECONDS", 0.05)
-    held = threading.Event()
-    free = threading.Event()
+    held, free, first = _a_large_batch_under_way(shop, monkeypatch)
+    held.wait(5)
+    answer = shop.http.post(MANY, data=LARGE, content_type="application/json")
+    assert (answer.status_code, answer.json["code"]) == (503, "busy")
+    assert answer.headers["Retry-After"] == "1"
+    free.set()
+    first.join()
+    assert shop.http.post(MANY, data=LARGE, content_type="application/json").status_code == 202
+
+
+def test_large_batches_that_wait_leave_threads_to_others(
+    make_shop: MakeShop, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shop = make_shop(api_threads=4)  # one of them may read a large batch, and none may wait for it
+    held, free, first = _a_large_batch_under_way(shop, monkeypatch)
+    held.wait(5)
+    started = time.perf_counter()
+    answer = shop.http.post(MANY, data=LARGE, content_type="application/json")
+    assert (answer.status_code, answer.json["code"]) == (503, "busy")
+    assert time.perf_counter() - started < 2
+    free.set()
+    first.join()
+
+
+def _a_large_batch_under_way(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch
+) -> tuple[threading.Event, threading.Event, threading.Thread]:
+    """Set once it is being read, to be set to let it go on, and the thread that pushes it."""
+    held, free = threading.Event(), threading.Event()
     read = indexing.read_batch
 
     def slow(body: bytes, media_type: str) -> Batch:
@@ -535,21 +569,14 @@ def test_a_large_batch_whose_turn_does_not_come_is_asked_to_come_back(
         return read(body, media_type)
 
     monkeypatch.setattr(indexing, "read_batch", slow)
-    body = json.dumps({"products": [product("a")]}).encode() + b" " * 2**20
     headers = {"Authorization": shop.http.environ_base["HTTP_AUTHORIZATION"]}
-    first = threading.Thread(
+    pushing = threading.Thread(
         target=shop.http.application.test_client().post,
         args=(MANY,),
-        kwargs={"data": body, "content_type": "application/json", "headers": headers},
+        kwargs={"data": LARGE, "content_type": "application/json", "headers": headers},
     )
-    first.start()
-    held.wait(5)
-    answer = shop.http.post(MANY, data=body, content_type="application/json")
-    assert (answer.status_code, answer.json["code"]) == (503, "busy")
-    assert answer.headers["Retry-After"] == "1"
-    free.set()
-    first.join()
-    assert shop.http.post(MANY, data=body, content_type="application/json").status_code == 202
+    pushing.start()
+    return held, free, pushing
 
 
 def test_a_broker_that_is_gone_takes_nothing_back(make_shop: MakeShop) -> None:
