@@ -19,7 +19,8 @@ local function give_back(tenant, product, wanted, result, delay)
   if result == 'retry' then redis.call('HINCRBY', wanted, 'attempts', 1) end
   redis.call('HDEL', wanted, 'lease', 'alone')
   if LANDED[result] then delay = '0' end
-  if result ~= 'release' and tonumber(delay) == 0 then due_in[held[2]] = true end
+  local has_ended = result ~= 'retry' and result ~= 'release'
+  if has_ended and tonumber(delay) == 0 then due_in[held[2]] = true end
   redis.call('ZADD', due_key(held[2], tenant), integer(now + tonumber(delay)), product)
 end
 
