@@ -33,7 +33,7 @@ _MANIFEST: Final = "manifest.json"
 _READ_BYTES: Final = 1 << 20
 _VECTOR_BYTES: Final = 4 * VECTOR_SIZE
 
-# RuntimeError and its NotImplementedError: flags of a part that no part of ours has.
+# zipfile's RuntimeError is for encrypted parts and unknown packing, which no part of ours has.
 _DAMAGE: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
 
 Manifest = Mapping[str, Any]
