@@ -34,7 +34,7 @@ QUANTIZED: Final = "image-int8"
 Form = Tower | Literal["image-int8"]
 """What is stored: each tower as it is, and the image tower in int8."""
 
-_FORMAT: Final = 1
+_FORMAT: Final = 2
 """Raise this where what is stored, or how towers are converted, changes."""
 
 _MODEL: Final = "model.xml"

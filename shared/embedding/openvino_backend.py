@@ -15,6 +15,7 @@ import torch
 from numpy.typing import NDArray
 
 from shared.embedding import openvino_runtime
+from shared.embedding.class_token import image_tower
 from shared.embedding.converted_models import QUANTIZED, ConvertedModels, ConvertedTower
 from shared.embedding.encoder import PreparedText, Tower
 from shared.embedding.identity import model_slug, weights_identity
@@ -185,8 +186,7 @@ class OpenVinoEncoder(OpenClipEncoder):
         self._dimensions = vector_length(loaded.model, self._preprocess.input_size)
         cpu = torch.device("cpu")
         if tower == "image":
-            visual = loaded.model.get_submodule("visual")
-            self._image = ImageTower(visual, cpu, torch.float32).run
+            self._image = ImageTower(image_tower(loaded.model), cpu, torch.float32).run
         else:
             self._text = TextTower(loaded.model, loaded.tokenizer, cpu)
 

@@ -15,6 +15,7 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, export
 
+from shared.embedding.class_token import image_tower
 from shared.embedding.encoder import Tower
 from shared.embedding.model_loading import LoadedModel
 from shared.embedding.openvino_runtime import CompiledTower, openvino
@@ -56,7 +57,7 @@ def convert(tower: Tower, loaded: LoadedModel) -> Conversion:
 
 
 def _converted_image_tower(loaded: LoadedModel) -> Conversion:
-    tower = loaded.model.get_submodule("visual")
+    tower = image_tower(loaded.model)
     size = ImagePreprocessor(loaded.preprocess_config).input_size
     pixels = torch.randn(3, *size, generator=torch.Generator().manual_seed(0))
     model = _converted(tower, (pixels,), ({0: Dim.DYNAMIC},))

@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from shared.embedding.encoder import PreparedText
 from shared.embedding.masked_text import MaskedTransformer, Padding
+from shared.embedding.pooled_transformer import PooledTransformer
 
 _TOKENIZER_CACHE_WORDS = 100_000
 """open_clip's tokenizer remembers every word it ever met; shoppers' typing errors never end."""
@@ -131,12 +132,12 @@ class TrimmedTransformer(nn.Module):
 
     _mask: Tensor
 
-    def __init__(self, tower: Any, end_of_text: EndOfText) -> None:
+    def __init__(self, tower: Any, transformer: PooledTransformer, end_of_text: EndOfText) -> None:
         super().__init__()
         self.cut = end_of_text
         self._token_embedding = tower.token_embedding
         self._positions = tower.positional_embedding
-        self._transformer = tower.transformer
+        self._transformer = transformer
         self.register_buffer("_mask", tower.attn_mask)
         self._ln_final = tower.ln_final
         self._projection = tower.text_projection
@@ -150,17 +151,19 @@ class TrimmedTransformer(nn.Module):
         class_token = getattr(tower, "cls_emb", None) is not None  # CoCa reads it at the very end
         if pool_type not in ("argmax", "eos") or not causal or class_token:
             return None
-        return cls(tower, EndOfText(pool_type, int(eos_id) if eos_id is not None else -1))
+        transformer = PooledTransformer.of(tower.transformer)
+        if transformer is None:
+            return None
+        end = EndOfText(pool_type, int(eos_id) if eos_id is not None else -1)
+        return cls(tower, transformer, end)
 
     def forward(self, tokens: Tensor, ends: Tensor) -> Tensor:
         """Raw vectors (n, dimensions) of tokens (n, length), read at the positions `ends` (n,)."""
         # Gathered rather than sliced: a slice would bind an exported graph to shorter texts.
         places = torch.arange(tokens.shape[1], device=tokens.device)
-        dtype = self._transformer.get_cast_dtype()
+        dtype = self._transformer.dtype
         x = self._token_embedding(tokens).to(dtype) + self._positions[places].to(dtype)
-        x = self._transformer(x, attn_mask=self._mask[places][:, places])
-        # The last norm looks at each position alone, so it is applied to those read only.
-        x = self._ln_final(x[torch.arange(x.shape[0], device=x.device), ends])
+        x = self._ln_final(self._transformer(x, ends, self._mask[places][:, places]))
         if self._projection is None:
             return x  # type: ignore[no-any-return]  # open_clip's modules are untyped
         if isinstance(self._projection, nn.Linear):

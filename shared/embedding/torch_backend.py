@@ -10,6 +10,7 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
+from shared.embedding.class_token import image_tower
 from shared.embedding.encoder import Tower
 from shared.embedding.model_loading import LoadedModel, load_model
 from shared.embedding.open_clip_encoder import OpenClipEncoder
@@ -32,8 +33,8 @@ _DTYPES: Final[dict[Precision, torch.dtype]] = {
 class ImageTower:
     """The image half of an open_clip model on its device."""
 
-    def __init__(self, visual: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
-        self._visual = visual.to(device=device, dtype=dtype)
+    def __init__(self, tower: nn.Module, device: torch.device, dtype: torch.dtype) -> None:
+        self._tower = tower.to(device=device, dtype=dtype)
         self._device = device
         self._dtype = dtype
 
@@ -46,7 +47,7 @@ class ImageTower:
             # no thread of the CPU and runs beside the kernels of the batch before.
             batch = batch.to(self._dtype).pin_memory()
         batch = batch.to(device=self._device, dtype=self._dtype, non_blocking=True)
-        raw: torch.Tensor = self._visual(batch)
+        raw: torch.Tensor = self._tower(batch)
         return raw.float().cpu().numpy()
 
 
@@ -90,8 +91,8 @@ class TorchEncoder(OpenClipEncoder):
     def _keep(self, tower: Tower, loaded: LoadedModel) -> None:
         """Move one tower to the device. The rest of `loaded` goes when its last name goes."""
         if tower == "image":
-            visual = loaded.model.get_submodule("visual")
-            self._image = ImageTower(visual, self.device, self._dtype).run
+            pictures = image_tower(loaded.model)
+            self._image = ImageTower(pictures, self.device, self._dtype).run
         else:
             self._text = TextTower(loaded.model, loaded.tokenizer, self.device, self._dtype)
 
