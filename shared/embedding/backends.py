@@ -18,6 +18,10 @@ log = structlog.get_logger(__name__)
 _CUDA_BATCH: Final = 256
 """A GPU is idle between small batches; at 256 ViT-B-32 fills one and needs about 1 GB."""
 
+_INT8_BATCH: Final = 32
+"""In int8 a pass of 32 takes 4 % less per picture than one of 16, and less time than one of 16
+without: who waits for the pass under way waits no longer."""
+
 
 def load_encoder(settings: Settings, towers: frozenset[Tower], threads: int | None) -> Encoder:
     """The configured model on the backend to use; see `load_embedding_service`.
@@ -63,10 +67,13 @@ def load_encoder(settings: Settings, towers: frozenset[Tower], threads: int | No
 
 
 def batch_size(settings: Settings, encoder: Encoder) -> int:
-    """Inputs of one forward pass, at most: as set, or else what keeps a GPU busy on one."""
-    on_cuda = isinstance(encoder, TorchEncoder) and encoder.device.type == "cuda"
-    if on_cuda and "embed_batch_size" not in settings.model_fields_set:
+    """Inputs of one forward pass, at most: as set, or else what suits what runs the model."""
+    if "embed_batch_size" in settings.model_fields_set:
+        return settings.embed_batch_size
+    if isinstance(encoder, TorchEncoder) and encoder.device.type == "cuda":
         return _CUDA_BATCH
+    if isinstance(encoder, OpenVinoEncoder) and encoder.quantized:
+        return _INT8_BATCH
     return settings.embed_batch_size
 
 

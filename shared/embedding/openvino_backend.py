@@ -78,7 +78,7 @@ class OpenVinoEncoder(OpenClipEncoder):
         super().__init__()
         self._names = (model, pretrained)
         self._precision = precision
-        self._quantized = quantized
+        self.quantized = quantized
         self._torch_may_help = torch_may_help
         self._threads = threads
         self._resize_mode = resize_mode
@@ -97,7 +97,7 @@ class OpenVinoEncoder(OpenClipEncoder):
             self._open(tower)
 
     def _open(self, tower: Tower) -> None:
-        if tower == "image" and self._quantized:
+        if tower == "image" and self.quantized:
             self._open_quantized()
             return
         stored = self.converted.find(tower)

@@ -20,7 +20,7 @@ from demo.drawing import draw
 from operations.__main__ import main
 from operations.faults import ExitCode
 from shared.embedding import openvino_runtime, quantization
-from shared.embedding.backends import load_encoder
+from shared.embedding.backends import batch_size, load_encoder
 from shared.embedding.encoder import Tower
 from shared.embedding.openvino_backend import OpenVinoEncoder
 from shared.embedding.openvino_runtime import CompiledTower
@@ -88,6 +88,7 @@ def test_pictures_that_it_never_saw_find_the_same_ones_and_words_are_untouched(
     (line,) = (line for line in lines if line.get("tower") == "image")
     assert line["chosen"] == "openvino int8"
     assert "of the ten nearest of 106 pictures 0.9" in line["candidates"][0]
+    assert batch_size(Settings(_env_file=None), int8) == 32
     fp32 = load(quantized, clip_precision="fp32")
     pixels = [int8.pre_image(drawn(seed)) for seed in range(1000, 1060)]
     ours, lossless = int8.core_images(pixels), fp32.core_images(pixels)
