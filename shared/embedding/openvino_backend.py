@@ -32,7 +32,10 @@ from shared.errors import ModelUnavailable
 log = structlog.get_logger(__name__)
 
 _TYPICAL_QUERY: Final = "a red summer dress"
-"""Eight tokens or so, to try precisions with: queries alone and eight together."""
+"""Six tokens, to try precisions with."""
+
+_QUERIES_TOGETHER: Final = 16
+"""As many as share a forward pass where searches come faster than they can be answered."""
 
 
 @dataclass(frozen=True)
@@ -169,7 +172,7 @@ class OpenVinoEncoder(OpenClipEncoder):
             cut = stored_cut(facts)
             tokens = TextTokens(load_tokenizer(self._names[0]), cut)
             query = tokens(_TYPICAL_QUERY)
-            alone, together = cut.inputs([query]), cut.inputs([query] * 8)
+            alone, together = cut.inputs([query]), cut.inputs([query] * _QUERIES_TOGETHER)
             self._text = _ConvertedText(
                 self._compiled(tower, source, [alone, together]), tokens, cut
             )

@@ -147,8 +147,8 @@ def test_another_precision_is_taken_only_where_it_is_faster_by_a_margin() -> Non
     assert precision.fastest({}) == "fp32"
     assert precision.fastest({"fp32": [1.0], "bf16": [0.95]}) == "fp32"
     assert precision.fastest({"fp32": [1.0], "bf16": [0.5]}) == "bf16"
-    # Alone a little faster, together a lot slower.
-    assert precision.fastest({"fp32": [1.0, 8.0], "bf16": [0.8, 12.0]}) == "fp32"
+    # Alone a lot faster, together a little slower.
+    assert precision.fastest({"fp32": [1.0, 8.0], "bf16": [0.5, 8.1]}) == "fp32"
 
 
 def test_what_was_measured_decides_the_next_start(
