@@ -11,4 +11,4 @@ def register(app: Celery, reconciler: Reconciler) -> None:
 
     @app.task(name=RECONCILE_TASK, ignore_result=True)
     def reconcile() -> None:
-        reconciler.answer()
+        reconciler.answer_all()

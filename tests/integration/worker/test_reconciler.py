@@ -46,6 +46,14 @@ def test_a_full_claim_passes_the_bell_on(worker: Worker) -> None:
     assert worker.encoder.embedded == 70
 
 
+def test_one_bell_is_answered_until_nothing_is_due_and_calls_others_once(worker: Worker) -> None:
+    shared = picture()
+    job_id = worker.push(*(worker.product(f"p{i}", shared) for i in range(150)))
+    worker.reconciler.answer_all()
+    assert worker.counts(job_id) == {Outcome.INDEXED: 150}
+    assert worker.bell.rings == [Lane.BULK]
+
+
 def test_a_deleted_product_is_gone_and_stays_gone_for_late_writes(worker: Worker) -> None:
     worker.push(worker.product("p", picture()))
     worker.reconciler.answer()
