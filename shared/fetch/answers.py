@@ -9,7 +9,7 @@ from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
 
-import requests
+from urllib3 import BaseHTTPResponse
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 
@@ -36,21 +36,21 @@ _UNPACKED_AT_ONCE: Final = 256 * 2**10
 _GZIP_OR_ZLIB: Final = zlib.MAX_WBITS | 32  # zlib's own sign for "find out which of the two"
 
 
-def redirect_location(response: requests.Response) -> str | None:
+def redirect_location(response: BaseHTTPResponse) -> str | None:
     """Where a redirect leads, or None where the answer is not a redirect with a `Location`."""
     location = response.headers.get("Location")
-    if response.status_code not in REDIRECTS or not location:
+    if response.status not in REDIRECTS or not location:
         return None
     try:
-        # Header bytes arrive as Latin-1, servers mean UTF-8 (as requests reads them, too).
+        # Header bytes arrive as Latin-1, servers mean UTF-8.
         return location.encode("latin-1").decode("utf-8")
     except UnicodeError:
         return location
 
 
-def status_fault(response: requests.Response, now: datetime | None = None) -> ItemFault | None:
+def status_fault(response: BaseHTTPResponse, now: datetime | None = None) -> ItemFault | None:
     """The fault that the answer's status means, or None for 200."""
-    status = response.status_code
+    status = response.status
     if status == HTTPStatus.OK:
         return None
     if status in _GONE:
@@ -93,7 +93,7 @@ def validator(value: str | None) -> str | None:
     return value if value is not None and _VALIDATOR.fullmatch(value) else None
 
 
-def announced_length(response: requests.Response) -> int | None:
+def announced_length(response: BaseHTTPResponse) -> int | None:
     """The body's length in bytes by `Content-Length`; None where it is absent or unreadable."""
     length = response.headers.get("Content-Length", "")
     # 18 digits are more than any file; thousands of them would be slow to read, or refused.

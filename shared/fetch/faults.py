@@ -4,36 +4,41 @@ import contextlib
 import ssl
 import time
 from collections.abc import Iterator
+from typing import Final
 
-import requests
-import urllib3.exceptions
+from urllib3 import exceptions
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.answers import too_large
 from shared.fetch.transport import AnswerTooLong
 
+NEVER_CONNECTED: Final = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError)
+"""Nothing was sent yet, so that another address may be tried."""
+
+_NO_WAY: Final = "The picture server can't be reached, or broke off."
+
 
 @contextlib.contextmanager
 def faults_translated(max_bytes: int) -> Iterator[None]:
-    """Turn the errors of requests (sending) and urllib3 (reading the body) into item faults."""
+    """Turn urllib3's errors, in sending and in reading the body, into item faults."""
     try:
         yield
-    except (requests.Timeout, urllib3.exceptions.TimeoutError) as err:
+    except exceptions.NewConnectionError as err:  # a timeout, too, by urllib3's classes
+        raise unreachable(_NO_WAY) from err
+    except exceptions.TimeoutError as err:
         raise timed_out() from err
-    except (requests.exceptions.SSLError, urllib3.exceptions.SSLError) as err:
+    except exceptions.SSLError as err:
         if _caused_by(err, ssl.SSLCertVerificationError):
             raise ItemPermanent(
                 ItemCode.IMAGE_UNREACHABLE,
                 "The picture server's certificate is not valid for its name, or has expired.",
             ) from err
         raise unreachable("The picture server's TLS connection failed.") from err
-    except requests.exceptions.InvalidURL as err:
-        raise ItemPermanent(ItemCode.INVALID_URL, "The URL is malformed.") from err
     # urllib3 asks for as many bytes as a chunk says it has, negative numbers, too: ValueError.
-    except (requests.RequestException, urllib3.exceptions.HTTPError, OSError, ValueError) as err:
+    except (exceptions.HTTPError, OSError, ValueError) as err:
         if _caused_by(err, AnswerTooLong):
             raise too_large(max_bytes) from err
-        raise unreachable("The picture server can't be reached, or broke off.") from err
+        raise unreachable(_NO_WAY) from err
 
 
 def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
@@ -49,13 +54,6 @@ def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
             waiting += [*current.args, getattr(current, "reason", None), current.__cause__]
             waiting.append(current.__context__)
     return False
-
-
-def never_connected(error: requests.ConnectionError) -> bool:
-    """Whether nothing was sent yet, so that another address may be tried."""
-    return _caused_by(error, urllib3.exceptions.NewConnectionError) or isinstance(
-        error, requests.ConnectTimeout
-    )
 
 
 def timed_out() -> ItemTransient:

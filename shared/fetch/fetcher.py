@@ -2,22 +2,23 @@
 
 import time
 from collections.abc import Mapping, Sequence
+from contextlib import closing
 from dataclasses import replace
 from http import HTTPStatus
 from typing import Final
 
 import certifi
-import requests
+from urllib3 import BaseHTTPResponse
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.addresses import Network
 from shared.fetch.answers import redirect_location
-from shared.fetch.faults import faults_translated, never_connected, seconds_left, unreachable
+from shared.fetch.faults import NEVER_CONNECTED, faults_translated, seconds_left, unreachable
 from shared.fetch.hosts import PAUSE_SECONDS, HostPutOff, Hosts
 from shared.fetch.lookup import Lookup
 from shared.fetch.picture import Admit, FetchedPicture, MemoryShort, Validators, drain, read_picture
 from shared.fetch.resolver import Resolver, SystemResolver
-from shared.fetch.transport import PinnedAdapter, PinnedRequest
+from shared.fetch.transport import PinnedTransport
 from shared.fetch.urls import PictureUrl, parse_picture_url
 from shared.metrics import IMAGE_FETCH_SECONDS, IMAGE_FETCHES
 
@@ -66,7 +67,7 @@ class Fetcher:
         self._max_redirects = max_redirects
         self._hosts = Hosts(pause_seconds)
         self._lookup = Lookup(resolver or SystemResolver(), allowed_networks, connections)
-        self._adapter = PinnedAdapter(
+        self._transport = PinnedTransport(
             connections, ca_file or certifi.where(), max_bytes * 5 // 4 + _HEAD_BYTES
         )
 
@@ -115,7 +116,7 @@ class Fetcher:
 
     def close(self) -> None:
         """Close kept connections. Lookups under way end on their own."""
-        self._adapter.close()
+        self._transport.close()
         self._lookup.close()
 
     def _follow(
@@ -130,9 +131,9 @@ class Fetcher:
             with (
                 self._hosts.visit(url.authority),
                 faults_translated(self.max_bytes),
-                self._open(url, headers, deadline) as response,
+                closing(self._open(url, headers, deadline)) as response,
             ):
-                if response.status_code == HTTPStatus.NOT_MODIFIED and headers is not _HEADERS:
+                if response.status == HTTPStatus.NOT_MODIFIED and headers is not _HEADERS:
                     drain(response)
                     return None
                 location = redirect_location(response)
@@ -152,7 +153,7 @@ class Fetcher:
 
     def _open(
         self, url: PictureUrl, headers: Mapping[str, str], deadline: float
-    ) -> requests.Response:
+    ) -> BaseHTTPResponse:
         """Connect to the first checked address that accepts, and read the answer's headers."""
         addresses = self._lookup.checked_addresses(url, deadline)[:_MAX_CONNECT_ATTEMPTS]
         for position, address in enumerate(addresses):
@@ -160,10 +161,9 @@ class Fetcher:
             # The addresses still to be tried share the time, so that one that swallows packets
             # leaves some for the next.
             connect = left / (len(addresses) - position)
-            request = PinnedRequest(url, address, headers)
             try:
-                return self._adapter.open(request, connect=connect, total=left)
-            except requests.ConnectionError as err:
-                if position + 1 == len(addresses) or not never_connected(err):
+                return self._transport.open(url, address, headers, connect=connect, total=left)
+            except NEVER_CONNECTED:
+                if position + 1 == len(addresses):
                     raise
         raise unreachable("The picture server's name has no address.")

@@ -6,8 +6,8 @@ from dataclasses import dataclass
 from http import HTTPStatus
 from typing import Final
 
-import requests
-import urllib3.exceptions
+from urllib3 import BaseHTTPResponse
+from urllib3.exceptions import HTTPError
 
 from shared.fetch.answers import (
     announced_length,
@@ -56,9 +56,7 @@ class Validators:
         return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
 
 
-def read_picture(
-    response: requests.Response, max_bytes: int, admit: Admit | None
-) -> FetchedPicture:
+def read_picture(response: BaseHTTPResponse, max_bytes: int, admit: Admit | None) -> FetchedPicture:
     """The picture that the answer carries, at most `max_bytes` large.
 
     `admit` is asked for memory beyond `SMALL_BYTES`, before it is read. Raises MemoryShort where it
@@ -82,7 +80,7 @@ def read_picture(
         room = length
     return FetchedPicture(
         data=read_body(
-            response.raw.stream(_CHUNK_BYTES, decode_content=False),
+            response.stream(_CHUNK_BYTES, decode_content=False),
             encoding,
             max_bytes,
             room,
@@ -93,11 +91,11 @@ def read_picture(
     )
 
 
-def drain(response: requests.Response) -> None:
+def drain(response: BaseHTTPResponse) -> None:
     """Read a small unwanted body, so that its connection is kept; errors no longer matter."""
     # An answer of 304 has none, whatever length it announces: that is the picture's.
-    not_modified = response.status_code == HTTPStatus.NOT_MODIFIED
+    not_modified = response.status == HTTPStatus.NOT_MODIFIED
     length = 0 if not_modified else announced_length(response)
     if length is not None and length <= _MAX_DRAINED_BYTES:
-        with contextlib.suppress(urllib3.exceptions.HTTPError, OSError):
-            response.raw.read(_MAX_DRAINED_BYTES, decode_content=False)
+        with contextlib.suppress(HTTPError, OSError):
+            response.read(_MAX_DRAINED_BYTES, decode_content=False)

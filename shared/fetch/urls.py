@@ -13,6 +13,8 @@ from typing import Final
 from urllib.parse import SplitResult, urljoin, urlsplit
 
 import idna
+from urllib3.exceptions import LocationParseError
+from urllib3.util import parse_url
 
 from shared.errors import ItemCode, ItemPermanent
 from shared.fetch.addresses import Address
@@ -50,7 +52,8 @@ class PictureUrl:
     """A URL that may be fetched as far as it can be told without asking DNS.
 
     `host` is a lower-case ASCII name or the text of an IP address without brackets; `address` is
-    that address, or None for a name. `path` starts with "/" and holds the query.
+    that address, or None for a name. `path` starts with "/" and holds the query, both as they are
+    sent: without dot segments, and percent-encoded where they must be.
     """
 
     scheme: str
@@ -100,8 +103,7 @@ def parse_picture_url(url: str) -> PictureUrl:
         raise ItemPermanent(
             ItemCode.IMAGE_BLOCKED_ADDRESS, f"Pictures are not fetched from port {port}."
         )
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    return PictureUrl(scheme, host, port, path, address)
+    return PictureUrl(scheme, host, port, _path(parts), address)
 
 
 def _split(url: str) -> SplitResult:
@@ -115,6 +117,15 @@ def _split(url: str) -> SplitResult:
     except ValueError:
         raise _invalid("The URL is malformed.") from None
     return parts
+
+
+def _path(parts: SplitResult) -> str:
+    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
+    try:
+        # By the path alone: which host it is has been read from the same parts, once and for all.
+        return parse_url(f"http://host{path}").request_uri
+    except LocationParseError:
+        raise _invalid("The URL's path is malformed.") from None
 
 
 def _host(parts: SplitResult) -> tuple[str, Address | None]:

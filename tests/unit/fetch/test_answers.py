@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 
 import pytest
-import requests
+from urllib3 import HTTPResponse
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.answers import (
@@ -22,11 +22,9 @@ from shared.fetch.answers import (
 NOW = datetime(2026, 5, 4, 12, 0, 0, tzinfo=UTC)
 
 
-def answer(status: int, **headers: str) -> requests.Response:
-    response = requests.Response()
-    response.status_code = status
-    response.headers.update({name.replace("_", "-"): value for name, value in headers.items()})
-    return response
+def answer(status: int, **headers: str) -> HTTPResponse:
+    named = {name.replace("_", "-"): value for name, value in headers.items()}
+    return HTTPResponse(status=status, headers=named)
 
 
 @pytest.mark.parametrize(

@@ -135,12 +135,13 @@ def test_an_address_in_a_url_is_seen_and_not_reachable(url: str) -> None:
         ("https://shop.example:8443/a", "https://shop.example:8443/a"),
         ("http://shop.example:3000?x=1", "http://shop.example:3000/?x=1"),
         ("https://shop.example./a", "https://shop.example/a"),
-        ("https://bücher.example/ü.jpg", "https://xn--bcher-kva.example/ü.jpg"),
+        ("https://bücher.example/ü.jpg", "https://xn--bcher-kva.example/%C3%BC.jpg"),
         ("http://my_bucket.store.example/a", "http://my_bucket.store.example/a"),
         ("http://93.184.216.34/a", "http://93.184.216.34/a"),
         ("http://[2606:4700:0::1111]:8080/a", "http://[2606:4700::1111]:8080/a"),
         ("http://localhost:8000/a", "http://localhost:8000/a"),
-        ("http://shop.example//b/../c;d", "http://shop.example//b/../c;d"),
+        ("http://shop.example//b/../c;d", "http://shop.example//c;d"),
+        ("http://shop.example/a%7eb?x=%2f[1]", "http://shop.example/a%7Eb?x=%2F%5B1%5D"),
     ],
 )
 def test_a_good_url_is_brought_into_one_form(url: str, normal: str) -> None:
