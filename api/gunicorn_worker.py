@@ -11,7 +11,6 @@ import selectors
 import socket
 import time
 from collections import deque
-from concurrent.futures import Future
 from functools import partial
 from http import HTTPStatus
 from typing import Any, Final
@@ -24,6 +23,7 @@ from pydantic_core import to_json
 from api.backlog import Backlog
 from api.connections import CLOSING_SECONDS, HEAD_SECONDS, Connection, Stage
 from api.problems import MEDIA_TYPE, problem_document
+from api.request_threads import RequestThreads
 from api.waiting import shares
 from shared.settings import get_settings
 
@@ -73,6 +73,14 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
                     self.accept(listener)
                 listener.close()
 
+    def get_thread_pool(self) -> RequestThreads:
+        """Instead of an executor."""
+        return RequestThreads(self.cfg.threads, self._serve)
+
+    def enqueue_req(self, conn: Connection) -> None:
+        """To the next thread that is free."""
+        self.tpool.submit(conn)
+
     def accept(self, listener: socket.socket) -> None:
         """Takes a connection. Where they are too many, the one idle for longest makes room."""
         try:
@@ -113,19 +121,14 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         else:
             self._drop(conn)
 
-    def finish_request(self, conn: Connection, fs: "Future[Any]") -> None:
+    def finish_request(self, conn: Connection, keep: bool) -> None:
         """Back from a thread: the rest of the answer, the next request, or the end."""
         if conn in self._in_place:
             self._in_place.remove(conn)
             if self._waiting:
                 self._take_place(self._waiting.popleft())
-        try:
-            conn.keep = not fs.cancelled() and bool(fs.result())
-            conn.sock.end()
-        except Exception:
-            self.log.exception("Error handling request")
-            self._drop(conn)
-            return
+        conn.keep = keep
+        conn.sock.end()
         if conn.sock.unsent:
             conn.timeout = conn.sock.write_until
             self._answering[conn] = None
@@ -257,6 +260,15 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         conn.close()
 
     # What follows runs in threads.
+
+    def _serve(self, conn: Connection) -> None:
+        keep = False
+        try:
+            keep = bool(self.handle(conn))
+        except Exception:
+            self.log.exception("Error handling request")
+        finally:
+            self.method_queue.defer(self.finish_request, conn, keep)
 
     def handle(self, conn: Connection) -> Any:
         """Serves the request that was received. True where another may follow."""
