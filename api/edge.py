@@ -13,6 +13,8 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 from api.bodies import DISCARD_SECONDS, discard
 from shared.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
+_access = structlog.get_logger("api.access")
+
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
 # Anything else could be made up by a client, and each would be a new time series.
@@ -72,7 +74,7 @@ def _note(response: Response) -> None:
     method = request.method if request.method in _METHODS else "other"
     HTTP_REQUESTS.labels(route, method, str(response.status_code)).inc()
     HTTP_SECONDS.labels(route, method).observe(seconds)
-    structlog.get_logger("api.access").info(
+    _access.info(
         "request",
         method=method,
         route=route,
