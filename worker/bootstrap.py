@@ -3,6 +3,7 @@
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Final
 
 import structlog
@@ -120,7 +121,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
     sweeper = Sweeper(
         ledger=ledger,
         doorbell=doorbell,
-        answer=reconciler.answer,
+        answer=partial(reconciler.answer, calling=False),
         qdrant=qdrant,
         lanes=lanes,
         tombstone_days=settings.tombstone_days,

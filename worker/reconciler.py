@@ -82,8 +82,8 @@ class Reconciler:
     def answer_all(self) -> None:
         """Answers one doorbell, and goes on until nothing is due that this worker has a place for.
 
-        It calls other threads once: a message for each claim took a sixth of the time of those
-        that have little to do.
+        It calls other threads once: a message for each claim took a twentieth to a tenth of all
+        processor time where nothing is embedded.
         """
         calling = True
         while self.answer(calling=calling):
@@ -108,7 +108,8 @@ class Reconciler:
     def _serve_bulk(self, *, calling: bool) -> bool:
         """Serves bulk where a place is free.
 
-        A bell that found none is answered by whoever frees one: goes on itself, or passes it on.
+        A bell that found none is answered by whoever frees one: it goes on itself, or passes the
+        bell on. Where it means to go on and can't any more, sweepers ring within a second.
         """
         if not self._bulk_places.take():
             return False

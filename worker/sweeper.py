@@ -38,8 +38,8 @@ class Sweeper:
         tombstone_days: float,
         watch: Callable[[], object],
     ) -> None:
-        """`answer` does what a doorbell's task does, and tells whether more is due. `watch` looks
-        whether the ledger was lost.
+        """`answer` works off one claim of each lane and tells whether more is due. It calls nobody:
+        it is for a broker that takes no message. `watch` looks whether the ledger was lost.
         """
         self._ledger = ledger
         self._doorbell = doorbell

@@ -67,7 +67,11 @@ def load_encoder(settings: Settings, towers: frozenset[Tower], threads: int | No
 
 
 def batch_size(settings: Settings, encoder: Encoder) -> int:
-    """Inputs of one forward pass, at most: as set, or else what suits what runs the model."""
+    """Inputs of one forward pass, at most: as set, or else what suits what runs the model.
+
+    For pictures and texts alike. Of texts there are no more at once than threads that wait for
+    them, by default fewer than any of these.
+    """
     if "embed_batch_size" in settings.model_fields_set:
         return settings.embed_batch_size
     if isinstance(encoder, TorchEncoder) and encoder.device.type == "cuda":

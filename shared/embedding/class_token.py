@@ -36,7 +36,7 @@ def image_tower(model: Any) -> nn.Module:
     """The picture half of an open_clip model: raw vectors (n, dimensions) of pictures."""
     visual: nn.Module = model.get_submodule("visual")
     if (
-        isinstance(visual, open_clip.transformer.VisionTransformer)
+        type(visual) is open_clip.transformer.VisionTransformer
         and visual.pool_type == "tok"
         and visual.attn_pool is None
         and not visual.output_tokens

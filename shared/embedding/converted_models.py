@@ -25,6 +25,7 @@ from typing import Any, Final, Literal
 import structlog
 
 from shared.embedding.encoder import Tower
+from shared.embedding.identity import CONVERSION_VERSION
 
 log = structlog.get_logger(__name__)
 
@@ -33,9 +34,6 @@ QUANTIZED: Final = "image-int8"
 
 Form = Tower | Literal["image-int8"]
 """What is stored: each tower as it is, and the image tower in int8."""
-
-_FORMAT: Final = 2
-"""Raise this where what is stored, or how towers are converted, changes."""
 
 _MODEL: Final = "model.xml"
 _FILES: Final = (_MODEL, "model.bin")
@@ -55,7 +53,7 @@ class ConvertedModels:
 
     def __init__(self, directory: Path, model: str, weights: str, versions: Mapping[str, str]):
         """`weights` identifies them, `versions` are those of the libraries that matter."""
-        key = json.dumps([_FORMAT, model, weights, dict(versions)], sort_keys=True)
+        key = json.dumps([CONVERSION_VERSION, model, weights, dict(versions)], sort_keys=True)
         self._key = hashlib.sha256(key.encode()).hexdigest()
         self.directory = directory / f"{model.rpartition('/')[2]}-{self._key[:12]}"
 

@@ -24,6 +24,10 @@ DEMO_DIR: Final = Path(__file__).parent / "demo"
 PREPROCESSING_VERSION: Final = 1
 """Raise this where decoding or preprocessing changes what vectors come out."""
 
+CONVERSION_VERSION: Final = 2
+"""Raise this where towers are converted, stored or tried otherwise. What is quantized is another
+graph then, so the vectors of int8 go by it, too."""
+
 _LOCAL_DIR: Final = "local-dir:"
 _MODEL_FILES: Final = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth"})
 _HASH_DIGITS: Final = 12
@@ -47,7 +51,7 @@ def collection_name(settings: Settings) -> str:
         "preprocessing": PREPROCESSING_VERSION,
     }
     if settings.clip_precision == "int8":
-        parts["precision"] = "int8"
+        parts |= {"precision": "int8", "conversion": CONVERSION_VERSION}
     identity = json.dumps(parts, sort_keys=True)
     digest = hashlib.sha256(identity.encode()).hexdigest()[:_HASH_DIGITS]
     return f"products-{model_slug(settings.clip_model)}-{digest}"

@@ -35,7 +35,8 @@ _TYPICAL_QUERY: Final = "a red summer dress"
 """Six tokens, to try precisions with."""
 
 _QUERIES_TOGETHER: Final = 16
-"""As many as share a forward pass where searches come faster than they can be answered."""
+"""As many as share a forward pass where searches come faster than they can be answered: those of
+all API_THREADS, by its default."""
 
 
 @dataclass(frozen=True)

@@ -36,7 +36,7 @@ class PooledTransformer(nn.Module):
     @classmethod
     def of(cls, transformer: Any) -> "PooledTransformer | None":
         """The form of a transformer for one place; None where its blocks are of another build."""
-        if not isinstance(transformer, _transformer.Transformer):
+        if type(transformer) is not _transformer.Transformer:
             return None
         blocks = list(transformer.resblocks)
         return cls(transformer) if blocks and all(map(_is_plain, blocks)) else None
@@ -98,7 +98,7 @@ def _is_plain(block: Any) -> bool:
     return (
         type(block) is _transformer.ResidualAttentionBlock
         and not hasattr(block, "ln_1_kv")
-        and isinstance(block.attn, nn.MultiheadAttention)
+        and type(block.attn) is nn.MultiheadAttention
         and block.attn.in_proj_weight is not None
         and block.attn.in_proj_bias is not None
         and block.attn.bias_k is None

@@ -98,8 +98,8 @@ def measure(
 def relative_time(seconds: Seconds, precision: Precision) -> float:
     """A precision's time as a share of fp32's, for the input where it does worst.
 
-    What speeds up lone queries, whose weights it halves, may slow down full batches, and those
-    are what a busy machine is busy with.
+    A lone query waits for weights to be read, which bf16 halves; a full batch waits for
+    multiplications, which may be slower in it, and a busy machine is busy with those.
     """
     return max(mine / base for mine, base in zip(seconds[precision], seconds["fp32"], strict=True))
 

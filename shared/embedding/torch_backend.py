@@ -127,6 +127,15 @@ def return_memory() -> None:
 
 
 def vector_length(model: nn.Module, input_size: tuple[int, int, int]) -> int:
-    """Length of the model's vectors, found by asking for one: not every tower states it."""
+    """Length of the model's vectors, found by asking for one: not every tower states it.
+
+    Raises ModelUnavailable where the picture tower gives something else.
+    """
     with torch.inference_mode():
-        return int(model.get_submodule("visual")(torch.zeros(1, *input_size)).shape[-1])
+        given = model.get_submodule("visual")(torch.zeros(1, *input_size))
+    if not isinstance(given, torch.Tensor):
+        raise ModelUnavailable(
+            "This model's picture tower gives more than one vector, as those of CoCa do. Set "
+            "CLIP_MODEL to a CLIP model, such as ViT-B-32."
+        )
+    return int(given.shape[-1])

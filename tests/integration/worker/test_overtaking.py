@@ -64,6 +64,22 @@ def test_bulk_leaves_threads_free_and_its_bell_is_not_lost(worker: Worker) -> No
     assert worker.counts(more) == {Outcome.INDEXED: 1}
 
 
+def test_who_frees_a_place_and_goes_on_rings_for_nobody(worker: Worker) -> None:
+    worker.reconciler._bulk_places = BulkPlaces(1)
+    came = hang(worker, "a-slow")  # one of the first claim, which takes them by their names
+    shared = picture((3, 3, 3))
+    others = [worker.product(f"p{at}", shared) for at in range(69)]
+    bulk = worker.push(worker.product("a-slow", picture()), *others)
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.reconciler.answer_all)
+        wait_until(lambda: "/a-slow.jpg" in worker.pictures.requests)
+        assert not worker.reconciler.answer()
+        came.set()
+        answered.result(10)
+    assert worker.counts(bulk) == {Outcome.INDEXED: 70}
+    assert worker.bell.rings == [Lane.BULK]  # for more than one claim holds, once
+
+
 def test_one_bell_serves_both_lanes_the_single_first(worker: Worker) -> None:
     bulk = worker.push(worker.product("bulk", picture((1, 1, 1))))
     single = worker.push(worker.product("single", picture((2, 2, 2))), lane=Lane.SINGLE)

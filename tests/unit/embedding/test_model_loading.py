@@ -7,10 +7,11 @@ import huggingface_hub
 import pytest
 import torch
 from safetensors.torch import save_file
+from torch import nn
 
 from shared.embedding.model_loading import LoadedModel, load_model
 from shared.embedding.open_clip_import import open_clip
-from shared.embedding.torch_backend import TorchEncoder
+from shared.embedding.torch_backend import TorchEncoder, vector_length
 from shared.errors import ModelUnavailable
 
 TINY = "tiny-for-tests"
@@ -124,6 +125,17 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch, ti
     with pytest.raises(ModelUnavailable, match="CLIP_DEVICE"):
         TorchEncoder(tiny, "random", frozenset({"text"}), device="cuda")
     TorchEncoder(tiny, "random", frozenset({"text"}), device="auto")
+
+
+def test_a_picture_tower_of_another_kind_is_refused() -> None:
+    class Tokens(nn.Module):
+        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+            return pixels[:, 0, 0, :16], pixels
+
+    model = nn.Module()
+    model.visual = Tokens()
+    with pytest.raises(ModelUnavailable, match="CLIP_MODEL"):
+        vector_length(model, (3, 32, 32))
 
 
 def test_only_the_towers_asked_for_are_kept_and_others_open_later(tiny: str) -> None:
