@@ -15,6 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from shared.embedding.pictures import DRAFT_EDGE
 from shared.errors import ItemCode, ItemPermanent
 
 Tower = Literal["image", "text"]
@@ -47,6 +48,11 @@ class Encoder(ABC):
     @abstractmethod
     def image_edge(self) -> int:
         """Longer edge of the image tower's input, in pixels."""
+
+    @property
+    def draft_edge(self) -> int:
+        """The shorter edge, in pixels, that large JPEGs are decoded to at least."""
+        return max(DRAFT_EDGE, 2 * self.image_edge)
 
     @property
     @abstractmethod

@@ -24,7 +24,7 @@ DEMO_DIR: Final = Path(__file__).parent / "demo"
 PREPROCESSING_VERSION: Final = 1
 """Raise this where decoding or preprocessing changes what vectors come out."""
 
-CONVERSION_VERSION: Final = 2
+CONVERSION_VERSION: Final = 3
 """Raise this where towers are converted, stored or tried otherwise. What is quantized is another
 graph then, so the vectors of int8 go by it, too."""
 

@@ -17,12 +17,13 @@ from numpy.typing import NDArray
 from shared.embedding import openvino_runtime
 from shared.embedding.class_token import image_tower
 from shared.embedding.converted_models import QUANTIZED, ConvertedModels, ConvertedTower
-from shared.embedding.encoder import PreparedText, Tower
+from shared.embedding.encoder import Encoder, PreparedText, Tower
 from shared.embedding.identity import model_slug, weights_identity
 from shared.embedding.model_loading import LoadedModel, load_model, load_tokenizer
 from shared.embedding.open_clip_encoder import OpenClipEncoder
 from shared.embedding.openvino_conversion import NotConvertibleError, convert
 from shared.embedding.openvino_runtime import CompiledTower, Precision
+from shared.embedding.pictures import COARSE_DRAFT_EDGE
 from shared.embedding.precision import Inputs, compile_tower
 from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
 from shared.embedding.text import Cut, TextTokens, TextTower, stored_cut
@@ -37,6 +38,11 @@ _TYPICAL_QUERY: Final = "a red summer dress"
 _QUERIES_TOGETHER: Final = 16
 """As many as share a forward pass where searches come faster than they can be answered: those of
 all API_THREADS, by its default."""
+
+
+def coarse_draft_edge(encoder: Encoder) -> int:
+    """The shorter edge, in pixels, that large JPEGs are decoded to at least for a tower in int8."""
+    return max(COARSE_DRAFT_EDGE, encoder.image_edge * 3 // 2)
 
 
 @dataclass(frozen=True)
@@ -99,6 +105,11 @@ class OpenVinoEncoder(OpenClipEncoder):
             self._checked_form()
         for tower in sorted(towers):
             self._open(tower)
+
+    @property
+    def draft_edge(self) -> int:
+        """Coarser where the image tower is in int8, whose check on pictures covers that."""
+        return coarse_draft_edge(self) if self.quantized else super().draft_edge
 
     def _open(self, tower: Tower) -> None:
         if tower == "image" and self.quantized:

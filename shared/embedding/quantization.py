@@ -21,10 +21,10 @@ from shared.embedding import openvino_runtime
 from shared.embedding.backends import resize_override
 from shared.embedding.converted_models import QUANTIZED, ConvertedTower
 from shared.embedding.encoder import PreparedImage
-from shared.embedding.openvino_backend import OpenVinoEncoder, Quantized
+from shared.embedding.openvino_backend import OpenVinoEncoder, Quantized, coarse_draft_edge
 from shared.embedding.openvino_conversion import Conversion
 from shared.embedding.openvino_runtime import CompiledTower
-from shared.embedding.pictures import DRAFT_EDGE, decode_picture
+from shared.embedding.pictures import decode_picture
 from shared.errors import ItemPermanent, ItemTransient
 from shared.settings import Settings
 
@@ -68,7 +68,9 @@ def quantize_image_tower(
     if lossless is None:
         raise QuantizationRefused(_not_kept(encoder))
     pictures = _Pictures(files, encoder, settings.image_max_pixels)
-    calibration = list(islice(pictures, min(_MOST_CALIBRATION, len(files) // 3)))
+    calibration = [
+        coarse for _, coarse in islice(pictures, min(_MOST_CALIBRATION, len(files) // 3))
+    ]
     say(f"calibrating on {len(calibration)} pictures")
     model = _quantized(lossless.path, calibration)
     say("checking on the others")
@@ -112,21 +114,22 @@ def top_overlap(lossless: NDArray[np.float32], other: NDArray[np.float32]) -> fl
     return float(np.mean(same))
 
 
-class _Pictures(Iterator[PreparedImage]):
-    """What the files hold, prepared for the model, each picture once."""
+class _Pictures(Iterator[tuple[PreparedImage, PreparedImage]]):
+    """What the files hold, each picture once: prepared as without loss, and as for int8."""
 
     def __init__(self, files: Sequence[Path], encoder: OpenVinoEncoder, max_pixels: int) -> None:
+        """`encoder` is the one without loss."""
         self._files = files
         self._encoder = encoder
         self._max_pixels = max_pixels
         self._prepared = self._prepare()
         self.skipped = 0
 
-    def __next__(self) -> PreparedImage:
+    def __next__(self) -> tuple[PreparedImage, PreparedImage]:
         return next(self._prepared)
 
-    def _prepare(self) -> Iterator[PreparedImage]:
-        draft_edge = max(DRAFT_EDGE, 2 * self._encoder.image_edge)
+    def _prepare(self) -> Iterator[tuple[PreparedImage, PreparedImage]]:
+        edges = self._encoder.draft_edge, coarse_draft_edge(self._encoder)
         seen = set()
         for path in self._files:
             data = path.read_bytes()
@@ -135,11 +138,11 @@ class _Pictures(Iterator[PreparedImage]):
                 continue
             seen.add(digest)
             try:
-                picture = decode_picture(data, self._max_pixels, draft_edge)
+                fine, coarse = (decode_picture(data, self._max_pixels, edge) for edge in edges)
             except (ItemPermanent, ItemTransient):
                 self.skipped += 1
                 continue
-            yield self._encoder.pre_image(picture)
+            yield self._encoder.pre_image(fine), self._encoder.pre_image(coarse)
 
 
 def _mixed_files(folder: Path) -> Sequence[Path]:
@@ -176,13 +179,16 @@ def _quantized(path: Path, calibration: Sequence[PreparedImage]) -> Any:
 
 
 def _overlap(
-    lossless: OpenVinoEncoder, other: CompiledTower, pictures: Iterator[PreparedImage]
+    lossless: OpenVinoEncoder,
+    other: CompiledTower,
+    pictures: Iterator[tuple[PreparedImage, PreparedImage]],
 ) -> tuple[float, int]:
-    """The overlap, and how many pictures it was measured on."""
+    """The overlap, all that differs included, and how many pictures it was measured on."""
     raw: tuple[list[NDArray[np.float32]], list[NDArray[np.float32]]] = ([], [])
     while batch := list(islice(pictures, _BATCH)):
-        raw[0].append(lossless.core_images(batch))
-        raw[1].append(other.run([np.stack(batch)]))
+        fine, coarse = zip(*batch, strict=True)
+        raw[0].append(lossless.core_images(fine))
+        raw[1].append(other.run([np.stack(coarse)]))
     if not raw[0]:
         return 0.0, 0
     one, two = (np.concatenate(parts) for parts in raw)

@@ -18,7 +18,6 @@ from PIL import Image
 from shared.embedding.batcher import Batcher
 from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
 from shared.embedding.pictures import (
-    DRAFT_EDGE,
     URGENT_DECODING_BYTES,
     decode_picture,
     decoding_bytes,
@@ -82,7 +81,7 @@ class EmbeddingService:
         self._decoding = MemoryBudget(
             decoding_bytes(max_pixels) - URGENT_DECODING_BYTES, reserve=URGENT_DECODING_BYTES
         )
-        self._draft_edge = max(DRAFT_EDGE, 2 * encoder.image_edge) if draft else None
+        self._draft_edge = encoder.draft_edge if draft else None
         self._images: Batcher[_Work[PreparedImage], Vector] = Batcher(
             "image",
             lambda batch: _run("image", encoder.core_images, batch),
