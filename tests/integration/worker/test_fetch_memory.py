@@ -46,21 +46,25 @@ class HoldingServer(ScriptedServer):
     def _hold(self, connection: socket.socket, _path: str, _head: str) -> None:
         try:
             connection.sendall(self._answer[:-20])
-            with self._lock:
-                self.held += 1
-            while not self.release.wait(0.01):
-                if _closed(connection):
-                    raise ConnectionAbortedError
+            self._wait(connection)
         except OSError:
             with self._lock:
                 self.given_up += 1
             raise
-        finally:
-            with self._lock:
-                self.held -= 1
         connection.sendall(self._answer[-20:])
         if b"Connection: close" in self._answer[:200]:
             connection.shutdown(socket.SHUT_RDWR)
+
+    def _wait(self, connection: socket.socket) -> None:
+        with self._lock:
+            self.held += 1
+        try:
+            while not self.release.wait(0.01):
+                if _closed(connection):
+                    raise ConnectionAbortedError
+        finally:
+            with self._lock:
+                self.held -= 1
 
 
 def _closed(connection: socket.socket) -> bool:
