@@ -1,5 +1,6 @@
 """The supervised stack: what it starts again, what ends it, and what it leaves alone."""
 
+import contextlib
 import os
 import select
 import shutil
@@ -63,13 +64,17 @@ def test_what_a_killed_stack_left_running_is_ended_by_the_next(tmp_path: Path) -
         process.kill()
         process.wait()
     first._held.release()  # as the kernel does where the leader was killed, too
-    assert socket_path(first.mark).exists()
-    assert not select.select([orphan], [], [], 0.2)[0], "it must have been left running"
-    with Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",)) as second:
-        assert select.select([orphan], [], [], 0)[0], "the orphan still runs"
-        assert not socket_path(first.mark).exists()
-        _next(second, 0)
-    os.close(orphan)
+    try:
+        assert socket_path(first.mark).exists()
+        assert not select.select([orphan], [], [], 0.2)[0], "it must have been left running"
+        with Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",)) as second:
+            assert select.select([orphan], [], [], 0)[0], "the orphan still runs"
+            assert not socket_path(first.mark).exists()
+            _next(second, 0)
+    finally:
+        with contextlib.suppress(ProcessLookupError):
+            signal.pidfd_send_signal(orphan, signal.SIGKILL)
+        os.close(orphan)
 
 
 def test_a_stack_on_a_copy_of_the_data_leaves_the_original_alone(tmp_path: Path) -> None:
