@@ -128,7 +128,11 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
             if self._waiting:
                 self._take_place(self._waiting.popleft())
         conn.keep = keep
-        conn.sock.end()
+        try:
+            conn.sock.end()
+        except OSError:  # its thread closed it, for the answer broke off after its head was sent
+            self._drop(conn)
+            return
         if conn.sock.unsent:
             conn.timeout = conn.sock.write_until
             self._answering[conn] = None
@@ -265,7 +269,7 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
         keep = False
         try:
             keep = bool(self.handle(conn))
-        except Exception:
+        except BaseException:  # what ended the thread would be missed by all later requests
             self.log.exception("Error handling request")
         finally:
             self.method_queue.defer(self.finish_request, conn, keep)
