@@ -60,8 +60,10 @@ class _Output:
         self.name = name
 
     def write(self, line: str) -> None:
-        """Nothing that is logged fails because nobody reads it any more, or the disk is full."""
-        with contextlib.suppress(OSError):
+        """Nothing that is logged fails because nobody reads it any more, the disk is full, or a
+        terminal has no characters for it.
+        """
+        with contextlib.suppress(OSError, ValueError):
             sys.stdout.write(line + "\n")
             sys.stdout.flush()
 
