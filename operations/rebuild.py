@@ -27,7 +27,7 @@ class RowsFromIndex:
                     point.rev,
                     point.version,
                     State.DELETED if point.is_tombstone else State.LIVE,
-                    bool(point.payload.get("warnings")),
+                    point.is_incomplete,
                 )
                 for point in points
             ]

@@ -92,6 +92,7 @@ class Settings(BaseSettings):
     image_max_pixels: int = Field(50_000_000, ge=1)
     image_timeout_seconds: float = Field(20.0, gt=0)
     image_threads: int = Field(16, ge=1, le=256)
+    image_not_found_retry_seconds: float = Field(30.0, ge=0, le=3600)
 
     # Index
     attribute_indexes: Annotated[tuple[str, ...], NoDecode] = ("color", "size")
@@ -103,8 +104,8 @@ class Settings(BaseSettings):
 
     # Jobs
     lease_seconds: float = Field(30.0, gt=0)
-    item_max_attempts: int = Field(4, ge=1)
-    retry_base_seconds: float = Field(2.0, gt=0)
+    item_max_attempts: int = Field(5, ge=1)
+    retry_base_seconds: float = Field(3.0, gt=0)
     job_retention_seconds: int = Field(3 * 86_400, ge=60)
     ledger_max_pending: int = Field(1_000_000, ge=1)
 

@@ -113,7 +113,11 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         qdrant=qdrant,
         pictures=pictures,
         leases=leases,
-        retries=RetryPolicy(settings.item_max_attempts, settings.retry_base_seconds),
+        retries=RetryPolicy(
+            settings.item_max_attempts,
+            settings.retry_base_seconds,
+            settings.image_not_found_retry_seconds,
+        ),
         lanes=lanes,
         bulk_tasks=max(1, threads // 2),
         attribute_indexes=settings.attribute_indexes,

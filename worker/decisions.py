@@ -12,16 +12,18 @@ from shared.fetch.hosts import HostPutOff
 from shared.models.change import Kind, Outcome, Report, State, Wanted
 from shared.models.product import Product, StoredProduct
 from shared.qdrant.points import StoredPoint
-from worker.outcomes import RetryPolicy, crash, crashed, found_done, released
+from worker.outcomes import RetryPolicy, crash, crashed, found_done, picture_put_off
 from worker.pictures import Pictured, PictureRequest, PictureResult, SamePicture
 from worker.plan import (
     Step,
+    changed_aspects,
     deletion,
     despite_bad_picture,
     is_done,
     patched,
     state_of,
     wanted_product,
+    with_fields_first,
     with_new_vector,
     with_refusal,
     with_same_picture,
@@ -30,21 +32,31 @@ from worker.plan import (
 log = structlog.get_logger(__name__)
 
 
-@dataclass(frozen=True, slots=True, eq=False)
+@dataclass(slots=True, eq=False)
 class Put:
-    """A put on its way through the pictures. `live`: the product as the index holds it."""
+    """A put on its way through the pictures. `live`: the product as the index held it.
+
+    `fields_stand`: whether the index holds its fields already, under its rev.
+    """
 
     wanted: Wanted
     product: Product
     live: StoredProduct | None
     found: State
+    fields_stand: bool = False
+
+    @property
+    def has_new_url(self) -> bool:
+        """Whether its picture comes from another address than the stored one."""
+        return self.live is None or self.live.product.image_url != self.product.image_url
 
     def picture_request(self) -> PictureRequest["Put"]:
         """The request for its picture, with what is known of the one behind the stored vector."""
-        if self.live is None:
+        if self.live is None or self.wanted.refetch:
             return PictureRequest(self, self.product.image_url)
-        same_url = self.live.product.image_url == self.product.image_url
-        return PictureRequest(self, self.product.image_url, self.live.image, same_url)
+        return PictureRequest(
+            self, self.product.image_url, self.live.image, revalidate=not self.has_new_url
+        )
 
 
 class Decisions:
@@ -68,7 +80,21 @@ class Decisions:
             return self._faulty(wanted, fault, state_of(stored))
         if wanted.kind is Kind.DELTA and live:
             return patched(wanted, product, live)
-        return Put(wanted, product, live, state_of(stored))
+        return self._unless_put_off(
+            Put(wanted, product, live, state_of(stored), _fields_stand(wanted, stored))
+        )
+
+    def _unless_put_off(self, put: Put) -> Put | Step | Report:
+        """The put, unless its picture is not to be asked for yet."""
+        wait = put.wanted.picture_wait
+        return self._put_off(put, picture_put_off(put.wanted, wait)) if wait else put
+
+    def while_reading(self, put: Put) -> Step | None:
+        """What to write of the put while its picture is still being read, if its fields changed."""
+        live = put.live
+        if live is None or put.fields_stand or not changed_aspects(live.product, put.product):
+            return None
+        return with_fields_first(put.wanted, put.product, live)
 
     def _give_up(self, wanted: Wanted, stored: StoredPoint | None) -> Step | Report:
         """Without another look at the picture, the likely cause: a product that has a vector is
@@ -80,26 +106,46 @@ class Decisions:
                 wanted, product = wanted_product(wanted, live)
             except ItemPermanent as fault:
                 return self._faulty(wanted, fault, state_of(stored))
-            return despite_bad_picture(wanted, product, live, crash(wanted))
+            stand = _fields_stand(wanted, stored)
+            return despite_bad_picture(wanted, product, live, crash(wanted), after_fields=stand)
         return replace(crashed(wanted), found=state_of(stored))
 
     def after_picture(self, put: Put, result: PictureResult) -> Step | Report:
         """What to write of the put, or to report, now that its picture has been read."""
-        wanted, product, live = put.wanted, put.product, put.live
+        wanted, product, live, stand = put.wanted, put.product, put.live, put.fields_stand
         if isinstance(result, Pictured):
-            return with_new_vector(wanted, product, result)
+            return with_new_vector(wanted, product, result, after_fields=stand)
         if isinstance(result, SamePicture):
             assert live is not None  # noqa: S101 - only a stored picture can be the same
-            return with_same_picture(wanted, product, live, result)
+            return with_same_picture(wanted, product, live, result, after_fields=stand)
         if isinstance(result, HostPutOff):
-            return released(wanted, result.retry_after or 0.0)
-        report = self._faulty(wanted, result, put.found)
-        if report.result is Outcome.FAILED and live:
-            return despite_bad_picture(wanted, product, live, result)
+            wait = result.retry_after or 0.0
+            return self._put_off(put, picture_put_off(wanted, wait, result.code, result.message))
+        report = self._faulty(wanted, result, put.found, of_picture=True, is_new=put.has_new_url)
+        if report.result is not Outcome.FAILED:
+            return self._put_off(put, report)
+        if live:
+            return despite_bad_picture(wanted, product, live, result, after_fields=stand)
         return report
 
-    def _faulty(self, wanted: Wanted, fault: ItemFault, found: State) -> Report:
-        report = replace(self._retries.after_fault(wanted, fault), found=found)
+    @staticmethod
+    def _put_off(put: Put, report: Report) -> Step | Report:
+        """The picture has to wait; the fields of a live product don't."""
+        if put.live is None or put.fields_stand:
+            return report
+        return with_fields_first(put.wanted, put.product, put.live, report)
+
+    def _faulty(
+        self,
+        wanted: Wanted,
+        fault: ItemFault,
+        found: State,
+        *,
+        of_picture: bool = False,
+        is_new: bool = False,
+    ) -> Report:
+        report = self._retries.after_fault(wanted, fault, of_picture=of_picture, is_new=is_new)
+        report = replace(report, found=found)
         log.info(
             "item_fault",
             tenant=wanted.tenant,
@@ -109,6 +155,10 @@ class Decisions:
             result=report.result,
         )
         return report
+
+
+def _fields_stand(wanted: Wanted, stored: StoredPoint | None) -> bool:
+    return stored is not None and stored.rev == wanted.rev and stored.awaits_picture
 
 
 def _found_done(wanted: Wanted, live: StoredProduct | None) -> Report:

@@ -2,7 +2,7 @@
 
 import random
 from collections.abc import Callable, Sequence, Set
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.models.change import (
@@ -18,15 +18,19 @@ from shared.models.change import (
 
 @dataclass(frozen=True, slots=True)
 class RetryPolicy:
-    """How often an item is tried, and how long after each failure."""
+    """How often an item is tried, and how long after each failure.
+
+    `not_found_seconds`: after how long a new picture that is missing is looked for once more.
+    """
 
     max_attempts: int
     base_seconds: float
+    not_found_seconds: float = 30.0
     max_seconds: float = 600.0
     chance: Callable[[], float] = random.random
 
     def delay(self, attempts: int, retry_after: float | None) -> float:
-        """Seconds until the next try after `attempts` failures, doubled twice each time.
+        """Seconds until the next try after `attempts` failures, quadrupled after each.
 
         Jitter of ±50 % keeps the items of one broken picture server from coming back together.
         """
@@ -34,13 +38,29 @@ class RetryPolicy:
         # What the server asks for is bounded where it is read.
         return max(min(backoff, self.max_seconds), retry_after or 0.0)
 
-    def after_fault(self, wanted: Wanted, fault: ItemFault) -> Report:
-        """Another try where that may help and is left, else the end."""
-        delay = 0.0
+    def after_fault(
+        self, wanted: Wanted, fault: ItemFault, *, of_picture: bool = False, is_new: bool = False
+    ) -> Report:
+        """Another try if that may help and is left, else the end.
+
+        `of_picture`: whether it is the picture's fault, so that only the picture waits. `is_new`:
+        whether its address is new; the shop's server may not have it yet, so that a missing one is
+        looked for once more.
+        """
+        may_pass, delay = isinstance(fault, ItemTransient), 0.0
         if isinstance(fault, ItemTransient):
             delay = self.delay(wanted.attempts, fault.retry_after)
-            if wanted.attempts + 1 < self.max_attempts:
-                return _report(wanted, Verdict.RETRY, delay_seconds=delay)
+        elif is_new and ItemCode.IMAGE_NOT_FOUND == fault.code != wanted.last_fault:
+            may_pass, delay = True, self.not_found_seconds
+        if may_pass and wanted.attempts + 1 < self.max_attempts:
+            return _report(
+                wanted,
+                Verdict.RETRY,
+                code=fault.code,
+                message=fault.message,
+                delay_seconds=delay,
+                picture_waits=of_picture,
+            )
         # Of a product that was patched meanwhile it is not the end: the delay holds for it, too.
         return _report(
             wanted,
@@ -49,6 +69,7 @@ class RetryPolicy:
             message=fault.message,
             retryable=isinstance(fault, ItemTransient),
             delay_seconds=delay,
+            picture_waits=of_picture and delay > 0,
         )
 
     def is_spent(self, wanted: Wanted) -> bool:
@@ -101,6 +122,28 @@ def released(wanted: Wanted, delay_seconds: float) -> Report:
     return _report(wanted, Verdict.RELEASE, delay_seconds=delay_seconds)
 
 
+def picture_put_off(
+    wanted: Wanted, delay_seconds: float, code: str = "", message: str = ""
+) -> Report:
+    """Its picture is not to be asked for yet: given back without counting. The code and the message
+    say why; empty ones leave what was said before.
+    """
+    return _report(
+        wanted,
+        Verdict.RELEASE,
+        code=code,
+        message=message,
+        delay_seconds=delay_seconds,
+        picture_waits=True,
+    )
+
+
+def shown(wanted: Wanted, changed: Set[Aspect], report: Report | None = None) -> Report:
+    """The report, with the news that the fields stand; without one, the work on it goes on."""
+    report = report or _report(wanted, Verdict.SHOWN)
+    return replace(report, changed=changed if wanted.alone else EVERYTHING)
+
+
 def crash(wanted: Wanted) -> ItemPermanent:
     """Workers died of it as often as it may be tried."""
     return ItemPermanent(
@@ -137,6 +180,7 @@ def _report(
     retryable: bool = False,
     delay_seconds: float = 0.0,
     changed: Set[Aspect] = frozenset(),
+    picture_waits: bool = False,
 ) -> Report:
     return Report(
         wanted.tenant,
@@ -149,4 +193,5 @@ def _report(
         delay_seconds,
         changed,
         refusal=wanted.refusal,
+        picture_waits=picture_waits,
     )

@@ -96,7 +96,8 @@ class PictureReader:
     def read(
         self, requests: Sequence[PictureRequest[Key]], *, urgent: bool = False
     ) -> Iterator[Sequence[tuple[Key, PictureResult]]]:
-        """Groups of results as they become ready, so that a slow server holds up only its own.
+        """Groups of results as they become ready, so that a slow server holds up only its own; an
+        empty one each time that nothing became ready for a while.
 
         Within a group the pictures share the encoder's batches, also with those of other tasks.
         Urgent ones overtake the others, and hardly wait for slower ones of their own batch.
@@ -110,9 +111,8 @@ class PictureReader:
         try:
             while waiting:
                 done, _ = wait(waiting, timeout=patience)
-                if done:
-                    group = [(waiting.pop(future), future) for future in done]
-                    yield self._embed(group, urgent)
+                group = [(waiting.pop(future), future) for future in done]
+                yield self._embed(group, urgent) if group else []
         finally:
             # Where the batch is given back, nobody waits for the rest.
             for future in waiting:

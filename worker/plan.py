@@ -12,8 +12,15 @@ from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.models.change import Aspect, Kind, Outcome, Refusal, Report, State, Wanted
 from shared.models.patch import merged_without_faulty, removes_date
 from shared.models.product import ImageFacts, Product, StoredProduct
-from shared.qdrant.points import LivePoint, PayloadWrite, PointWrite, StoredPoint, Tombstone
-from worker.outcomes import landed
+from shared.qdrant.points import (
+    LivePoint,
+    PayloadWrite,
+    PointWrite,
+    StoredPoint,
+    StoredRev,
+    Tombstone,
+)
+from worker.outcomes import landed, shown
 from worker.pictures import Pictured, SamePicture
 
 _ASPECTS: Final = {
@@ -33,10 +40,15 @@ class Step:
     point: PointWrite
     report: Report
 
+    def brings_fields(self, stored: StoredRev) -> bool:
+        """Whether it is of the fields alone, and they are what is stored."""
+        awaits_picture = isinstance(self.point, PayloadWrite) and self.point.awaits_picture
+        return awaits_picture and stored == (self.wanted.rev, True)
+
 
 def is_done(wanted: Wanted, stored: StoredPoint | None) -> bool:
     """Whether the write stands already: a task died between it and its report."""
-    return stored is not None and stored.rev >= wanted.rev
+    return stored is not None and stored.holds(wanted.rev)
 
 
 def state_of(stored: StoredPoint | None) -> State:
@@ -120,8 +132,10 @@ def deletion(wanted: Wanted) -> Step:
     return Step(wanted, tombstone, landed(wanted, Outcome.DELETED))
 
 
-def with_new_vector(wanted: Wanted, product: Product, pictured: Pictured) -> Step:
-    """The whole point."""
+def with_new_vector(
+    wanted: Wanted, product: Product, pictured: Pictured, *, after_fields: bool
+) -> Step:
+    """The whole point. `after_fields`: whether its fields stand already, under the same rev."""
     point = LivePoint(
         tenant=wanted.tenant,
         product=product,
@@ -129,25 +143,51 @@ def with_new_vector(wanted: Wanted, product: Product, pictured: Pictured) -> Ste
         embedding=pictured.embedding,
         image=pictured.image,
         indexed_at=_now(),
+        after_fields=after_fields,
     )
     return Step(wanted, point, landed(wanted, Outcome.INDEXED))
 
 
+def with_fields_first(
+    wanted: Wanted, product: Product, stored: StoredProduct, report: Report | None = None
+) -> Step:
+    """The fields beside the picture that is there, before the product's own is had.
+
+    `report`: why its picture has to wait; None while it is still being read.
+    """
+    kept = product.model_copy(update={"image_url": stored.product.image_url})
+    point = _payload_write(
+        wanted,
+        kept,
+        stored.image,
+        stored.warnings,
+        may_pass=stored.warning_may_pass,
+        awaits_picture=True,
+    )
+    return Step(wanted, point, shown(wanted, changed_aspects(stored.product, kept), report))
+
+
 def with_same_picture(
-    wanted: Wanted, product: Product, stored: StoredProduct, same: SamePicture
+    wanted: Wanted,
+    product: Product,
+    stored: StoredProduct,
+    same: SamePicture,
+    *,
+    after_fields: bool,
 ) -> Step:
     """The fields beside the vector that is there. They are written even where none has changed:
     the new rev must stand, or a write from before could still land.
     """
-    changed = _changed(stored.product, product)
-    outcome = Outcome.INDEXED if changed or stored.warnings else Outcome.UNCHANGED
-    point = _payload_write(wanted, product, same.image)
+    changed = changed_aspects(stored.product, product)
+    is_change = changed or stored.warnings or after_fields
+    outcome = Outcome.INDEXED if is_change else Outcome.UNCHANGED
+    point = _payload_write(wanted, product, same.image, after_fields=after_fields)
     return Step(wanted, point, landed(wanted, outcome, changed))
 
 
 def patched(wanted: Wanted, product: Product, stored: StoredProduct) -> Step:
     """The patched fields; what is known of the picture stays."""
-    changed = _changed(stored.product, product)
+    changed = changed_aspects(stored.product, product)
     outcome = Outcome.INDEXED if changed else Outcome.UNCHANGED
     point = _payload_write(
         wanted, product, stored.image, stored.warnings, may_pass=stored.warning_may_pass
@@ -156,7 +196,12 @@ def patched(wanted: Wanted, product: Product, stored: StoredProduct) -> Step:
 
 
 def despite_bad_picture(
-    wanted: Wanted, product: Product, stored: StoredProduct, fault: ItemFault
+    wanted: Wanted,
+    product: Product,
+    stored: StoredProduct,
+    fault: ItemFault,
+    *,
+    after_fields: bool,
 ) -> Step:
     """The fields beside the old vector, with a warning: better than a product without its price.
 
@@ -164,12 +209,14 @@ def despite_bad_picture(
     """
     image = ImageFacts(stored.image.sha256)
     may_pass = isinstance(fault, ItemTransient)
-    point = _payload_write(wanted, product, image, [fault.code], may_pass=may_pass)
-    changed = _changed(stored.product, product)
+    point = _payload_write(
+        wanted, product, image, [fault.code], may_pass=may_pass, after_fields=after_fields
+    )
+    changed = changed_aspects(stored.product, product)
     return Step(wanted, point, landed(wanted, Outcome.INDEXED, changed, fault))
 
 
-def _changed(before: Product, after: Product) -> Set[Aspect]:
+def changed_aspects(before: Product, after: Product) -> Set[Aspect]:
     """The aspects in which two products differ; membership is none of them, nor is the version."""
     return {
         _ASPECTS.get(field, Aspect.SHOWN)
@@ -201,6 +248,8 @@ def _payload_write(
     warnings: Sequence[str] = (),
     *,
     may_pass: bool = False,
+    awaits_picture: bool = False,
+    after_fields: bool = False,
 ) -> PayloadWrite:
     return PayloadWrite(
         tenant=wanted.tenant,
@@ -210,6 +259,8 @@ def _payload_write(
         indexed_at=_now(),
         warnings=warnings,
         warning_may_pass=may_pass,
+        awaits_picture=awaits_picture,
+        after_fields=after_fields,
     )
 
 

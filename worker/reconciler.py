@@ -1,8 +1,9 @@
 """Makes the index hold what the ledger wants: claim, look, fetch, embed, write, report."""
 
+import math
 import threading
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -18,8 +19,8 @@ from shared.errors import (
 )
 from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
-from shared.models.change import Claim, Lane, Report, Wanted
-from shared.qdrant.points import PayloadWrite
+from shared.models.change import Claim, Lane, Report, Verdict, Wanted
+from shared.qdrant.points import PayloadWrite, StoredRev
 from shared.qdrant.service import QdrantService
 from worker.bulk_places import BulkPlaces
 from worker.decisions import Decisions, Put
@@ -35,6 +36,10 @@ CLAIM_LIMIT: Final = 64
 
 PAUSE_SECONDS: Final = 3.0
 """How long a worker leaves its lanes alone after Qdrant or the encoder failed it."""
+
+FIELDS_SECONDS: Final = 5.0
+"""How long the changed fields of live products wait for pictures that are being read. Those that
+come in time cost no second write."""
 
 _REPORT_TRIES: Final = 3
 """Reports are repeated over a short failure of Redis: without one, the work is done again."""
@@ -55,6 +60,7 @@ class Reconciler:
         lanes: Sequence[Lane],
         bulk_tasks: int = 4,
         attribute_indexes: Sequence[str] = (),
+        fields_seconds: float = FIELDS_SECONDS,
     ) -> None:
         """`pictures` is needed where `lanes` hold puts.
 
@@ -71,6 +77,7 @@ class Reconciler:
         self._lanes = lanes
         self._bulk_places = BulkPlaces(bulk_tasks)
         self._attribute_indexes = attribute_indexes
+        self._fields_seconds = fields_seconds
         self._pause = Breaker(PAUSE_SECONDS)
         self._index_in_doubt = False
         self._closed = False
@@ -181,7 +188,8 @@ class Reconciler:
             for reports in self._reconcile(claim.wanted, urgent):
                 self._report(claim, reports)
                 for report in reports:
-                    del open_[report.tenant, report.product_id]
+                    if report.result is not Verdict.SHOWN:
+                        del open_[report.tenant, report.product_id]
         except (QdrantUnavailable, EncoderBusy) as err:
             self._pause.trip()
             self._index_in_doubt = isinstance(err, QdrantUnavailable)
@@ -225,7 +233,13 @@ class Reconciler:
     ) -> Iterable[Sequence[Report]]:
         if self._pictures is None:
             raise RuntimeError("a put came to a worker without a model; check its lanes (-Q)")
+        reading = {request.key for request in requests}
+        show_at = time.monotonic() + self._fields_seconds
         for group in self._pictures.read(requests, urgent=urgent):
+            if time.monotonic() >= show_at:
+                show_at = math.inf
+                yield self._show_fields(reading)
+            reading.difference_update(put for put, _ in group)
             steps: list[Step] = []
             faults: list[Report] = []
             for put, result in group:
@@ -239,6 +253,15 @@ class Reconciler:
             if steps:
                 yield self._write(steps)
 
+    def _show_fields(self, puts: Collection[Put]) -> Sequence[Report]:
+        """Writes the changed fields of live products whose pictures are still being read."""
+        steps = {put: step for put in puts if (step := self._decisions.while_reading(put))}
+        reports = self._write(list(steps.values())) if steps else []
+        stand = {(report.tenant, report.product_id) for report in reports}
+        for put, step in steps.items():
+            put.fields_stand = step.point.key in stand
+        return reports
+
     def _write(self, steps: Sequence[Step]) -> Sequence[Report]:
         """One conditional write, read back; split where Qdrant refuses it, so one fails alone."""
         try:
@@ -251,19 +274,25 @@ class Reconciler:
                     product_id=wanted.product_id,
                     request_id=wanted.request_id,
                 )
+                if steps[0].report.result is Verdict.SHOWN:
+                    return []  # the write that brings the picture will tell
                 return [self._retries.after_fault(wanted, unexpected(err))]
             half = len(steps) // 2
             return [*self._write(steps[:half]), *self._write(steps[half:])]
-        return [self._written(step, stored) for step in steps]
+        reports = [self._written(step, stored.get(step.point.key)) for step in steps]
+        return [report for report in reports if report]
 
-    def _written(self, step: Step, stored: Mapping[tuple[str, str], int]) -> Report:
-        """Landed where this write or a newer one stands."""
+    def _written(self, step: Step, stored: StoredRev | None) -> Report | None:
+        """Landed if this write or a newer one stands; None if it doesn't and work on it goes on."""
         wanted = step.wanted
-        if stored.get((wanted.tenant, wanted.product_id), -1) >= wanted.rev:
+        if stored and (stored.holds(wanted.rev) or step.brings_fields(stored)):
             return step.report
+        if step.report.result is Verdict.SHOWN:
+            return None
         facts = {"product_id": wanted.product_id, "request_id": wanted.request_id}
-        if isinstance(step.point, PayloadWrite):
-            # Decided about a picture that is another one by now, so it is decided again.
+        if isinstance(step.point, PayloadWrite) or (stored and stored.awaits_picture):
+            # Decided about a picture that is another one by now, or without knowing of fields that
+            # another worker wrote meanwhile; so it is decided again.
             log.info("decided_again", **facts)
             return released(wanted, 0.0)
         log.error("write_not_found", **facts)

@@ -6,7 +6,7 @@ from typing import Final
 from shared.models.change import Change, Kind, Refusal, Report, Wanted
 
 _MESSAGE_LENGTH: Final = 500
-_WANTED_FIELDS: Final = 10
+_WANTED_FIELDS: Final = 13
 
 
 def change_arguments(changes: Sequence[Change]) -> Iterator[str | int]:
@@ -14,6 +14,7 @@ def change_arguments(changes: Sequence[Change]) -> Iterator[str | int]:
     for change in changes:
         version = "" if change.version is None else change.version
         yield from (change.position, change.product_id, change.kind, version, change.body)
+        yield int(change.refetch)
 
 
 def report_arguments(report: Report) -> tuple[str | int, ...]:
@@ -30,6 +31,7 @@ def report_arguments(report: Report) -> tuple[str | int, ...]:
         " ".join(report.changed),
         report.found or "",
         *_refusal_arguments(report.refusal),
+        int(report.picture_waits),
     )
 
 
@@ -58,6 +60,9 @@ def _wanted(fields: Sequence[str]) -> Wanted:
         attempts,
         request_id,
         crowded,
+        refetch,
+        last_fault,
+        picture_wait,
     ) = fields
     return Wanted(
         tenant=tenant,
@@ -70,4 +75,7 @@ def _wanted(fields: Sequence[str]) -> Wanted:
         attempts=int(attempts),
         request_id=request_id,
         alone=not int(crowded),
+        refetch=bool(int(refetch)),
+        last_fault=last_fault,
+        picture_wait=int(picture_wait) / 1e6,
     )

@@ -74,12 +74,14 @@ class Change:
     version: int | None = None
     body: str = ""
     """The product as JSON for a put, a merge patch for a delta, empty for a delete."""
+    refetch: bool = False
+    """Whether a put's picture is fetched and embedded although nothing says that it changed."""
 
     @classmethod
-    def put(cls, product: Product, position: int = 0) -> "Change":
+    def put(cls, product: Product, position: int = 0, refetch: bool = False) -> "Change":
         """The wish that the index hold this product."""
         body = product.model_dump_json(exclude_none=True)
-        return cls(position, product.id, Kind.PUT, product.version, body)
+        return cls(position, product.id, Kind.PUT, product.version, body, refetch)
 
     @classmethod
     def delete(cls, product_id: str, version: int | None = None) -> "Change":
@@ -124,6 +126,12 @@ class Wanted:
     alone: bool
     """Whether nobody else can have written this product since its last change landed, so that
     what the index holds is what searches were last told of."""
+    refetch: bool = False
+    """Whether the picture is fetched and embedded although nothing says that it changed."""
+    last_fault: str = ""
+    """The code that the last attempt ended with, if it is to be tried again."""
+    picture_wait: float = 0.0
+    """Seconds until the picture may be asked for again. Its fields don't wait."""
     refusal: Refusal | None = None
     """Those of its patches that its worker leaves out."""
 
@@ -147,6 +155,8 @@ class Verdict(StrEnum):
     """Try again after the delay; counts as an attempt."""
     RELEASE = "release"
     """Give it back after the delay; not its fault, so nothing is counted."""
+    SHOWN = "shown"
+    """Its fields are in the index, its picture is still in work: nothing is given back."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -167,3 +177,5 @@ class Report:
     """What the index held of the product when the change failed."""
     refusal: Refusal | None = None
     """Patches among what was wanted that fail, however the rest ends."""
+    picture_waits: bool = False
+    """Whether the delay is for the picture's sake: fields that come meanwhile don't wait for it."""

@@ -62,14 +62,15 @@ def older_than(writes: Sequence[LivePoint | Tombstone]) -> Filter:
     every point with its rev. At most one write per product. Points that aren't stored yet are
     inserted whatever the condition.
     """
-    return older_points({point_id(*write.key): write.rev for write in writes})
+    return {"should": [{"must": _replaceable(write)} for write in writes]}
 
 
 def older_with_picture(write: PayloadWrite) -> Filter:
-    """The stored point, where its rev is lower and its picture the one that was decided about."""
+    """The stored point, if the write may replace it and its picture is the one that was decided
+    about."""
     return {
         "must": [
-            *_older(point_id(*write.key), write.rev),
+            *_replaceable(write),
             _equals("image_sha256", write.image.sha256),
         ]
     }
@@ -85,6 +86,19 @@ def tombstones_before(rev: int) -> Filter:
 
 def _older(point: str, rev: int) -> list[Condition]:
     return [{"has_id": [point]}, _within("rev", lt=rev)]
+
+
+def _replaceable(write: LivePoint | Tombstone | PayloadWrite) -> list[Condition]:
+    """The stored point that is older, or awaits the picture of this very rev.
+
+    The second only where the write may follow fields of its rev: it costs a write of 64 points a
+    quarter more.
+    """
+    older = _older(point_id(*write.key), write.rev)
+    if isinstance(write, Tombstone) or not write.after_fields:
+        return older
+    same_rev = _within("rev", gte=write.rev, lte=write.rev)
+    return [older[0], {"should": [older[1], {"must": [same_rev, _equals("awaits_picture", True)]}]}]
 
 
 def _tenant_conditions(tenant: str, category: str | None) -> list[Condition]:

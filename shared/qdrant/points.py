@@ -6,7 +6,9 @@ A live point carries its product's fields (those that are set), and beside them:
 - `group_id` always, the product's own id where the shop named none, so that grouping needs no
   special case; `ungrouped` then says so, and the product reads back without a group,
 - `image_sha256`, `image_etag`, `image_last_modified`: the picture behind the vector,
-- `indexed_at`, `warnings`, and `warning_may_pass` where trying again may help.
+- `indexed_at`, `warnings`, and `warning_may_pass` where trying again may help,
+- `awaits_picture` while the fields are those of `rev`, and `image_url`, the vector and the facts of
+  its picture still those of before. The write that brings the picture carries the same `rev`.
 
 A tombstone has no vector and no field of the product but `id` and `version`. It carries
 `tombstone_of` instead of `tenant`, so the tenant filter alone hides it everywhere, without a
@@ -16,7 +18,7 @@ second condition that would cost each search its speed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
 import numpy as np
 from numpy.typing import NDArray
@@ -43,6 +45,7 @@ class LivePoint:
 
     `rev` is in microseconds since 1970, `indexed_at` in ISO 8601. A wrong embedding raises
     ValueError here, where it concerns one product, rather than for the whole batch in Qdrant.
+    `after_fields`: whether it may follow fields that were written under this very rev.
     """
 
     tenant: str
@@ -52,6 +55,7 @@ class LivePoint:
     image: ImageFacts
     indexed_at: str
     warnings: Sequence[str] = ()
+    after_fields: bool = False
 
     def __post_init__(self) -> None:
         # Contiguous single precision is written to JSON without a Python float in between.
@@ -90,7 +94,9 @@ class PayloadWrite:
 
     It takes effect only where the stored picture still is `image.sha256`: what was decided about
     one picture must not be written beside the vector of another. `warning_may_pass`: whether what
-    the warnings tell of may be over when the same picture is tried again.
+    the warnings tell of may be over when the same picture is tried again. `awaits_picture`: whether
+    another write of the same rev is to bring the product's own picture. `after_fields`: whether
+    this may be that write.
     """
 
     tenant: str
@@ -100,6 +106,8 @@ class PayloadWrite:
     indexed_at: str
     warnings: Sequence[str] = ()
     warning_may_pass: bool = False
+    awaits_picture: bool = False
+    after_fields: bool = False
 
     @property
     def key(self) -> ProductKey:
@@ -109,6 +117,17 @@ class PayloadWrite:
 PointWrite = LivePoint | Tombstone | PayloadWrite
 
 
+class StoredRev(NamedTuple):
+    """The rev of a stored point. `awaits_picture`: whether only its fields are of that rev."""
+
+    rev: int
+    awaits_picture: bool
+
+    def holds(self, rev: int) -> bool:
+        """Whether the change of this rev, or a newer one, stands whole."""
+        return self.rev > rev or (self.rev == rev and not self.awaits_picture)
+
+
 @dataclass(frozen=True, slots=True)
 class StoredPoint:
     """What the index holds of a product: the live product, or None for a tombstone."""
@@ -116,6 +135,12 @@ class StoredPoint:
     rev: int
     version: int | None
     product: StoredProduct | None
+    awaits_picture: bool = False
+    """Whether only the fields are those of `rev`, and the picture is one from before."""
+
+    def holds(self, rev: int) -> bool:
+        """Whether the change of this rev, or a newer one, stands whole."""
+        return StoredRev(self.rev, self.awaits_picture).holds(rev)
 
     @property
     def is_tombstone(self) -> bool:
@@ -176,8 +201,9 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
         "indexed_at": point.indexed_at,
         "warnings": list(point.warnings),
     }
-    if isinstance(point, PayloadWrite) and point.warning_may_pass:
-        payload["warning_may_pass"] = True
+    if isinstance(point, PayloadWrite):
+        flags = {"warning_may_pass": point.warning_may_pass, "awaits_picture": point.awaits_picture}
+        payload |= {name: True for name, is_set in flags.items() if is_set}
     if point.image.etag is not None:
         payload["image_etag"] = point.image.etag
     if point.image.last_modified is not None:
@@ -190,7 +216,8 @@ def stored_point(
 ) -> StoredPoint:
     """What a retrieved point says. `embedding` is None where it wasn't asked for."""
     product = stored_product(payload, embedding) if "tenant" in payload else None
-    return StoredPoint(payload["rev"], payload.get("version"), product)
+    awaits_picture = payload.get("awaits_picture", False)
+    return StoredPoint(payload["rev"], payload.get("version"), product, awaits_picture)
 
 
 def stored_product(

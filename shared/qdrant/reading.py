@@ -16,6 +16,7 @@ from shared.qdrant.points import (
     ProductKey,
     StoredEmbedding,
     StoredPoint,
+    StoredRev,
     public_fields,
     stored_point,
     stored_product,
@@ -31,9 +32,12 @@ class ProductReader:
         self._client = client
         self._read_timeout = read_timeout
 
-    def stored_revs(self, keys: Sequence[ProductKey]) -> dict[ProductKey, int]:
+    def stored_revs(self, keys: Sequence[ProductKey]) -> dict[ProductKey, StoredRev]:
         """The rev of each product or tombstone in the index; unknown ones are left out."""
-        return {key: payload["rev"] for key, payload, _ in self._retrieve(keys, ["rev"])}
+        return {
+            key: StoredRev(payload["rev"], payload.get("awaits_picture", False))
+            for key, payload, _ in self._retrieve(keys, ["rev", "awaits_picture"])
+        }
 
     def stored(
         self, keys: Sequence[ProductKey], with_embeddings: bool = False

@@ -26,7 +26,7 @@ _TIMEOUT_SECONDS: Final = 30.0
 COLLECTION_PREFIX: Final = "products-"
 """What every model's collection is called by first (shared/embedding/identity.py)."""
 
-_FACTS: Final = ("id", "tenant", "tombstone_of", "rev", "version")
+_FACTS: Final = ("id", "tenant", "tombstone_of", "rev", "version", "warnings", "awaits_picture")
 """The fields that a row of the ledger follows from."""
 
 
@@ -55,6 +55,11 @@ class RawPoint:
     @property
     def version(self) -> int | None:
         return self.payload.get("version")
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it landed with a warning, or without its picture: its version may come again."""
+        return bool(self.payload.get("warnings") or self.payload.get("awaits_picture"))
 
     @property
     def is_tombstone(self) -> bool:

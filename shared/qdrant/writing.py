@@ -11,6 +11,7 @@ from shared.qdrant.points import (
     PayloadWrite,
     PointWrite,
     ProductKey,
+    StoredRev,
     highest_revs,
     live_payload,
     point_of,
@@ -24,11 +25,12 @@ class ProductWriter(ProductReader):
 
     def upsert_product(self, write: PointWrite) -> int:
         """Write one product or tombstone unless a newer one is stored; the rev stored now."""
-        return self.upsert_products([write])[write.key]
+        return self.upsert_products([write])[write.key].rev
 
-    def upsert_products(self, writes: Sequence[PointWrite]) -> Mapping[ProductKey, int]:
+    def upsert_products(self, writes: Sequence[PointWrite]) -> Mapping[ProductKey, StoredRev]:
         """Write each product or tombstone unless the index holds a rev as high or higher.
 
+        A point that awaits its picture is replaced by a write `after_fields` of the same rev, too.
         Of several writes for one product the highest rev counts. Returns the rev that is stored
         afterwards for every product named: a caller's write stands where it equals its own. A
         `PayloadWrite` does nothing, too, where the stored picture is another one by now.

@@ -5,7 +5,7 @@ code, so that two readings can be held against each other. What can happen to a 
 
 * a shop's call is accepted (`accept`),
 * a worker leases what is wanted (`claimed`), or a lease runs out (`lease_lost`),
-* Qdrant comes to hold one change (`written`),
+* Qdrant comes to hold one change (`written`), or all of a put but its picture (`fields_written`),
 * a worker reports how one change ended (`reported`) or wants to try again (`put_off`).
 
 Each method raises `Contradiction` where the system did what the words do not allow.
@@ -89,7 +89,7 @@ class Wanted:
 
     `holder` is who leased it last; `lost` says that this lease ran out, `alone` that it was (since
     its last report) leased by itself because an earlier lease had run out. `met` is what the index
-    held when each holder began.
+    held when each holder began. `looked_for`: its picture was missing once and is looked for again.
     """
 
     ticket: int
@@ -101,6 +101,7 @@ class Wanted:
     holder: object = None
     lost: bool = False
     alone: bool = False
+    looked_for: bool = False
     met: dict[object, "Content"] = field(default_factory=dict)
 
 
@@ -110,6 +111,7 @@ class Content:
 
     `pictures`: the one behind its vector; two where a passing fault leaves open which it is.
     `doubtful`: its own picture is, or may be, another one that could not be used.
+    `awaits_picture`: the fields are this ticket's, the picture and its URL are those of before.
     """
 
     ticket: int = 0
@@ -118,6 +120,11 @@ class Content:
     pictures: frozenset[object] = frozenset()
     version: int | None = None
     doubtful: bool = False
+    awaits_picture: bool = False
+
+    def holds(self, ticket: int) -> bool:
+        """Whether this change, or a newer one, stands whole."""
+        return self.ticket > ticket or (self.ticket == ticket and not self.awaits_picture)
 
     def looks_like(self, other: "Content") -> bool:
         seen, also = self, other
@@ -126,10 +133,14 @@ class Content:
 
 @dataclass(frozen=True)
 class Fault:
-    """What is wrong with a picture. One that is not `lasting` may be gone at the next try."""
+    """What is wrong with a picture. One that is not `lasting` may be gone at the next try.
+
+    `comes_late`: a new picture may only not be there yet, so it is looked for once more.
+    """
 
     code: str
     lasting: bool = True
+    comes_late: bool = False
 
 
 @dataclass
@@ -270,6 +281,7 @@ class Reference:
         merged.attempts = before.attempts
         merged.holder = "lost" if before.lost else before.holder
         merged.lost, merged.alone = before.lost, before.alone
+        merged.looked_for = before.looked_for
 
     def _want(self, row: Row, kind: Kind, fields: Fields, items: list[Item]) -> None:
         self._ticket += 1
@@ -308,29 +320,84 @@ class Reference:
         if wanted is not None and wanted.holder is not None:
             wanted.lost = True
 
-    def put_off(self, product_id: str, holder: object, *, own_fault: bool = True) -> None:
+    def put_off(
+        self,
+        product_id: str,
+        ticket: int,
+        holder: object,
+        *,
+        own_fault: bool = True,
+        code: str | None = None,
+    ) -> None:
         """A worker wants to try again later; only an item's own fault counts as an attempt.
 
         Read as: only the word of who holds the lease counts, also of what was patched meanwhile.
         """
-        wanted = self.row(product_id).wanted
+        row = self.row(product_id)
+        wanted = row.wanted
         if wanted is None or wanted.holder != holder:
             return
-        if not own_fault:  # decided about a picture that is another one by now
-            wanted.holder, wanted.lost, wanted.alone = None, False, False
-            return
-        fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
-        if fault is None or fault.lasting:
-            raise Contradiction(f"{wanted}: put off without a passing fault of its own")
-        wanted.attempts += 1
+        if own_fault:
+            self._check_reason(wanted, row.accepted[ticket].met[holder], code)
+            self._check_fields_stand(row, ticket, holder)
+            wanted.attempts += 1
+        # Else it was decided about a picture that is another one by now.
         wanted.holder, wanted.lost, wanted.alone = None, False, False
 
+    def _check_reason(self, wanted: Wanted, met: Content, code: str | None) -> None:
+        fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
+        if fault is None or fault.code != code:
+            raise Contradiction(f"{wanted}: put off for {code}, a fault that it has not")
+        if self._comes_late(wanted, met):
+            wanted.looked_for = True
+        elif fault.lasting:
+            raise Contradiction(f"{wanted}: put off for {code}, which stays")
+
+    def _comes_late(self, wanted: Wanted, met: Content) -> bool:
+        """Whether its picture is missing, and new, and was not looked for again yet."""
+        fault = self._fault_of(wanted.fields)
+        known = (
+            met.state is State.LIVE and met.fields.get("image_url") == wanted.fields["image_url"]
+        )
+        return fault is not None and fault.comes_late and not known and not wanted.looked_for
+
+    @staticmethod
+    def _check_fields_stand(row: Row, ticket: int, holder: object) -> None:
+        """Of a live product the fields are in the index before its picture is waited for.
+
+        Read as: of one that its worker met live. Another may have brought it there, or deleted it,
+        meanwhile.
+        """
+        met, now = row.accepted[ticket].met[holder], row.content
+        if met.state is now.state is State.LIVE and now.ticket < ticket:
+            raise Contradiction(f"{row.accepted[ticket]}: its fields wait for its picture: {now}")
+
+    def fields_written(self, product_id: str, ticket: int) -> None:
+        """Qdrant now holds all of this put but its picture, beside the one that was there."""
+        row = self.row(product_id)
+        change, before = row.accepted.get(ticket), row.content
+        if change is None or change.kind is not Kind.PUT or before.state is not State.LIVE:
+            raise Contradiction(f"{product_id}: {change} was written without picture on {before}")
+        if ticket <= before.ticket:
+            raise Contradiction(f"{product_id}: {ticket} took the place of {before}")
+        row.written.append(ticket)
+        fields = {**change.fields, "image_url": before.fields["image_url"]}
+        row.content = Content(
+            ticket,
+            State.LIVE,
+            MappingProxyType(fields),
+            before.pictures,
+            change.version,
+            before.doubtful,
+            awaits_picture=True,
+        )
+
     def written(self, product_id: str, ticket: int) -> None:
-        """Qdrant now holds this change. It never goes back to an older one."""
+        """Qdrant now holds this change whole. It never goes back to an older one."""
         row = self.row(product_id)
         if ticket not in row.accepted:
             raise Contradiction(f"{product_id}: ticket {ticket} was never accepted")
-        if ticket <= row.content.ticket:
+        if row.content.holds(ticket):
             raise Contradiction(f"{product_id}: {ticket} took the place of {row.content}")
         change = row.accepted[ticket]
         row.written.append(ticket)
@@ -371,7 +438,7 @@ class Reference:
         ended before: Read as: a landing always, for Qdrant holds it; a failure only if first.
         """
         row = self.row(product_id)
-        if outcome in LANDED and row.content.ticket < ticket:
+        if outcome in LANDED and not row.content.holds(ticket):
             raise Contradiction(f"{product_id}: {outcome} said before Qdrant held {ticket}")
         wanted = row.wanted
         if wanted is not None and wanted.ticket == ticket:
@@ -417,12 +484,17 @@ class Reference:
             return False
         if outcome is Outcome.INDEXED and self._must_be_unchanged(row, wanted, holder):
             return False
-        return self._warns_rightly(wanted, code)
+        return self._warns_rightly(wanted, wanted.met[holder], code)
 
     @staticmethod
     def _may_be_unchanged(row: Row, wanted: Wanted, holder: object) -> bool:
-        """Where the index looks as it did, or as it may have come to look meanwhile."""
+        """Where the index looks as it did, or as it may have come to look meanwhile.
+
+        Read as: the fields that were written before the picture are a change of this very put.
+        """
         met = wanted.met[holder]
+        if met.ticket == wanted.ticket:
+            return False
         between = any(met.ticket < ticket < wanted.ticket for ticket in row.written)
         return between or row.content.looks_like(met)
 
@@ -442,7 +514,7 @@ class Reference:
 
         What another brings there only while this one works, it can't know.
         """
-        if met.ticket >= wanted.ticket:
+        if met.holds(wanted.ticket):
             return False
         if wanted.attempts >= self._max_attempts:  # its workers stopped too often
             # Read as: what has a vector is written beside it first, and only if they stop of that,
@@ -456,15 +528,18 @@ class Reference:
             return False
         if met.state is row.content.state is State.LIVE:
             return False
-        return fault.lasting or wanted.attempts + 1 >= self._max_attempts
+        tried = wanted.attempts + 1 >= self._max_attempts
+        return tried or (fault.lasting and not self._comes_late(wanted, met))
 
-    def _warns_rightly(self, wanted: Wanted, code: str | None) -> bool:
+    def _warns_rightly(self, wanted: Wanted, met: Content, code: str | None) -> bool:
         """A landed change carries its picture's fault where the old picture stays."""
         fault = self._fault_of(wanted.fields) if wanted.kind is Kind.PUT else None
         if code == "internal_error":  # nobody looked at the picture, for too many had stopped of it
             return wanted.kind is Kind.PUT and wanted.attempts >= self._max_attempts
         if fault is None:
             return code is None
+        if wanted.attempts + 1 < self._max_attempts and self._comes_late(wanted, met):
+            return met.holds(wanted.ticket)
         return code == fault.code or (code is None and not fault.lasting)
 
     # --- the end ---------------------------------------------------------------------------

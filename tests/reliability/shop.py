@@ -48,7 +48,7 @@ LANES_OF_WORKERS = (
 
 GOOD_PICTURES = ("/a.jpg", "/b.jpg")
 FAULTS = {
-    "/missing.jpg": Fault("image_not_found"),
+    "/missing.jpg": Fault("image_not_found", comes_late=True),
     "/html.jpg": Fault("not_an_image"),
     "/flaky.jpg": Fault("image_http_error", lasting=False),
 }
@@ -192,7 +192,9 @@ class Shop:
             qdrant=qdrant,
             pictures=pictures,
             leases=LeaseKeeper(self._ledger, _FOR_EVER),  # not started: leases end by hand
-            retries=RetryPolicy(max_attempts, base_seconds=0.0),
+            retries=RetryPolicy(max_attempts, base_seconds=0.0, not_found_seconds=0.0),
+            # One worker shows the fields before it looks at any picture, the others in need only.
+            fields_seconds=0.0 if len(lanes) == len(Lane) else _FOR_EVER,
             lanes=lanes,
         )
 
@@ -378,9 +380,11 @@ class Shop:
                 assert row.content.ticket == 0, f"{product_id} vanished from the index"
                 continue
             ticket = self._tickets[product_id, point.rev]
-            if ticket != row.content.ticket:
+            before = row.content
+            if (ticket, point.awaits_picture) != (before.ticket, before.awaits_picture):
                 self._visible.setdefault(product_id, [(0, Content())])
-                self.model.written(product_id, ticket)
+                written = self.model.fields_written if point.awaits_picture else self.model.written
+                written(product_id, ticket)
                 self._visible[product_id].append((self._moment, row.content))
             content = row.content
             assert point.version == content.version, (point, content)
@@ -529,9 +533,15 @@ class WatchedLedger(Ledger):
                         self._shop.check_told(report.product_id)
                     code = report.code or None
                     model.reported(report.product_id, ticket, claim.token, outcome, code)
-                else:
+                elif report.result is not real.Verdict.SHOWN:
                     own_fault = report.result is real.Verdict.RETRY
-                    model.put_off(report.product_id, claim.token, own_fault=own_fault)
+                    model.put_off(
+                        report.product_id,
+                        ticket,
+                        claim.token,
+                        own_fault=own_fault,
+                        code=report.code or None,
+                    )
         return wakes
 
     def _taken(self, wanted: real.Wanted) -> tuple[str, int, reference.Kind, Mapping[str, object]]:

@@ -1,7 +1,8 @@
 -- Accepts up to a few hundred changes of one job: each becomes its product's wanted state.
 -- Repeating a call does nothing: positions that the job already has are passed over.
 -- ARGV: prefix, what opens a job, lane, seal (1 for the last call of the job),
---       then per change: position, product, kind, version or '', body
+--       then per change: position, product, kind, version or '', body, refetch (1 where the picture
+--       is to be embedded anew)
 -- Returns the job, 'accepted', and the lane whose bell is to be rung or ''. Or, in the place of
 -- 'accepted', why the changes were not taken: what open_job says; 'absent' for the patch of a product
 -- that isn't there, and 'crowded' where too many patches wait for the product already, and then there
@@ -39,7 +40,8 @@ local MAX_ITEMS = 32768
 -- merging itself is done by the worker; here the patches are only lined up. Returns why it can't.
 local function patch(product, body, reference)
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
-  local held = redis.call('HMGET', wanted, 'kind', 'items', 'deltas', 'lane', 'lease', 'taken')
+  local held = redis.call('HMGET', wanted, 'kind', 'items', 'deltas', 'lane', 'lease', 'taken',
+    'waits_for')
   local state = redis.call('HMGET', row, 'state', 'rev')
   if held[1] == 'delete' or (not held[1] and state[1] ~= 'live') then return 'absent' end
   if #(held[3] or '') > MAX_DELTAS or #(held[2] or '') > MAX_ITEMS then return 'crowded' end
@@ -49,6 +51,10 @@ local function patch(product, body, reference)
     redis.call('HSET', wanted, 'items', held[2] .. ' ' .. reference, 'deltas', deltas)
     if held[6] then redis.call('HSET', wanted, 'crowded', 1) end
     if not held[5] then
+      -- A live product's fields don't wait for its picture.
+      if held[7] == 'picture' and state[1] == 'live' then
+        redis.call('ZADD', due_key(held[4], tenant), 'LT', integer(now), product)
+      end
       due_in = held[4]
     elseif tonumber(redis.call('ZSCORE', due_key(held[4], tenant), product) or now) <= now then
       -- Its lease was lost, perhaps by a worker that died of it: claimed alone all the same, and
@@ -66,7 +72,7 @@ local function patch(product, body, reference)
   end
 end
 
-local function want(product, kind, version, body, reference, last_rev)
+local function want(product, kind, version, body, refetch, reference, last_rev)
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   next_rev(product, row, last_rev)
   redis.call('HSETNX', row, 'state', 'absent')
@@ -83,6 +89,7 @@ local function want(product, kind, version, body, reference, last_rev)
   end
   redis.call('HSET', wanted, 'kind', kind, 'body', body, 'items', reference, 'attempts', 0,
     'lane', lane, 'request', request)
+  if refetch == '1' then redis.call('HSET', wanted, 'refetch', 1) end
   -- Whoever took what is replaced may still write it.
   if replaced[4] or replaced[5] then redis.call('HSET', wanted, 'crowded', 1) end
   -- What waits keeps its place, or a product that changes often would never be reached.
@@ -90,20 +97,20 @@ local function want(product, kind, version, body, reference, last_rev)
   due_in = lane
 end
 
-local function accept(product, kind, version, body, reference)
+local function accept(product, kind, version, body, refetch, reference)
   if kind == 'delta' then return patch(product, body, reference) end
   local held = redis.call('HMGET', row_key(tenant, product), 'rev', 'version', 'incomplete')
   if is_stale(version, held[2], held[3]) then
     end_item(tenant, reference, 'stale', 0, '')
   else
-    want(product, kind, version, body, reference, held[1])
+    want(product, kind, version, body, refetch, reference, held[1])
   end
 end
 
-for i = 12, #ARGV, 5 do
-  local position, product, kind, version, body = unpack(ARGV, i, i + 4)
+for i = 12, #ARGV, 6 do
+  local position, product, kind, version, body, refetch = unpack(ARGV, i, i + 5)
   if redis.call('HSETNX', items, position, 'pending\n' .. product) == 1 then
-    local refusal = accept(product, kind, version, body, job .. ':' .. position)
+    local refusal = accept(product, kind, version, body, refetch, job .. ':' .. position)
     if refusal then
       -- A patch comes alone, so its job has nothing else in it.
       redis.call('DEL', items, job_key(tenant, job))

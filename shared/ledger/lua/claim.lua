@@ -2,7 +2,8 @@
 -- ARGV: prefix, token, limit, lease in microseconds, lane…
 -- Returns {more (2 where it hands out one product whose lease was lost), tenant, product, rev,
 --          version, kind, body, deltas, attempts, request,
---          crowded (others may have written it since it last landed), tenant, …}
+--          crowded (others may have written it since it last landed), refetch, the code that its
+--          last attempt ended with or '', µs until its picture may be asked for again, tenant, …}
 local _, token, limit, lease = unpack(ARGV, 1, 4)
 limit, lease = tonumber(limit), tonumber(lease)
 -- What becomes due from now on is rung for anew.
@@ -29,8 +30,11 @@ local function take(lane, tenant, product, state, attempts)
   redis.call('HSET', wanted_key(tenant, product), 'lease', token, 'taken', 1)
   redis.call('ZADD', due_key(lane, tenant), integer(now + lease), product)
   mark_started(tenant, state[3])
+  local picture_wait = '0'
+  if state[13] == 'picture' then picture_wait = integer(math.max(0, tonumber(state[14]) - now)) end
   for _, field in ipairs({tenant, product, row[1], row[2] or '', state[1], state[2],
-      state[8] or '', attempts, state[7], crowded}) do
+      state[8] or '', attempts, state[7], crowded, state[11] or 0, state[12] or '',
+      picture_wait}) do
     table.insert(out, field)
   end
   taken = taken + 1
@@ -38,7 +42,8 @@ end
 
 local function state_of(tenant, product)
   return redis.call('HMGET', wanted_key(tenant, product),
-    'kind', 'body', 'items', 'attempts', 'lease', 'alone', 'request', 'deltas', 'taken', 'crowded')
+    'kind', 'body', 'items', 'attempts', 'lease', 'alone', 'request', 'deltas', 'taken', 'crowded',
+    'refetch', 'fault', 'waits_for', 'retry_at')
 end
 
 -- A product whose lease ran out: whoever held it died or hung, perhaps of this very product, so it

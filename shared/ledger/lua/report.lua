@@ -2,7 +2,8 @@
 -- ARGV: prefix, token, retention s, all aspects separated by spaces,
 --       then per product: tenant, product, rev, result, code, retryable, message, delay in µs,
 --       changed aspects separated by spaces, what the index was found to hold or '',
---       which of the patches fail whatever becomes of the rest (1 is the last one), and their detail
+--       which of the patches fail whatever becomes of the rest (1 is the last one), their detail,
+--       and 1 where the delay is for the picture's sake
 -- Returns the lanes whose bells are to be rung.
 local _, token, retention, every_aspect = unpack(ARGV, 1, 4)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
@@ -12,15 +13,21 @@ local raised = {}
 local due_in = {}
 
 -- Gives back what is leased. What was patched meanwhile, too: the work goes on with it, so what it
--- failed of keeps its count and its delay, and what has landed without it is due at once.
-local function give_back(tenant, product, wanted, result, delay)
+-- failed of keeps its count and its delay, and what has landed without it is due at once. So is a put
+-- that waits for its picture alone and has been patched: its fields don't wait.
+local function give_back(tenant, product, wanted, result, code, message, delay, is_current, waits_for)
   local held = redis.call('HMGET', wanted, 'lease', 'lane')
   if held[1] ~= token then return end  -- lost to another task, whose word counts now
   if result == 'retry' then redis.call('HINCRBY', wanted, 'attempts', 1) end
   redis.call('HDEL', wanted, 'lease', 'alone')
   if LANDED[result] then delay = '0' end
-  local has_ended = result ~= 'retry' and result ~= 'release'
-  if has_ended and tonumber(delay) == 0 then due_in[held[2]] = true end
+  if not LANDED[result] then
+    redis.call('HSET', wanted, 'retry_at', integer(now + tonumber(delay)), 'waits_for', waits_for)
+    if code ~= '' then redis.call('HSET', wanted, 'fault', code, 'message', message) end
+  end
+  if waits_for == 'picture' and not is_current then delay = '0' end
+  local goes_on = not is_current or (result ~= 'retry' and result ~= 'release')
+  if goes_on and tonumber(delay) == 0 then due_in[held[2]] = true end
   redis.call('ZADD', due_key(held[2], tenant), integer(now + tonumber(delay)), product)
 end
 
@@ -28,7 +35,8 @@ end
 -- rename, so that it takes no memory beyond what it held while it waited.
 local function keep(tenant, product, wanted, rev)
   local kept = kept_key(tenant, product)
-  redis.call('HDEL', wanted, 'lease', 'alone', 'attempts', 'request')
+  redis.call('HDEL', wanted, 'lease', 'alone', 'attempts', 'request', 'fault', 'message',
+    'retry_at', 'waits_for')
   redis.call('HSET', wanted, 'rev', rev)
   redis.call('RENAME', wanted, kept)
   redis.call('EXPIRE', kept, retention)
@@ -107,7 +115,7 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
 end
 
 -- The generations first: nobody may learn of an end before older answers are out of use.
-for i = 5, #ARGV, 12 do
+for i = 5, #ARGV, 13 do
   local tenant, changed = ARGV[i], ARGV[i + 8]
   local key = generation_key(tenant)
   -- Where they are unknown all of them count as changed: they may have been lost.
@@ -120,16 +128,19 @@ for i = 5, #ARGV, 12 do
     end
   end
 end
-for i = 5, #ARGV, 12 do
+for i = 5, #ARGV, 13 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
   local found, refused, refusal = unpack(ARGV, i + 9, i + 11)
+  local waits_for = ARGV[i + 12] == '1' and 'picture' or ''
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   local is_wanted = redis.call('EXISTS', wanted) == 1
   local is_current = redis.call('HGET', row, 'rev') == rev
   -- A report of an older rev settles nothing: its items were superseded on acceptance, or wait with
   -- the patch that moved the rev on.
-  if is_wanted and (not is_current or result == 'retry' or result == 'release') then
-    give_back(tenant, product, wanted, result, delay)
+  if result == 'shown' then
+    -- Its generations are raised; the work goes on under its lease.
+  elseif is_wanted and (not is_current or result == 'retry' or result == 'release') then
+    give_back(tenant, product, wanted, result, code, message, delay, is_current, waits_for)
   elseif is_wanted then
     settle(tenant, product, row, wanted, rev, result, code, retryable, message, found, refused,
       refusal)

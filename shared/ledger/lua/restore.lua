@@ -31,7 +31,7 @@ end
 
 local function want(tenant, product, key, wanted, rev)
   -- Who held the lease works for another ledger. What it wrote may be in the index all the same.
-  for _, field in ipairs({'lease', 'alone', 'taken'}) do wanted[field] = nil end
+  for _, field in ipairs({'lease', 'alone', 'taken', 'fault', 'message', 'retry_at', 'waits_for'}) do wanted[field] = nil end
   wanted.crowded = '1'
   set_hash(key, wanted)
   redis.call('ZADD', due_key(wanted.lane, tenant), integer(math.min(now, tonumber(rev))), product)
