@@ -98,8 +98,9 @@ class JobsAnswer(TypedDict):
 class JobItemAnswer(TypedDict):
     """One item of a job. `attempts` counts the tries that failed.
 
-    `code` and `message` are null unless it failed, or its new picture did: then it is `indexed`
-    with its earlier picture.
+    `code` and `message` say why it failed; why its new picture could not be used, if it is
+    `indexed` with its earlier one; or, while it is pending, what it waits for. `next_try_at` tells
+    until when it waits.
     """
 
     position: int
@@ -109,6 +110,7 @@ class JobItemAnswer(TypedDict):
     message: str | None
     retryable: bool
     attempts: int
+    next_try_at: datetime | None
 
 
 class JobItemsAnswer(TypedDict):
@@ -125,8 +127,21 @@ class LastError(TypedDict):
     message: str
 
 
+class WaitingAnswer(TypedDict):
+    """What a pending change waits for: its last attempt's fault, and the time of the next one."""
+
+    code: str
+    message: str
+    attempts: int
+    next_try_at: datetime
+
+
 class ProductAnswer(TypedDict):
-    """A product as indexed. `pending` tells that a newer change waits, null that nobody knows."""
+    """A product as indexed. `pending` tells that a newer change waits, null that nobody knows.
+
+    If the change waits for its picture's server, `waiting` says so: the fields are those of the
+    change already, `image_url` and the vector are still those of before.
+    """
 
     id: str
     name: str
@@ -143,6 +158,7 @@ class ProductAnswer(TypedDict):
     warnings: list[str]
     pending: bool | None
     last_error: LastError | None
+    waiting: WaitingAnswer | None
     embedding: NotRequired[list[float]]
 
 
@@ -259,6 +275,7 @@ def item_answer(item: JobItem) -> JobItemAnswer:
         message=item.message,
         retryable=item.retryable,
         attempts=item.attempts,
+        next_try_at=item.next_try_at,
     )
 
 
@@ -269,9 +286,23 @@ def product_answer(
     answer = listed_product(stored)
     answer["pending"] = (status is not None and status.pending) if ledger_known else None
     answer["last_error"] = status.last_error if status else None
+    answer["waiting"] = waiting_answer(status)
     if stored.embedding is not None:
         answer["embedding"] = list(stored.embedding)
     return answer
+
+
+def waiting_answer(status: ProductStatus | None) -> WaitingAnswer | None:
+    """What the product's pending change waits for, if it waits."""
+    if status is None or status.waiting is None:
+        return None
+    waiting = status.waiting
+    return WaitingAnswer(
+        code=waiting.code,
+        message=waiting.message,
+        attempts=waiting.attempts,
+        next_try_at=waiting.next_try_at,
+    )
 
 
 def listed_product(stored: StoredProduct) -> dict[str, Any]:

@@ -19,6 +19,7 @@ from api.answers import (
     QueuedAnswer,
     RetryQueuedAnswer,
     SearchResultsAnswer,
+    WaitingAnswer,
 )
 from api.batch import Rejected
 from api.bodies import JSON, NDJSON
@@ -47,6 +48,7 @@ class ProblemAnswer(TypedDict):
     accepted: NotRequired[int]
     pending: NotRequired[bool]
     last_error: NotRequired[LastError | None]
+    waiting: NotRequired[WaitingAnswer | None]
     failing: NotRequired[list[str]]
     checks: NotRequired[dict[str, str]]
 

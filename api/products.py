@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g, request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.routing import BaseConverter
 
-from api.answers import json_response, listed_product, product_answer, queued
+from api.answers import json_response, listed_product, product_answer, queued, waiting_answer
 from api.bodies import (
     JSON,
     MAX_PRODUCT_BYTES,
@@ -133,7 +133,11 @@ def _not_found(status: ProductStatus | None) -> Problem:
     extensions: dict[str, Any] | None = None
     detail = "there is no such product"
     if status is not None:
-        extensions = {"pending": status.pending, "last_error": status.last_error}
+        extensions = {
+            "pending": status.pending,
+            "last_error": status.last_error,
+            "waiting": waiting_answer(status),
+        }
         if status.pending:
             detail = "not indexed yet: a change of this product waits"
         elif status.last_error:

@@ -3,6 +3,7 @@
 import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Final, cast
 
@@ -10,8 +11,9 @@ import redis
 
 from shared.errors import InvalidCursor
 from shared.ledger.connection import PREFIX, translated
+from shared.ledger.waiting import waiting_for
 from shared.models.change import Outcome
-from shared.models.job import Job, JobItem, JobState
+from shared.models.job import Job, JobItem, JobState, Waiting
 
 _BLOCK_SECONDS: Final = 2.0
 """One blocking read; below the socket's timeout, so that a frozen server is still noticed."""
@@ -159,9 +161,23 @@ class Jobs:
             with translated():
                 held = self._redis.hmget(key, [str(position) for position in part])
                 values = cast("list[str | None]", held)
-            for position, value in zip(part, values, strict=True):
-                if value is not None:
-                    yield _item(position, value)
+            yield from self._explained(
+                tenant,
+                [
+                    _item(position, value)
+                    for position, value in zip(part, values, strict=True)
+                    if value is not None
+                ],
+            )
+
+    def _explained(self, tenant: str, items: Sequence[JobItem]) -> Iterator[JobItem]:
+        """The items, those that are to be tried again with the reason and the time."""
+        pending = [item.product_id for item in items if item.outcome is Outcome.PENDING]
+        with translated():
+            reasons = waiting_for(self._redis, tenant, pending) if pending else {}
+        for item in items:
+            waiting = reasons.get(item.product_id) if item.outcome is Outcome.PENDING else None
+            yield _waiting(item, waiting) if waiting else item
 
 
 def _moment(microseconds: str) -> datetime:
@@ -205,6 +221,16 @@ def _position(cursor: str | None) -> int:
     if not cursor.isascii() or not cursor.isdigit() or len(cursor) > 9:
         raise InvalidCursor(_NO_CURSOR)
     return int(cursor)
+
+
+def _waiting(item: JobItem, waiting: Waiting) -> JobItem:
+    return replace(
+        item,
+        code=waiting.code,
+        message=waiting.message,
+        attempts=waiting.attempts,
+        next_try_at=waiting.next_try_at,
+    )
 
 
 def _item(position: int, value: str) -> JobItem:

@@ -16,6 +16,7 @@ from shared.ledger.arguments import change_arguments, report_arguments, wanted_i
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, lost_key, translated
 from shared.ledger.idempotency import Idempotency
 from shared.ledger.scripts import script_source
+from shared.ledger.waiting import waiting_for
 from shared.models.change import Aspect, Change, Claim, Lane, Report
 from shared.models.job import Accepted, ProductStatus, Retried
 
@@ -258,10 +259,13 @@ class Ledger:
             pipeline.hgetall(f"{PREFIX}row:{tenant}:{product_id}")
             pipeline.exists(f"{PREFIX}wanted:{tenant}:{product_id}")
             row, pending = pipeline.execute()
+            waiting = waiting_for(self._redis, tenant, [product_id]) if pending else {}
         if not row:
             return None
         error = {"code": row["failed"], "message": row["message"]} if "failed" in row else None
-        return ProductStatus(int(row["rev"]), row["state"], bool(pending), error)
+        return ProductStatus(
+            int(row["rev"]), row["state"], bool(pending), error, waiting.get(product_id)
+        )
 
     def purge_deleted(self, before_rev: int, limit: int = 1000) -> int:
         """Forgets up to `limit` products whose deletion landed before `before_rev`."""

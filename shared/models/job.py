@@ -53,8 +53,22 @@ class Job:
 
 
 @dataclass(frozen=True, slots=True)
+class Waiting:
+    """Why a product's change has not ended yet: what its last attempt failed of."""
+
+    code: str
+    message: str
+    next_try_at: datetime
+    attempts: int
+    """Attempts that have failed so far."""
+
+
+@dataclass(frozen=True, slots=True)
 class JobItem:
-    """One item of a job. `code`, `message` and `retryable` are set where it failed."""
+    """One item of a job. `code` and `message` are set if it failed or is to be tried again.
+
+    `next_try_at` tells when it is tried again.
+    """
 
     position: int
     product_id: str
@@ -63,6 +77,7 @@ class JobItem:
     code: str | None = None
     message: str | None = None
     retryable: bool = False
+    next_try_at: datetime | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -91,3 +106,4 @@ class ProductStatus:
     state: str
     pending: bool
     last_error: Mapping[str, str] | None
+    waiting: Waiting | None = None

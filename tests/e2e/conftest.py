@@ -90,6 +90,7 @@ def stack(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Stack]:
         image_allowed_networks=(ip_network("127.0.0.0/8"),),
         lease_seconds=3.0,
         retry_base_seconds=0.2,
+        image_not_found_retry_seconds=0.2,
     )
     with Stack(settings, log_dir=data_dir / "log") as stack:
         stack.wait_until_ready(120)

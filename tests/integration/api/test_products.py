@@ -6,6 +6,7 @@ import pytest
 
 from shared.models.change import Lane
 from tests.integration.api.conftest import MakeShop, Shop, product
+from worker.outcomes import picture_put_off
 
 STRANGE_IDS = [
     "a/b",
@@ -70,7 +71,8 @@ def test_a_product_is_read_back_with_what_index_and_ledger_know(shop: Shop) -> N
     shop.work()
     read = shop.http.get("/api/v1/products/a").json
     added = {
-        name: read.pop(name) for name in ("rev", "indexed_at", "warnings", "pending", "last_error")
+        name: read.pop(name)
+        for name in ("rev", "indexed_at", "warnings", "pending", "last_error", "waiting")
     }
     assert read == {**sent, "created_at": "2024-11-02T10:30:00Z"}
     assert added.pop("rev") > 1.7e15
@@ -79,6 +81,7 @@ def test_a_product_is_read_back_with_what_index_and_ledger_know(shop: Shop) -> N
         "warnings": [],
         "pending": False,
         "last_error": None,
+        "waiting": None,
     }
 
 
@@ -101,6 +104,19 @@ def test_a_waiting_change_and_the_last_error_show(shop: Shop) -> None:
     shop.work(fail={"a": "image_timeout"})
     read = shop.http.get("/api/v1/products/a").json
     assert (read["pending"], read["last_error"]["code"]) == (False, "image_timeout")
+
+
+def test_a_product_that_waits_for_its_picture_says_so(shop: Shop) -> None:
+    job = shop.http.post("/api/v1/index-product", json=product("a")).json
+    claim = shop.services.ledger.claim(list(Lane), 1)
+    (wanted,) = claim.wanted
+    report = picture_put_off(wanted, 3600, "image_http_error", "429, come again")
+    shop.services.ledger.report(claim, [report])
+    (item,) = shop.http.get(job["status_url"] + "/items").json["items"]
+    assert (item["outcome"], item["message"]) == ("pending", "429, come again")
+    waiting = shop.http.get("/api/v1/products/a").json["waiting"]
+    assert waiting.pop("next_try_at") == item["next_try_at"] > "2026"
+    assert waiting == {"code": "image_http_error", "message": "429, come again", "attempts": 0}
 
 
 def test_the_last_error_stays_until_something_lands_also_while_a_retry_waits(shop: Shop) -> None:

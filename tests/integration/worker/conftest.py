@@ -131,7 +131,7 @@ def worker(client: redis.Redis, qdrant: QdrantService, pictures: PictureServer) 
         qdrant=qdrant,
         pictures=reader,
         leases=leases,
-        retries=RetryPolicy(max_attempts=2, base_seconds=0.0),
+        retries=RetryPolicy(max_attempts=2, base_seconds=0.0, not_found_seconds=0.0),
         lanes=[Lane.FAST, Lane.SINGLE, Lane.BULK],
     )
     yield Worker(ledger, Jobs(client), qdrant, pictures, encoder, reconciler, bell)

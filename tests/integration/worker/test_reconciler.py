@@ -22,6 +22,7 @@ def test_a_batch_of_good_and_bad_pictures_ends_item_by_item(worker: Worker) -> N
     html = worker.product("html", b"<html>")
     job_id = worker.push(*good, missing, html)
     worker.reconciler.answer()
+    worker.reconciler.answer()  # a new picture that is missing is looked for once more
     assert worker.counts(job_id) == {Outcome.INDEXED: 5, Outcome.FAILED: 2}
     assert worker.encoder.embedded == 5
     failed, _ = worker.jobs.items(TENANT, worker.job(job_id), Outcome.FAILED, None, 10)

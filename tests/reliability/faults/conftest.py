@@ -45,6 +45,7 @@ def settings_of(data_dir: Path, **given: object) -> Settings:
         "image_allowed_networks": (ip_network("127.0.0.0/8"),),
         "lease_seconds": LEASE_SECONDS,
         "retry_base_seconds": 0.2,
+        "image_not_found_retry_seconds": 0.2,
     }
     return Settings(**{**values, **given})  # type: ignore[arg-type]
 
