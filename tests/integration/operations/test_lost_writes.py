@@ -138,7 +138,7 @@ def test_a_deletion_is_written_again_although_a_later_put_failed(site: Site) -> 
     assert tell(site) == (0, [], 1)
     assert site.qdrant.get_product(TENANT, "p") is None
     # Below the failed change, which may have been written after all.
-    assert site.qdrant.stored_revs([(TENANT, "p")])[TENANT, "p"] < int(site.row("p")["rev"])
+    assert site.qdrant.stored_revs([(TENANT, "p")])[TENANT, "p"].rev < int(site.row("p")["rev"])
     assert tell(site) == (0, [], 0)
     assert outcomes(site, job) == ["failed"]
 
@@ -250,7 +250,7 @@ def test_an_older_tombstone_of_the_row_is_no_newer_one(site: Site) -> None:
     rev = int(site.row("p")["rev"])
     site.qdrant.upsert_product(Tombstone(TENANT, "p", rev + 5))
     assert tell(site) == (0, [], 0)
-    assert site.qdrant.stored_revs([(TENANT, "p")]) == {(TENANT, "p"): rev + 5}
+    assert site.qdrant.stored_revs([(TENANT, "p")]) == {(TENANT, "p"): (rev + 5, False)}
 
 
 def test_the_command_names_some_and_says_what_to_do(

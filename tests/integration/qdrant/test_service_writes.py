@@ -69,7 +69,7 @@ def test_one_call_inserts_updates_and_skips_each_product_by_its_own_rev(
     # Products 0-15 are new, 16-31 stored with a lower rev, 32-47 with the same, 48-63 higher.
     qdrant.upsert_products([make_point(f"p{i}", 100 + i // 16, price=1) for i in range(16, 64)])
     answer = qdrant.upsert_products([make_point(f"p{i}", 102, price=2) for i in range(64)])
-    assert answer == {(tenant, f"p{i}"): 103 if i >= 48 else 102 for i in range(64)}
+    assert answer == {(tenant, f"p{i}"): (103 if i >= 48 else 102, False) for i in range(64)}
     stored = qdrant.stored([(tenant, f"p{i}") for i in range(64)])
     prices = [_live(stored[tenant, f"p{i}"].product).product.price for i in range(64)]
     assert prices == [2] * 32 + [1] * 32
@@ -79,7 +79,7 @@ def test_of_several_writes_for_one_product_in_a_call_the_highest_rev_stands(
     qdrant: QdrantService, tenant: str, make_point: MakePoint
 ) -> None:
     writes = [make_point("a", rev, price=rev) for rev in (5, 9, 7)]
-    assert qdrant.upsert_products(writes) == {(tenant, "a"): 9}
+    assert qdrant.upsert_products(writes) == {(tenant, "a"): (9, False)}
     assert _live(qdrant.get_product(tenant, "a")).product.price == 9
 
 
@@ -140,7 +140,10 @@ def test_only_old_tombstones_are_purged(
     )
     qdrant.purge_tombstones(older_than_rev=20)
     keys = [(tenant, name) for name in ("old", "new", "live")]
-    assert qdrant.stored_revs(keys) == {(tenant, "new"): 20, (tenant, "live"): 5}
+    assert qdrant.stored_revs(keys) == {
+        (tenant, "new"): (20, False),
+        (tenant, "live"): (5, False),
+    }
 
 
 def test_the_highest_rev_stands_after_writers_in_every_order(
