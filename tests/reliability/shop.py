@@ -16,6 +16,7 @@ from shared.fetch.fetcher import Fetcher
 from shared.ledger import Generations, Idempotency, Jobs, Ledger
 from shared.models import change as real
 from shared.models.change import Aspect, Claim, Lane, Report
+from shared.models.job import JobItem
 from shared.models.product import Product, StoredProduct
 from shared.qdrant.service import QdrantService
 from tests.integration.fetch.picture_server import LOOPBACK
@@ -446,7 +447,7 @@ class Shop:
             counts = {Outcome(each): count for each, count in job.counts.items() if count}
             assert counts == self.model.counts(job_id), f"job {job_id}"
             items, _ = self._jobs.items(self.tenant, job, None, None, 1000)
-            seen = [(each.product_id, str(each.outcome), each.code) for each in items]
+            seen = [(each.product_id, str(each.outcome), _final_code(each)) for each in items]
             assert seen == [(each.product_id, str(each.outcome), each.code) for each in expected]
 
     def disagreeing(self) -> Iterator[str]:
@@ -490,12 +491,17 @@ class Shop:
         assert job is not None
         items, _ = self._jobs.items(self.tenant, job, None, None, 1000)
         found = [Outcome(each.outcome) for each in items]
-        told = [each for each in items if each.code]
+        told = [each for each in items if _final_code(each)]
         assert job.with_warnings + found.count(Outcome.FAILED) == len(told)
         assert Counter(found) == Counter(
             {Outcome(each): count for each, count in job.counts.items() if count}
         )
         return [Outcome.INDEXED if each is Outcome.UNCHANGED else each for each in found]
+
+
+def _final_code(item: JobItem) -> str | None:
+    """What it ended with; a pending one's code says what it waits for."""
+    return None if item.outcome is real.Outcome.PENDING else item.code
 
 
 class WatchedLedger(Ledger):

@@ -68,7 +68,7 @@ def test_failed_items_are_listed_page_by_page(shop: Shop) -> None:
         "message": "told so",
         "retryable": False,
         "attempts": 1,
-            "next_try_at": None,
+        "next_try_at": None,
     }
     rest = shop.http.get(f"{url}?status=failed&limit=2&cursor={first['next_cursor']}").json
     assert [item["position"] for item in rest["items"]] == [4]
