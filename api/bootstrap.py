@@ -18,17 +18,23 @@ from shared.qdrant.tuning import IndexTuning
 from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings
+from shared.watchdog import Watchdog
 
 
-def build_services(settings: Settings) -> Services:
+def build_services(settings: Settings, watchdog: Watchdog) -> Services:
     """Loads the text tower and prepares all clients. Raises `ModelUnavailable`.
+
+    `watchdog`: the process's own, not started yet.
 
     Redis and Qdrant may be down: the API starts and says in `/readyz` what is missing.
     """
     # The cheap part that can be wrong comes first: the model takes seconds.
     collection = collection_name(settings)
     embedding = load_embedding_service(
-        settings, frozenset({"text"}), threads=settings.api_encoder_threads
+        settings,
+        frozenset({"text"}),
+        threads=settings.api_encoder_threads,
+        watchdog=watchdog,
     )
     redis = connect(settings.redis_url)
     ledger = build_ledger(redis, settings)

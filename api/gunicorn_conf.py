@@ -37,7 +37,7 @@ worker_connections = max(threads + 1, min(1000, _descriptors - 2 * threads - 128
 keepalive = 75
 
 # A process is started anew after these seconds without a sign of life; fetching and loading a
-# model counts as none.
+# model counts as none. What hangs later is ended sooner by shared/watchdog.py.
 timeout = 600
 
 # The sign of life is a file's time, set at every turn of the loop. On the disk that the ledger

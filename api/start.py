@@ -1,6 +1,8 @@
 """Starting the API process, or ending it with a message."""
 
 import sys
+from collections.abc import Iterable
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import structlog
 from flask import Flask
@@ -12,6 +14,7 @@ from api.keys import KeysFileError
 from shared.errors import ModelUnavailable
 from shared.logs import configure_logging
 from shared.settings import get_settings, unknown_names
+from shared.watchdog import Watchdog
 
 # With this status gunicorn stops as a whole; with any other it would start the worker anew for
 # ever. It is gunicorn's Arbiter.WORKER_BOOT_ERROR.
@@ -24,8 +27,24 @@ def start() -> Flask:
     configure_logging(settings.log_level, "api")
     for warning in unknown_names():
         structlog.get_logger("api").warning("unknown_setting", reason=warning)
+    watchdog = Watchdog.of(settings)
     try:
-        return create_app(build_services(settings))
+        app = create_app(build_services(settings, watchdog))
     except (OpenToTheNetwork, KeysFileError, ModelUnavailable) as err:
         structlog.get_logger("api").critical("will_not_start", reason=str(err))
         sys.exit(_WILL_NOT_START)
+    app.wsgi_app = _Watched(app.wsgi_app, watchdog)  # type: ignore[method-assign]
+    watchdog.start()
+    return app
+
+
+class _Watched:
+    """Requests may take their time, but none may keep all others from running."""
+
+    def __init__(self, wsgi: WSGIApplication, watchdog: Watchdog) -> None:
+        self._wsgi = wsgi
+        self._watchdog = watchdog
+
+    def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        with self._watchdog.work():
+            return self._wsgi(environ, start_response)

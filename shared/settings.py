@@ -115,6 +115,8 @@ class Settings(BaseSettings):
     search_timeout_seconds: float = Field(5.0, gt=0)
 
     # Operation
+    watchdog_decode_seconds: float = Field(60.0, ge=1)
+    watchdog_forward_seconds: float = Field(180.0, ge=1)
     prometheus_multiproc_dir: Path | None = None  # read by prometheus-client itself, too
     metrics_host: str = "127.0.0.1"
     metrics_port: int | None = Field(None, ge=1, le=65535)

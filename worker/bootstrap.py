@@ -21,6 +21,7 @@ from shared.qdrant.service import QdrantService
 from shared.qdrant.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings
+from shared.watchdog import Watchdog
 from worker.leases import LeaseKeeper
 from worker.lost_ledger import LedgerWatch
 from worker.outcomes import RetryPolicy
@@ -38,6 +39,7 @@ _QDRANT_RETRY_SECONDS: Final = 1.0
 class Runtime:
     """What runs in a worker process beside Celery's own threads."""
 
+    watchdog: Watchdog
     reconciler: Reconciler
     sweeper: Sweeper
     watch: LedgerWatch
@@ -48,6 +50,7 @@ class Runtime:
 
     def start(self) -> None:
         """Starts the background threads."""
+        self.watchdog.start()
         self.leases.start()
         self.sweeper.start()
 
@@ -79,6 +82,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
 
     `threads`: how many tasks the process runs at once. Half of them are kept from bulk.
     """
+    watchdog = Watchdog.of(settings)
     redis = connect(settings.redis_url)
     ledger = build_ledger(redis, settings)
     qdrant = QdrantService(
@@ -99,7 +103,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
             timeout_seconds=settings.image_timeout_seconds,
             connections=2 * settings.image_threads,  # urgent pictures have threads of their own
         )
-        encoder = load_embedding_service(settings, frozenset({"image"}))
+        encoder = load_embedding_service(settings, frozenset({"image"}), watchdog=watchdog)
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
     _ensure_collection(qdrant, settings.attribute_indexes)
     points = PointTransfer(settings.qdrant_url, qdrant.collection, api_key=settings.qdrant_api_key)
@@ -121,6 +125,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         lanes=lanes,
         bulk_tasks=max(1, threads // 2),
         attribute_indexes=settings.attribute_indexes,
+        watchdog=watchdog,
     )
     sweeper = Sweeper(
         ledger=ledger,
@@ -131,4 +136,4 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         tombstone_days=settings.tombstone_days,
         watch=watch.check,
     )
-    return Runtime(reconciler, sweeper, watch, leases, pictures, fetcher, encoder)
+    return Runtime(watchdog, reconciler, sweeper, watch, leases, pictures, fetcher, encoder)

@@ -16,7 +16,7 @@ log = structlog.get_logger(__name__)
 class LeaseKeeper:
     """One thread that renews all claims held by this process, three times a lease.
 
-    Every step of a task is bounded in time, so a task that hangs can't hold its leases for ever.
+    What hangs is ended by the watchdog, along with its leases.
     """
 
     def __init__(self, ledger: Ledger, lease_seconds: float) -> None:

@@ -145,10 +145,11 @@ def shown(wanted: Wanted, changed: Set[Aspect], report: Report | None = None) ->
 
 
 def crash(wanted: Wanted) -> ItemPermanent:
-    """Workers died of it as often as it may be tried."""
+    """Workers stood still or died of it as often as it may be tried."""
+    times = "1 time" if wanted.attempts == 1 else f"{wanted.attempts} times"
     return ItemPermanent(
         ItemCode.INTERNAL_ERROR,
-        f"the worker died {wanted.attempts} times while handling this product; "
+        f"the worker stood still or died {times} while handling this product; "
         "its picture is the likely cause: send another one",
     )
 

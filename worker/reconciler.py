@@ -22,6 +22,7 @@ from shared.metrics import LANE_PAUSES, REPORTS
 from shared.models.change import Claim, Lane, Report, Verdict, Wanted
 from shared.qdrant.points import PayloadWrite, StoredRev
 from shared.qdrant.service import QdrantService
+from shared.watchdog import Watchdog
 from worker.bulk_places import BulkPlaces
 from worker.decisions import Decisions, Put
 from worker.leases import LeaseKeeper
@@ -61,8 +62,9 @@ class Reconciler:
         bulk_tasks: int = 4,
         attribute_indexes: Sequence[str] = (),
         fields_seconds: float = FIELDS_SECONDS,
+        watchdog: Watchdog | None = None,
     ) -> None:
-        """`pictures` is needed where `lanes` hold puts.
+        """`pictures` is needed where `lanes` hold puts. `watchdog`: the process's own.
 
         `bulk_tasks` work on bulk at once, at most: as long as more threads than these answer, one
         is free for what overtakes it.
@@ -78,6 +80,7 @@ class Reconciler:
         self._bulk_places = BulkPlaces(bulk_tasks)
         self._attribute_indexes = attribute_indexes
         self._fields_seconds = fields_seconds
+        self._watchdog = watchdog or Watchdog()
         self._pause = Breaker(PAUSE_SECONDS)
         self._index_in_doubt = False
         self._closed = False
@@ -150,7 +153,7 @@ class Reconciler:
         return claim.more
 
     def _work_off(self, claim: Claim, lane: Lane, *, calling: bool) -> None:
-        with self._leases.held(claim):
+        with self._leases.held(claim), self._watchdog.work():
             if claim.suspect:
                 with self._idle:
                     self._idle.wait_for(lambda: self._in_work == 0)

@@ -27,9 +27,9 @@ class Batcher(Generic[Item, Result]):
     lone one then costs a forward of one. While both kinds wait, the batches alternate: neither is
     ever kept waiting for longer than it takes to run one batch of the other.
 
-    Whoever sets no deadline waits for as long as batches end: how long a full queue takes is the
-    machine's affair, and giving up would only throw away what is done. Where none ends for
-    `stuck_after` seconds, the thread is stuck, and all waiters are told.
+    Whoever sets no deadline waits for as long as it takes: how long a full queue takes is the
+    machine's affair, and giving up would only throw away what is done. A batch that never ends is
+    the watchdog's affair.
     """
 
     def __init__(
@@ -41,11 +41,8 @@ class Batcher(Generic[Item, Result]):
         max_wait: float,
         capacity: int,
         probe: Callable[[], object] | None = None,
-        stuck_after: float = 120.0,
     ) -> None:
         """`run` gives each item's result, or the exception that this item alone ends with.
-
-        `stuck_after`: seconds for one batch that are more than any takes.
 
         `probe` runs something known to be good. It is called when an item fails alone; if it
         raises too, the fault is the model's and not the item's.
@@ -56,8 +53,6 @@ class Batcher(Generic[Item, Result]):
         self._max_wait = max_wait
         self._capacity = capacity
         self._probe = probe
-        self._stuck_after = stuck_after
-        self._last_end = 0.0  # of a batch, in monotonic seconds
         self._waiting: deque[tuple[Item, Future[Result]]] = deque()
         self._urgent: deque[tuple[Item, Future[Result]]] = deque()
         self._ran_urgent = False
@@ -71,17 +66,17 @@ class Batcher(Generic[Item, Result]):
         """Queue an item, waiting up to `timeout` seconds for a free place (0: not at all).
 
         `capacity` holds for each of the two queues, so that a full one keeps nothing urgent out.
-        None waits for as long as batches end.
+        None waits for as long as it takes.
 
         Raises EncoderBusy where the queue stays full or the batcher has been stopped.
         """
-        since = time.monotonic()
+        deadline = None if timeout is None else time.monotonic() + timeout
         queue = self._urgent if urgent else self._waiting
         with self._changed:
             while len(queue) >= self._capacity and not self._stopping:
                 self._ensure_thread()
-                left = self._left(since, timeout)
-                if left <= 0:
+                left = None if deadline is None else deadline - time.monotonic()
+                if left is not None and left <= 0:
                     raise EncoderBusy(
                         f"The {self._name} encoder has {self._capacity} waiting already.", 1.0
                     )
@@ -97,22 +92,14 @@ class Batcher(Generic[Item, Result]):
     def result(self, future: "Future[Result]", timeout: float | None) -> Result:
         """A submitted item's result, waited for up to `timeout` seconds.
 
-        None waits for as long as batches end. Raises EncoderBusy when the time is up (an item that
+        None waits for as long as it takes. Raises EncoderBusy when the time is up (an item that
         still waits is then never run), and whatever the item ended with.
         """
-        since = time.monotonic()
-        while (left := self._left(since, timeout)) > 0 and not future.done():
-            wait([future], left)
+        wait([future], timeout)
         if not future.done():
             future.cancel()
             raise EncoderBusy(f"The {self._name} encoder took too long to answer.", 1.0)
         return future.result()
-
-    def _left(self, since: float, timeout: float | None) -> float:
-        """Seconds left to a caller who waits since then."""
-        if timeout is None:
-            return max(since, self._last_end) + self._stuck_after - time.monotonic()
-        return since + timeout - time.monotonic()
 
     def stop(self, timeout: float) -> None:
         """Take no more items, finish those that wait, end the thread within `timeout` seconds.
@@ -187,10 +174,7 @@ class Batcher(Generic[Item, Result]):
     def _complete(self, batch: "list[tuple[Item, Future[Result]]]") -> None:
         """Run a batch and settle its futures; on an error, halve it."""
         try:
-            try:
-                results = self._run([item for item, _ in batch])
-            finally:
-                self._last_end = time.monotonic()
+            results = self._run([item for item, _ in batch])
             pairs = list(zip(batch, results, strict=True))
         except Exception as err:
             if len(batch) == 1:

@@ -6,6 +6,7 @@ from shared.embedding.service import EmbeddingService, PictureFetcher
 from shared.errors import ModelUnavailable
 from shared.models.product import EMBEDDING_SIZE
 from shared.settings import Settings
+from shared.watchdog import Watchdog
 
 
 def load_embedding_service(
@@ -13,6 +14,7 @@ def load_embedding_service(
     towers: frozenset[Tower],
     fetch: PictureFetcher | None = None,
     threads: int | None = None,
+    watchdog: Watchdog | None = None,
 ) -> EmbeddingService:
     """Load the configured model with the towers this process needs at once.
 
@@ -32,4 +34,5 @@ def load_embedding_service(
         batch_size=batch_size(settings, encoder),
         max_pixels=settings.image_max_pixels,
         fetch=fetch,
+        watchdog=watchdog,
     )

@@ -25,14 +25,12 @@ from shared.embedding.pictures import (
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.memory_budget import MemoryBudget
 from shared.metrics import EMBEDDING_BATCH_SIZE, EMBEDDINGS, ENCODER_BUSY_SECONDS
+from shared.watchdog import Watchdog
 
 Input = TypeVar("Input", PreparedImage, PreparedText)
 
 TEXT_TIMEOUT = 5.0
 """Seconds a query waits for its vector: shoppers leave before that; a forward takes 0.03."""
-
-STUCK_SECONDS = 120.0
-"""Without one forward pass that ends the model is stuck; a full one takes ten on a slow CPU."""
 
 _IMAGE_GATHER_SECONDS = 0.004  # Pictures come in bursts; a forward of 16 takes a hundred times it.
 _TEXT_GATHER_SECONDS = 0.0  # A lone query goes at once; others gather while it runs.
@@ -68,36 +66,39 @@ class EmbeddingService:
         max_pixels: int,
         fetch: PictureFetcher | None = None,
         draft: bool = True,
-        stuck_after: float = STUCK_SECONDS,
+        watchdog: Watchdog | None = None,
     ) -> None:
         """`fetch` serves `embed_image_from_url`. `draft=False` decodes large JPEGs in full.
 
-        `stuck_after`: seconds without a forward pass that ends, after which whoever set no
-        deadline waits no longer.
+        `watchdog`: the process's own; without one nobody ends what stands still.
         """
         self._encoder = encoder
         self._fetch = fetch
         self._max_pixels = max_pixels
+        self._watchdog = watchdog or Watchdog()
         self._decoding = MemoryBudget(
             decoding_bytes(max_pixels) - URGENT_DECODING_BYTES, reserve=URGENT_DECODING_BYTES
         )
         self._draft_edge = encoder.draft_edge if draft else None
         self._images: Batcher[_Work[PreparedImage], Vector] = Batcher(
             "image",
-            lambda batch: _run("image", encoder.core_images, batch),
+            lambda batch: self._run("image", encoder.core_images, batch),
             max_batch=batch_size,
             max_wait=_IMAGE_GATHER_SECONDS,
             capacity=_IMAGE_CAPACITY_BATCHES * batch_size,
-            probe=lambda: _raise_faults(_run("image", encoder.core_images, [self._probe_image()])),
-            stuck_after=stuck_after,
+            probe=lambda: _raise_faults(
+                self._run("image", encoder.core_images, [self._probe_image()])
+            ),
         )
         self._texts: Batcher[_Work[PreparedText], Vector] = Batcher(
             "text",
-            lambda batch: _run("text", encoder.core_texts, batch),
+            lambda batch: self._run("text", encoder.core_texts, batch),
             max_batch=batch_size,
             max_wait=_TEXT_GATHER_SECONDS,
             capacity=_TEXT_CAPACITY_BATCHES * batch_size,
-            probe=lambda: _raise_faults(_run("text", encoder.core_texts, [self._probe_text()])),
+            probe=lambda: _raise_faults(
+                self._run("text", encoder.core_texts, [self._probe_text()])
+            ),
         )
 
     @property
@@ -130,9 +131,17 @@ class EmbeddingService:
         so much that memory would run short; urgent pictures overtake. Raises ItemPermanent or
         ItemTransient with the picture's fault, and EncoderBusy after `timeout` seconds in line.
         """
-        with self._decoding.account(urgent=urgent, timeout=timeout) as admit:
+        with (
+            self._decoding.account(urgent=urgent, timeout=timeout) as admit,
+            self._watchdog.decoding() as step,
+        ):
+
+            def admit_in_turn(size: int) -> None:
+                with step.waiting():
+                    admit(size)
+
             return self._preprocessed(
-                decode_picture(data, self._max_pixels, self._draft_edge, admit)
+                decode_picture(data, self._max_pixels, self._draft_edge, admit_in_turn)
             )
 
     def embed_images(
@@ -148,10 +157,10 @@ class EmbeddingService:
         its fault in its place; the others are unharmed.
         Blocks while the encoder has enough to do. Raises EncoderBusy where the encoder doesn't
         get through them within `timeout` seconds, stops or breaks: then no picture is to blame.
-        Without a `timeout` it may take as long as it likes while it gets on, for a slow machine
-        would never finish what it must begin anew after every deadline.
+        Without a `timeout` it may take as long as it likes, because a slow machine would never
+        finish what it must begin anew after every deadline.
         """
-        self._encoder.open_tower("image")
+        self._open_tower("image")
         deadline = None if timeout is None else time.monotonic() + timeout
         pending: list[Future[Vector] | ItemFault] = []
         for picture in pictures:
@@ -203,15 +212,17 @@ class EmbeddingService:
         self._images.stop(max(deadline - time.monotonic(), 0.0))
 
     def _vectors_of_texts(self, texts: Sequence[str], timeout: float) -> list[Vector]:
-        self._encoder.open_tower("text")
+        self._open_tower("text")
         deadline = time.monotonic() + timeout
-        futures = [
-            self._texts.submit(
-                _Work(self._encoder.pre_text(text), counted=True), deadline - time.monotonic()
-            )
-            for text in texts
-        ]
+        with self._watchdog.decoding():
+            works = [_Work(self._encoder.pre_text(text), counted=True) for text in texts]
+        futures = [self._texts.submit(work, deadline - time.monotonic()) for work in works]
         return [self._texts.result(future, deadline - time.monotonic()) for future in futures]
+
+    def _open_tower(self, tower: Tower) -> None:
+        if tower not in self._encoder.towers:
+            with self._watchdog.loading():
+                self._encoder.open_tower(tower)
 
     def _as_prepared(self, picture: Image.Image | PreparedImage) -> PreparedImage:
         return self._preprocessed(picture) if isinstance(picture, Image.Image) else picture
@@ -223,6 +234,29 @@ class EmbeddingService:
             raise ItemPermanent(
                 ItemCode.EMBEDDING_FAILED, "The picture could not be prepared for the model."
             ) from err
+
+    def _run(
+        self,
+        kind: Tower,
+        core: Callable[[Sequence[Input]], NDArray[np.float32]],
+        batch: Sequence[_Work[Input]],
+    ) -> list[Vector | ItemPermanent]:
+        """One forward pass with its post step, counted."""
+        began = time.perf_counter()
+        with self._watchdog.forward_pass():
+            raw = core([work.prepared for work in batch])
+        ENCODER_BUSY_SECONDS.labels(kind=kind).inc(time.perf_counter() - began)
+        if len(raw) != len(batch):
+            raise RuntimeError(f"the {kind} tower gave {len(raw)} vectors for {len(batch)} inputs")
+        outcomes = post(raw)
+        counted = sum(
+            work.counted and not isinstance(outcome, ItemPermanent)
+            for work, outcome in zip(batch, outcomes, strict=True)
+        )
+        if counted:
+            EMBEDDINGS.labels(kind=kind).inc(counted)
+            EMBEDDING_BATCH_SIZE.labels(kind=kind).observe(len(batch))
+        return outcomes
 
     def _image_outcome(
         self, future: "Future[Vector]", deadline: float | None
@@ -242,28 +276,6 @@ class EmbeddingService:
 
 def _left(deadline: float | None) -> float | None:
     return None if deadline is None else deadline - time.monotonic()
-
-
-def _run(
-    kind: Tower,
-    core: Callable[[Sequence[Input]], NDArray[np.float32]],
-    batch: Sequence[_Work[Input]],
-) -> list[Vector | ItemPermanent]:
-    """One forward pass with its post step, counted."""
-    began = time.perf_counter()
-    raw = core([work.prepared for work in batch])
-    ENCODER_BUSY_SECONDS.labels(kind=kind).inc(time.perf_counter() - began)
-    if len(raw) != len(batch):
-        raise RuntimeError(f"the {kind} tower gave {len(raw)} vectors for {len(batch)} inputs")
-    outcomes = post(raw)
-    counted = sum(
-        work.counted and not isinstance(outcome, ItemPermanent)
-        for work, outcome in zip(batch, outcomes, strict=True)
-    )
-    if counted:
-        EMBEDDINGS.labels(kind=kind).inc(counted)
-        EMBEDDING_BATCH_SIZE.labels(kind=kind).observe(len(batch))
-    return outcomes
 
 
 def _raise_faults(outcomes: Sequence[Vector | ItemPermanent]) -> None:

@@ -4,8 +4,9 @@ import os
 import signal
 import time
 import xmlrpc.client
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing, contextmanager, suppress
+from pathlib import Path
 from typing import Any, TypeVar
 
 import redis
@@ -13,6 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from shared.embedded import reaper
 from shared.embedded.stack import Stack
+from shared.settings import Settings
 from tests.reliability.faults.orders import Orders
 
 T = TypeVar("T")
@@ -24,7 +26,13 @@ _APPS = {
 
 
 class FaultyStack(Stack):
-    """As `make run` starts it, but for the workers' Celery app."""
+    """As `make run` starts it, but for the apps of API and workers."""
+
+    def __init__(
+        self, settings: Settings, *, log_dir: Path, apps: Mapping[str, str] = _APPS
+    ) -> None:
+        super().__init__(settings, log_dir=log_dir)
+        self._apps = apps
 
     @property
     def orders(self) -> Orders:
@@ -33,10 +41,8 @@ class FaultyStack(Stack):
 
     def _commands(self) -> dict[str, str]:
         commands = super()._commands()
-        for app, app_that_stops in _APPS.items():
-            commands = {
-                name: command.replace(app, app_that_stops) for name, command in commands.items()
-            }
+        for app, instead in self._apps.items():
+            commands = {name: command.replace(app, instead) for name, command in commands.items()}
         return commands
 
     def pid(self, process: str) -> int:
