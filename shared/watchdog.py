@@ -1,9 +1,9 @@
 """Ends this process where its work stands still, so that whoever watches it starts it anew.
 
 There are two kinds of standing still. What holds the interpreter's lock, as an expression that
-backtracks for ever does, keeps every thread of Python from running: only a thread of C can end such a
-process. What has let go of the lock, as a library that waits for ever does, is seen by a thread of
-Python, which counts the seconds of each step.
+backtracks for ever does, keeps every thread of Python from running. Only a thread of C can end such
+a process. What has let go of the lock, as a library that waits for ever does, is seen by a thread
+of Python, which counts the seconds of each step.
 """
 
 import faulthandler
