@@ -48,6 +48,7 @@ lint: $(STAMP)
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+	$(BIN)/python -m tests.expressions
 
 api-key: $(STAMP)
 	@$(BIN)/python -m api.keys add --tenant "$(or $(TENANT),default)" --file deploy/api-keys \

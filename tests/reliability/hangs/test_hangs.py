@@ -4,7 +4,6 @@ Real processes, in which steps that never end are planted; the watchdog's bounds
 """
 
 import base64
-import time
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -23,7 +22,7 @@ _APPS = {
 }
 _NEIGHBOURS = 10
 _MAX_ATTEMPTS = 1
-_BOUND_SECONDS = 3.0
+_BOUND_SECONDS = 5.0
 
 
 @pytest.fixture(scope="module")
@@ -57,31 +56,37 @@ def children(pid: int) -> list[str]:
     return Path(f"/proc/{pid}/task/{pid}/children").read_text().split()
 
 
+def log(stack: FaultyStack, process: str) -> str:
+    return (Path(stack.data_dir) / "log" / f"{process}.log").read_text()
+
+
 @pytest.mark.timeout(300)
-@pytest.mark.parametrize("hang", PLANTED, ids=lambda hang: hang.decode().replace(" ", "-"))
-def test_a_picture_that_hangs_its_worker_fails_alone(shop: Shop, hang: bytes) -> None:
-    began = time.monotonic()
+def test_pictures_that_hang_their_worker_fail_and_their_neighbours_lose_no_attempt(
+    stack: FaultyStack, shop: Shop
+) -> None:
     with PictureServer() as pictures:
+        files = {f"p{at}": picture((20 * at, 0, 0)) for at in range(_NEIGHBOURS)}
+        files |= {f"hangs-{at}": picture() + hang for at, hang in enumerate(PLANTED)}
         products = [
-            {
-                "id": f"p{at}",
-                "name": "A shirt",
-                "image_url": pictures.add(f"/{at}.jpg", picture((20 * at, 0, 0)) + bytes([at])),
-            }
-            for at in range(_NEIGHBOURS)
+            {"id": name, "name": "A shirt", "image_url": pictures.add(f"/{name}.jpg", data)}
+            for name, data in files.items()
         ]
-        url = pictures.add("/hang.jpg", picture() + hang)
-        products.insert(3, {"id": "hangs", "name": "A shirt", "image_url": url})
         job_id = shop.call("POST", "/index-products", 202, json={"products": products})["job_id"]
-        job = shop.finished(job_id, 240)
-    assert (job["counts"]["indexed"], job["counts"]["failed"]) == (_NEIGHBOURS, 1)
-    items = shop.call("GET", f"/jobs/{job_id}/items?limit=100")["items"]
-    (failed,) = [item for item in items if item["outcome"] == "failed"]
-    assert (failed["product_id"], failed["code"]) == ("hangs", "internal_error")
-    assert f"stood still or died {_MAX_ATTEMPTS} time while" in failed["message"]
-    assert [item["attempts"] for item in items if item is not failed] == [0] * _NEIGHBOURS
-    # Once among all and then alone as often as it may be tried, each with a start and a lease.
-    assert time.monotonic() - began < (1 + _MAX_ATTEMPTS) * (_BOUND_SECONDS + 25)
+        counts = shop.finished(job_id, 270)["counts"]
+    assert (counts["indexed"], counts["failed"]) == (_NEIGHBOURS, len(PLANTED))
+    for item in shop.call("GET", f"/jobs/{job_id}/items?limit=100")["items"]:
+        if item["outcome"] == "failed":
+            assert item["product_id"].startswith("hangs-")
+            assert item["code"] == "internal_error"
+            assert f"stood still or died {_MAX_ATTEMPTS} time while" in item["message"]
+        else:
+            assert item["attempts"] == 0
+    # Once among all, and then each of them alone as often as it may be tried.
+    said = log(stack, "worker")
+    ends = said.count("Timeout (") + said.count("stands_still")
+    assert ends == 1 + _MAX_ATTEMPTS * len(PLANTED)
+    assert "hang_with_lock" in said  # where it stood
+    assert "hang_without_lock" in said
 
 
 @pytest.mark.timeout(120)
@@ -92,19 +97,9 @@ def test_a_search_that_hangs_the_api_has_its_process_replaced(
     arbiter = stack.pid("api")
     before = children(arbiter)
     shop.search({"image_base64": base64.b64encode(picture()).decode()})  # the tower is loaded
-    began = time.monotonic()
     with pytest.raises(requests.ConnectionError):
         shop.search({"image_base64": base64.b64encode(picture() + hang).decode()})
-    assert time.monotonic() - began < _BOUND_SECONDS + 10
     eventually(stack._is_ready, 60, "another process")
     assert children(arbiter) != before
     assert shop.search({"text_query": "shirt"})["query_type"] == "text"
     assert stack.pid("api") == arbiter
-
-
-def test_where_it_stood_is_in_the_logs(stack: FaultyStack) -> None:
-    for process in ("worker", "api"):
-        log = (Path(stack.data_dir) / "log" / f"{process}.log").read_text()
-        assert "hang_with_lock" in log
-        assert "hang_without_lock" in log
-        assert "stands_still" in log
