@@ -11,6 +11,7 @@ from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from api.bodies import DISCARD_SECONDS, discard
+from api.targets import check_target
 from shared.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 _access = structlog.get_logger("api.access")
@@ -48,6 +49,7 @@ def register_edge(app: Flask) -> None:
         # Threads serve one request after the other, and keep what was bound.
         clear_contextvars()
         bind_contextvars(request_id=g.request_id)
+        check_target(request)
 
     @app.after_request
     def end(response: Response) -> Response:

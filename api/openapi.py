@@ -48,7 +48,8 @@ def document(*, keys_needed: bool) -> Json:
 
 def _operation(operation: Operation, *, keys_needed: bool) -> Json:
     answers = {str(status): answer for status, answer in operation.answers.items()}
-    problems = {*operation.problems, HTTPStatus.INTERNAL_SERVER_ERROR}
+    # Any URL may be no UTF-8.
+    problems = {*operation.problems, HTTPStatus.BAD_REQUEST, HTTPStatus.INTERNAL_SERVER_ERROR}
     if not operation.open:
         problems.add(HTTPStatus.TOO_MANY_REQUESTS)
     if not keys_needed:
