@@ -1,14 +1,16 @@
 """A batch of products: which items are good, and what is wrong with the others."""
 
 import io
-from collections.abc import Iterable, Iterator
+from codecs import BOM_UTF8
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
-from typing import Final
+from typing import Any, Final
 
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-from api.bodies import MAX_PRODUCT_BYTES, NDJSON, check_cost, parse_json
+from api.bodies import MALFORMED, MAX_PRODUCT_BYTES, NDJSON, check_cost, parse_json, utf8
+from api.json_items import cut_items, named_id
 from api.problems import Problem, invalid
 from api.validation import Fault, Invalid, validated
 from shared.models.change import Change
@@ -45,10 +47,11 @@ class Batch:
 
 @dataclass(frozen=True, slots=True)
 class _Unreadable:
-    """A line that is no JSON, or that is too long to be looked at."""
+    """A line or an item that is no JSON, or that is too long to be looked at."""
 
     code: str
     message: str
+    product_id: str | None = None
 
 
 def read_product(data: object) -> Product:
@@ -70,13 +73,14 @@ def read_product(data: object) -> Product:
     return validated(Product, data)
 
 
-def read_batch(body: bytes, media_type: str) -> Batch:
+def read_batch(body: bytes, media_type: str, *, refetch: bool = False) -> Batch:
     """Sorts the body's items into good and bad.
 
     Raises problems: 400 for a document that is no JSON, 422 where it is no list of products or
     holds none, 413 beyond 10,000 items.
     """
-    items = _lines(body) if media_type == NDJSON else _listed(parse_json(body))
+    body = utf8(body)
+    items = _lines(body) if media_type == NDJSON else _items(body)
     batch, errors = Batch(), 0
     for position, item in enumerate(items):
         if position == MAX_ITEMS:
@@ -85,7 +89,7 @@ def read_batch(body: bytes, media_type: str) -> Batch:
             if isinstance(item, _Unreadable):
                 fault = Fault(field="", code=item.code, message=item.message)
                 raise Invalid([fault], 1)  # noqa: TRY301 - one way of rejecting an item
-            batch.changes.append(Change.put(read_product(item), position))
+            batch.changes.append(Change.put(read_product(item), position, refetch))
         except Invalid as err:
             batch.rejected.append(
                 Rejected(position=position, product_id=_product_id(item), errors=list(err.faults))
@@ -103,7 +107,30 @@ def read_batch(body: bytes, media_type: str) -> Batch:
     return batch
 
 
-def _listed(document: object) -> Iterable[object]:
+def _items(body: bytes) -> Iterable[object]:
+    """The document's items. Where one is no JSON, each is read by itself."""
+    try:
+        return _listed(parse_json(body))
+    except Problem as problem:
+        if problem.code != MALFORMED:
+            raise
+        try:
+            document, texts = cut_items(body, MAX_ITEMS)
+        except OverflowError:
+            raise _too_many() from None
+        except ValueError:
+            raise problem from None
+    return (_read(texts[number], "item") for number in _listed(document))
+
+
+def _read(text: bytes, what: str) -> object:
+    try:
+        return from_json(text, allow_inf_nan=False)
+    except ValueError as err:
+        return _Unreadable("malformed_json", f"the {what} is not JSON: {err}", named_id(text))
+
+
+def _listed(document: object) -> Sequence[Any]:
     if not isinstance(document, dict):
         raise _bad_document("", "model_type", 'must be a JSON object: {"products": [...]}')
     unknown = [name for name in document if name != "products"]
@@ -125,21 +152,23 @@ def _lines(body: bytes) -> Iterator[object]:
     check_cost(body)
     if body.count(b"\n") > 2 * MAX_ITEMS:
         raise _too_many()
-    for line in io.BytesIO(body):
-        if line.isspace():
+    for whole_line in io.BytesIO(body):
+        # Files that were joined may have a mark in the middle.
+        line = whole_line.removeprefix(BOM_UTF8)
+        if not line or line.isspace():
             continue
         # Reading a line holds the interpreter to its end, and all other requests with it.
         if len(line) > MAX_PRODUCT_BYTES:
             yield _Unreadable("too_long", f"the line has more than {MAX_PRODUCT_BYTES:,} bytes")
             continue
-        try:
-            yield from_json(line, allow_inf_nan=False)
-        except ValueError as err:
-            yield _Unreadable("malformed_json", f"the line is not JSON: {err}")
+        yield _read(line, "line")
 
 
 def _product_id(item: object) -> str | None:
-    identity = item.get("id") if isinstance(item, dict) else None
+    if isinstance(item, _Unreadable):
+        identity = item.product_id
+    else:
+        identity = item.get("id") if isinstance(item, dict) else None
     return identity if isinstance(identity, str) and len(identity) <= _MAX_ID_LENGTH else None
 
 

@@ -1,5 +1,6 @@
 """Reading request bodies: bounded in bytes whatever the transfer, and in what JSON may cost."""
 
+import codecs
 import contextlib
 import gc
 import threading
@@ -18,6 +19,9 @@ from api.problems import Problem
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"
 MERGE_PATCH: Final = "application/merge-patch+json"
+
+MALFORMED: Final = "malformed"
+"""The code of a body that is not what its Content-Type says."""
 
 MAX_BATCH_BYTES: Final = 32 * 2**20
 MAX_PRODUCT_BYTES: Final = 2**20
@@ -104,6 +108,7 @@ def parse_json(body: bytes, *, share: float = 1.0) -> Any:
     """The JSON document. Raises a 400 problem; NaN, infinities and 200 levels are no JSON here,
     and a 413 problem beyond a `share` of what a batch of products may cost to read.
     """
+    body = utf8(body)
     check_cost(body)
     names, values = int(_MAX_KEYS * share), int(_MAX_VALUES * share)
     if body.count(b":") > names or body.count(b",") > values:
@@ -117,7 +122,15 @@ def parse_json(body: bytes, *, share: float = 1.0) -> Any:
         with _collector_at_rest() if len(body) > _CHUNK else contextlib.nullcontext():
             return from_json(body, allow_inf_nan=False)
     except ValueError as err:
-        raise Problem(400, "malformed", f"the body is not JSON: {err}") from err
+        raise Problem(400, MALFORMED, f"the body is not JSON: {err}") from err
+
+
+def utf8(body: bytes) -> bytes:
+    """The body without a byte order mark. Raises a 400 problem for one in UTF-16 or UTF-32."""
+    # No JSON holds a NUL; these encodings have one in every ASCII character.
+    if body.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) or b"\0" in body[:4]:
+        raise Problem(400, MALFORMED, "the body is in UTF-16 or UTF-32; send it in UTF-8")
+    return body.removeprefix(codecs.BOM_UTF8)
 
 
 @contextlib.contextmanager
