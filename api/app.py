@@ -11,6 +11,7 @@ from api.health import Health, readiness_of
 from api.indexing import Indexing
 from api.intake import Intake
 from api.jobs import JobResource
+from api.landing import Landing
 from api.metrics import Metrics
 from api.problems import register_problems
 from api.products import ProductIdConverter, Products
@@ -47,9 +48,10 @@ def create_app(services: Services) -> Flask:
     waiting = WaitingRoom(share.waiting, held)
     batches = WaitingRoom(share.waiting, held)
     pictures = WaitingRoom(services.settings.api_picture_queries, held)
+    landing = Landing(services.jobs, waiting)
     for resource in (
-        Indexing(intake, services.jobs, waiting, batches),
-        Products(services.ledger, services.qdrant, intake),
+        Indexing(intake, landing, batches),
+        Products(services.ledger, services.qdrant, intake, landing),
         JobResource(services.jobs, intake, waiting),
         Searching(services.search, pictures),
     ):

@@ -3,16 +3,13 @@
 import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
-from typing import Any, Final
+from typing import Final
 
-from flask import Blueprint, Response, g, request
+from flask import Blueprint, Response, request
 
 from api.answers import (
     BatchQueuedAnswer,
-    LandedAnswer,
     accepted_response,
-    json_response,
-    queued,
     status_url,
 )
 from api.batch import read_batch, read_product
@@ -26,14 +23,12 @@ from api.bodies import (
     read_body,
 )
 from api.intake import Intake
-from api.parameters import NoParameters, WaitParameters, read_parameters
+from api.landing import Landing
+from api.parameters import BatchParameters, IndexParameters, read_parameters
 from api.problems import Problem, invalid
 from api.validation import Invalid
 from api.waiting import WaitingRoom
-from shared.errors import TransientError
-from shared.ledger import Jobs
-from shared.models.change import Change, Lane, Outcome
-from shared.models.job import Job, JobItem
+from shared.models.change import Change, Lane
 from shared.models.product import Product
 
 _LARGE_BATCH_BYTES: Final = 2**20
@@ -45,13 +40,10 @@ _TURN_SECONDS: Final = 30.0
 class Indexing:
     """Products coming in."""
 
-    def __init__(
-        self, intake: Intake, jobs: Jobs, waiting: WaitingRoom, batches: WaitingRoom
-    ) -> None:
-        """`waiting`, `batches`: places for those who wait for a job, and with a large batch."""
+    def __init__(self, intake: Intake, landing: Landing, batches: WaitingRoom) -> None:
+        """`batches`: places for those who wait with a large batch."""
         self._intake = intake
-        self._jobs = jobs
-        self._waiting = waiting
+        self._landing = landing
         self._batches = batches
         self._large_batch = threading.Lock()
 
@@ -64,21 +56,21 @@ class Indexing:
 
     def index_product(self) -> Response:
         """One product, in the lane that is served first."""
-        wait = read_parameters(WaitParameters, request).wait
+        asked = read_parameters(IndexParameters, request)
         content_type(request, JSON)
         body = read_body(request, MAX_PRODUCT_BYTES)
         product = _product(parse_json(body))
-        job_id = self._intake.accept(request, Lane.SINGLE, [Change.put(product)], body)
-        landed = self._landed(job_id, wait) if wait else None
-        return landed or queued(product.id, job_id)
+        change = Change.put(product, refetch=asked.refetch)
+        job_id = self._intake.accept(request, Lane.SINGLE, [change], body)
+        return self._landing.answer(product.id, job_id, asked.wait)
 
     def index_products(self) -> Response:
         """Up to 10,000 products; the good ones go in whatever the others are."""
-        read_parameters(NoParameters, request)
+        refetch = read_parameters(BatchParameters, request).refetch
         media_type = content_type(request, JSON, NDJSON)
         body = read_body(request, MAX_BATCH_BYTES)
         with self._turn(len(body)):
-            batch = read_batch(body, media_type)
+            batch = read_batch(body, media_type, refetch=refetch)
         if not batch.changes:
             raise Problem(
                 422,
@@ -118,37 +110,6 @@ class Indexing:
                 yield
             finally:
                 self._large_batch.release()
-
-    def _landed(self, job_id: str, seconds: float) -> Response | None:
-        """The end of a job of one; None where it can't be told within the time."""
-        with self._waiting.place() as allowed:
-            if not allowed:
-                return None
-            try:
-                job = self._jobs.wait(g.tenant, job_id, seconds)
-                if job is None or not job.finished:
-                    return None
-                item = self._jobs.item(g.tenant, job)
-            except TransientError:
-                # The product is accepted; that the ledger can't be asked now takes nothing back.
-                return None
-        return None if item is None else _ended(job, item)
-
-
-def _ended(job: Job, item: JobItem) -> Response:
-    if item.outcome is Outcome.FAILED:
-        extensions: dict[str, Any] = {
-            "product_id": item.product_id,
-            "job_id": job.job_id,
-            "retryable": item.retryable,
-        }
-        raise Problem(422, item.code or "internal_error", item.message or "failed", extensions)
-    answer = LandedAnswer(
-        status="success", product_id=item.product_id, job_id=job.job_id, outcome=item.outcome
-    )
-    if item.code:
-        answer["warnings"] = [item.code]
-    return json_response(answer)
 
 
 def _product(data: object) -> Product:

@@ -40,7 +40,9 @@ from api.openapi_parts import (
     text_answer,
 )
 from api.parameters import (
+    BatchParameters,
     DeleteParameters,
+    IndexParameters,
     ItemsParameters,
     JobsParameters,
     ListParameters,
@@ -51,6 +53,11 @@ from shared.models.patch import Patch
 from shared.models.product import Product
 from shared.models.search import SearchRequest
 
+_ONE_CHANGE: Final = {
+    200: json_answer("With `wait`: the change has ended.", LandedAnswer),
+    202: accepted(QueuedAnswer),
+}
+
 OPERATIONS: Final[Sequence[Operation]] = (
     Operation(
         "post",
@@ -58,12 +65,9 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "indexProduct",
         "Index one product, or replace it",
         "Indexing",
-        {
-            200: json_answer("With `wait`: the change has ended.", LandedAnswer),
-            202: accepted(QueuedAnswer),
-        },
+        _ONE_CHANGE,
         (*BODY_PROBLEMS, *WRITE_PROBLEMS),
-        WaitParameters,
+        IndexParameters,
         (IDEMPOTENCY_KEY, CONTENT_ENCODING),
         {JSON: {"schema": reference(Product), "example": PRODUCT}},
     ),
@@ -75,7 +79,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "Indexing",
         {202: accepted(BatchQueuedAnswer)},
         (*BODY_PROBLEMS, *WRITE_PROBLEMS),
-        None,
+        BatchParameters,
         (IDEMPOTENCY_KEY, CONTENT_ENCODING),
         {JSON: {"schema": reference(ProductsBody), "example": PRODUCTS}, NDJSON: LINES},
     ),
@@ -106,9 +110,9 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "patchProduct",
         "Change some fields of a product; null removes one",
         "Products",
-        {202: accepted(QueuedAnswer)},
+        _ONE_CHANGE,
         (*BODY_PROBLEMS, *WRITE_PROBLEMS, 404),
-        None,
+        WaitParameters,
         (PRODUCT_ID, IDEMPOTENCY_KEY, CONTENT_ENCODING),
         {
             JSON: {"schema": reference(Patch), "example": PATCH},
@@ -121,7 +125,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         "deleteProduct",
         "Delete a product; also one that isn't there",
         "Products",
-        {202: accepted(QueuedAnswer)},
+        _ONE_CHANGE,
         WRITE_PROBLEMS,
         DeleteParameters,
         (PRODUCT_ID, IDEMPOTENCY_KEY),

@@ -1,6 +1,7 @@
 """Query parameters: typed, bounded, and refused by name where unknown."""
 
 from collections import Counter
+from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from flask import Request
@@ -33,6 +34,13 @@ Cursor = Annotated[
     Field(description="`next_cursor` of the page before."),
 ]
 
+Refetch = Annotated[
+    bool,
+    Field(
+        description="Fetches each picture, also where its server would say that it is unchanged."
+    ),
+]
+
 
 class Parameters(BaseModel):
     """Base of all sets of parameters."""
@@ -50,7 +58,17 @@ class WaitParameters(Parameters):
     wait: Wait | None = None
 
 
-class DeleteParameters(Parameters):
+class BatchParameters(Parameters):
+    """Of indexing many products."""
+
+    refetch: Refetch = False
+
+
+class IndexParameters(WaitParameters, BatchParameters):
+    """Of indexing one product."""
+
+
+class DeleteParameters(WaitParameters):
     """Of a delete."""
 
     version: (
@@ -103,9 +121,15 @@ def read_parameters(model: type[M], request: Request) -> M:
     """The request's parameters. Raises a 422 problem."""
     check_once(request.args)
     try:
-        return validated(model, request.args.to_dict())
+        return validated(model, without_empty(request.args, model.model_fields))
     except Invalid as err:
         raise invalid(err.faults) from err
+
+
+def without_empty(texts: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
+    """The texts of a URL or a form but for the known ones that are empty: forms send a field that
+    nobody filled in, and an empty text is no value of any of ours."""
+    return {name: text for name, text in texts.items() if text or name not in known}
 
 
 def check_once(*given: "MultiDict[str, Any]") -> None:

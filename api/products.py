@@ -6,7 +6,7 @@ from flask import Blueprint, Response, g, request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.routing import BaseConverter
 
-from api.answers import json_response, listed_product, product_answer, queued, waiting_answer
+from api.answers import json_response, listed_product, product_answer, waiting_answer
 from api.bodies import (
     JSON,
     MAX_PRODUCT_BYTES,
@@ -16,11 +16,12 @@ from api.bodies import (
     read_body,
 )
 from api.intake import Intake
+from api.landing import Landing
 from api.parameters import (
     DeleteParameters,
     ListParameters,
-    NoParameters,
     ProductParameters,
+    WaitParameters,
     read_parameters,
 )
 from api.problems import Problem, invalid
@@ -51,10 +52,13 @@ class ProductIdConverter(BaseConverter):
 class Products:
     """Products by id."""
 
-    def __init__(self, ledger: Ledger, qdrant: QdrantService, intake: Intake) -> None:
+    def __init__(
+        self, ledger: Ledger, qdrant: QdrantService, intake: Intake, landing: Landing
+    ) -> None:
         self._ledger = ledger
         self._qdrant = qdrant
         self._intake = intake
+        self._landing = landing
         self._breaker = Breaker(_LEDGER_PAUSE_SECONDS)
 
     def blueprint(self) -> Blueprint:
@@ -91,7 +95,7 @@ class Products:
 
     def patch_product(self, product_id: str) -> Response:
         """Asks for a change of some fields; null removes one."""
-        read_parameters(NoParameters, request)
+        wait = read_parameters(WaitParameters, request).wait
         _check(product_id)
         content_type(request, JSON, MERGE_PATCH)
         body = read_body(request, MAX_PRODUCT_BYTES)
@@ -101,15 +105,15 @@ class Products:
             raise invalid(err.faults) from err
         change = Change.patch(product_id, patch.fields())
         job_id = self._intake.accept(request, Lane.FAST, [change], body)
-        return queued(product_id, job_id)
+        return self._landing.answer(product_id, job_id, wait)
 
     def delete_product(self, product_id: str) -> Response:
         """Asks for the product's removal; also of one that isn't there."""
-        version = read_parameters(DeleteParameters, request).version
+        asked = read_parameters(DeleteParameters, request)
         _check(product_id)
-        change = Change.delete(product_id, version)
+        change = Change.delete(product_id, asked.version)
         job_id = self._intake.accept(request, Lane.FAST, [change], b"")
-        return queued(product_id, job_id)
+        return self._landing.answer(product_id, job_id, asked.wait)
 
     def _status(self, product_id: str) -> tuple[ProductStatus | None, bool]:
         """What the ledger knows, and whether it could be asked: reading goes on without it."""

@@ -4,12 +4,13 @@ import gzip
 import json
 import threading
 import time
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
 
 from shared.errors import ItemCode, ItemPermanent
-from shared.models.change import Lane, Outcome
+from shared.models.change import Change, Lane, Outcome, Report
 from tests.integration.api.conftest import MakeShop, Shop, product
 from worker.outcomes import landed
 
@@ -440,10 +441,17 @@ def test_no_seconds_to_wait_are_no_waiting(shop: Shop) -> None:
     assert (again.status_code, again.json["status"]) == (202, "queued")
 
 
-@pytest.mark.parametrize("wait", ["-0.1", "-1", "30.1", "nan", "inf", "soon", "", "1&wait=2"])
-@pytest.mark.parametrize("path", [ONE, "/api/v1/jobs/x"])
-def test_an_impossible_wait_is_refused(shop: Shop, path: str, wait: str) -> None:
-    method = "POST" if path == ONE else "GET"
+@pytest.mark.parametrize("wait", ["-0.1", "-1", "30.1", "nan", "inf", "soon", "1&wait=2"])
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("POST", ONE),
+        ("PATCH", "/api/v1/products/a"),
+        ("DELETE", "/api/v1/products/a"),
+        ("GET", "/api/v1/jobs/x"),
+    ],
+)
+def test_an_impossible_wait_is_refused(shop: Shop, method: str, path: str, wait: str) -> None:
     answer = shop.http.open(f"{path}?wait={wait}", method=method, json=GOOD)
     assert answer.status_code == 422
     assert answer.json["errors"][0]["field"] == "wait"
@@ -465,6 +473,82 @@ def test_a_full_ledger_asks_to_come_back(make_shop: MakeShop) -> None:
     shop.services.ledger._room_checked = float("-inf")
     answer = shop.http.post(ONE, json=product("b"))
     assert (answer.status_code, answer.json["code"]) == (503, "ledger_full")
+
+
+SINGLE_WRITES = [
+    ("POST", ONE, product("a", name="Red Coat"), "indexed"),
+    ("PATCH", "/api/v1/products/a", {"price": 9}, "indexed"),
+    ("DELETE", "/api/v1/products/a", None, "deleted"),
+]
+
+
+@pytest.mark.parametrize(("method", "path", "body", "outcome"), SINGLE_WRITES)
+def test_every_single_write_answers_who_waits_with_its_end(
+    shop: Shop, method: str, path: str, body: Any, outcome: str
+) -> None:
+    shop.http.post(ONE, json=product("a"))
+    shop.work()
+
+    def work(*, fail: bool) -> None:
+        claim = shop.services.ledger.claim(list(Lane), 10)
+        for wanted in claim.wanted:
+            end = Outcome.FAILED if fail else Outcome(outcome)
+            code = "internal_error" if fail else ""
+            shop.services.ledger.report(
+                claim,
+                [Report(wanted.tenant, wanted.product_id, wanted.rev, end, code, "told so")],
+            )
+
+    def sent(wait: str, timer: threading.Timer | None = None) -> Any:
+        if timer:
+            timer.start()
+        answer = shop.http.open(f"{path}?wait={wait}", method=method, json=body)
+        if timer:
+            timer.join()
+        return answer
+
+    failed = sent("10", threading.Timer(0.2, work, kwargs={"fail": True}))
+    assert (failed.status_code, failed.json["code"]) == (422, "internal_error")
+    assert (failed.json["product_id"], failed.json["detail"]) == ("a", "told so")
+    late = sent("0.05")
+    assert (late.status_code, late.json["status"]) == (202, "queued")
+    assert late.headers["Location"] == late.json["status_url"]
+    landed_now = sent("10", threading.Timer(0.2, work, kwargs={"fail": False}))
+    assert landed_now.status_code == 200
+    assert landed_now.json == {
+        "status": "success",
+        "product_id": "a",
+        "job_id": landed_now.json["job_id"],
+        "outcome": outcome,
+    }
+
+
+@pytest.mark.parametrize(
+    ("query", "wanted"),
+    [("", False), ("?refetch=true", True), ("?refetch=false", False), ("?refetch=", False)],
+)
+def test_a_picture_is_fetched_anew_where_the_shop_says_so(
+    shop: Shop, monkeypatch: pytest.MonkeyPatch, query: str, wanted: bool
+) -> None:
+    taken: list[bool] = []
+    accept = shop.services.ledger.accept
+
+    def noted(tenant: str, lane: Lane, changes: Sequence[Change], **how: Any) -> Any:
+        taken.extend(change.refetch for change in changes)
+        return accept(tenant, lane, changes, **how)
+
+    monkeypatch.setattr(shop.services.ledger, "accept", noted)
+    shop.http.post(ONE + query, json=product("a"))
+    shop.http.post(MANY + query, json={"products": [product("b"), BAD, product("c")]})
+    lines = _ndjson(product("d"))
+    shop.http.post(MANY + query, data=lines, content_type="application/x-ndjson")
+    assert taken == [wanted] * 4
+
+
+@pytest.mark.parametrize("refetch", ["maybe", "2", "true&refetch=true"])
+def test_an_impossible_refetch_is_refused(shop: Shop, refetch: str) -> None:
+    answer = shop.http.post(f"{ONE}?refetch={refetch}", json=GOOD)
+    assert (answer.status_code, answer.json["errors"][0]["field"]) == (422, "refetch")
 
 
 def test_an_unknown_parameter_is_refused_by_name(shop: Shop) -> None:
