@@ -3,10 +3,11 @@
 import io
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Final
+from typing import Any, Final
 
 from flask import Request
-from werkzeug.formparser import FormDataParser
+from werkzeug.datastructures import Headers
+from werkzeug.formparser import MultiPartParser
 
 from api.parameters import check_once
 from api.problems import Problem
@@ -33,20 +34,45 @@ def parse_form(request: Request, body: bytes) -> Form:
 
     Raises problems: 400 where it is none, 413 beyond the bounds, 422 for a field given twice.
     """
-    parser = FormDataParser(
+    parser = _Parts(
         # Werkzeug's own writes large files to the disk. These are bounded by the body.
-        stream_factory=lambda **_: io.BytesIO(),  # type: ignore[arg-type]
+        stream_factory=lambda **_: io.BytesIO(),
         max_form_memory_size=_MAX_TEXT_BYTES,
         max_form_parts=_MAX_PARTS,
-        silent=False,
     )
     try:
-        _, texts, files = parser.parse(
-            io.BytesIO(body), MULTIPART, len(body), request.mimetype_params
-        )
-    except ValueError as err:
+        boundary = request.mimetype_params["boundary"].encode("ascii")
+        texts, files = parser.parse(io.BytesIO(body), boundary, len(body))
+    except (KeyError, ValueError) as err:
         raise Problem(400, "malformed", "the body is not the form that its header says") from err
     if None in texts or None in files:  # a part without a name, whatever the parser's types say
         raise Problem(400, "malformed", "every part of the form needs a name")
     check_once(texts, files)
-    return Form(texts.to_dict(), {name: file.read() for name, file in files.items()})
+    return Form(
+        {
+            name: _decoded(name, text, charset)
+            for (name, text), charset in zip(texts.items(), parser.charsets, strict=True)
+        },
+        # Browsers send a file without a name where nobody chose one.
+        {name: data for name, file in files.items() if (data := file.read()) or file.filename},
+    )
+
+
+class _Parts(MultiPartParser):
+    """Leaves the bytes of texts as they are: werkzeug puts U+FFFD for what it can't decode."""
+
+    def __init__(self, **bounds: Any) -> None:
+        super().__init__(**bounds)
+        self.charsets: list[str] = []
+        """Of the texts, in their order."""
+
+    def get_part_charset(self, headers: Headers) -> str:
+        self.charsets.append(super().get_part_charset(headers))
+        return "latin-1"
+
+
+def _decoded(name: str, text: str, charset: str) -> str:
+    try:
+        return text.encode("latin-1").decode(charset).removeprefix("\ufeff")
+    except UnicodeDecodeError as err:
+        raise Problem(400, "malformed", f"the form's field {name[:200]} is not in UTF-8") from err

@@ -19,7 +19,7 @@ from api.bodies import (
     too_large,
 )
 from api.forms import MULTIPART, parse_form
-from api.parameters import NoParameters, check_once, read_parameters
+from api.parameters import NoParameters, check_once, read_parameters, without_empty
 from api.problems import invalid
 from api.validation import MAX_FAULTS, Fault, Invalid, unknown_field, validated
 from api.waiting import WaitingRoom
@@ -174,7 +174,7 @@ def _read(
     if unknown:
         raise invalid([_unknown(name, known, names) for name in unknown[:MAX_FAULTS]])
     data: dict[str, Any] = {}
-    for name, text in texts.items():
+    for name, text in without_empty(texts, known).items():
         data[name] = text
         if read := _READERS.get(name):
             with contextlib.suppress(ValueError):

@@ -1,5 +1,6 @@
 """What a search refuses."""
 
+import io
 from typing import Any
 
 import pytest
@@ -72,7 +73,7 @@ def test_a_bad_search_is_refused_with_its_field_and_code(
     ("query", "field", "code"),
     [
         ("", "q", "missing"),
-        ("q=", "q", "string_too_short"),
+        ("q=", "q", "missing"),
         ("q=a&q=b", "q", "repeated"),
         ("text_query=a", "text_query", "extra_forbidden"),
         ("q=a&top_k=ten", "top_k", "int_type"),
@@ -101,7 +102,7 @@ def test_a_bad_search_in_a_url_names_the_parameter(
     ("query", "field", "code"),
     [
         ("", "product_id", "missing"),
-        ("product_id=", "product_id", "string_too_short"),
+        ("product_id=", "product_id", "missing"),
         ("product_id=a&product_id=b", "product_id", "repeated"),
         ("product_id=a&q=b", "q", "extra_forbidden"),
         ("product_id=a&top_k=0", "top_k", "greater_than_equal"),
@@ -113,6 +114,27 @@ def test_a_bad_question_for_similar_products_names_the_parameter(
     answer = shop.http.get(f"/api/v1/similar?{query}")
     assert answer.status_code == 422
     assert [(f["field"], f["code"]) for f in answer.json["errors"]] == [(field, code)]
+
+
+_EMPTY = ("top_k", "offset", "min_score", "price_min", "price_max", "category_filter", "attributes")
+
+
+def test_an_empty_field_of_a_url_or_a_form_is_an_absent_one(shop: Shop) -> None:
+    empty = "".join(f"&{name}=" for name in _EMPTY)
+    assert shop.http.get(f"/api/v1/search?q=red{empty}").json["top_k"] == 10
+    assert shop.http.get(f"/api/v1/similar?product_id=no{empty}").status_code == 404
+    fields = dict.fromkeys((*_EMPTY, "image_url", "product_id"), "")
+    # As a browser sends a form whose file nobody chose.
+    nothing_chosen = (io.BytesIO(b""), "")
+    form = {"text_query": "red", **fields, "image": nothing_chosen}
+    answer = shop.http.post("/api/v1/search", data=form, content_type="multipart/form-data")
+    assert (answer.status_code, answer.json["query_type"]) == (200, "text")
+    form = {"text_query": "", **fields}
+    answer = shop.http.post("/api/v1/search", data=form, content_type="multipart/form-data")
+    assert [fault["code"] for fault in answer.json["errors"]] == ["source_missing"]
+    # JSON can leave a field out, or say null.
+    answer = shop.http.post("/api/v1/search", json={"text_query": "red", "price_max": ""})
+    assert answer.status_code == 422
 
 
 def test_a_slip_in_a_name_is_told_what_it_is_near_to(shop: Shop) -> None:

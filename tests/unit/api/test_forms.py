@@ -67,3 +67,48 @@ def test_a_field_comes_once_as_text_or_file() -> None:
         assert caught.value.extensions == {
             "errors": [{"field": "image", "code": "repeated", "message": "must be given once"}]
         }
+
+
+def _of_charset(charset: str, value: bytes) -> bytes:
+    return _part("text_query", value).replace(
+        b"\r\n\r\n", f"\r\nContent-Type: text/plain; charset={charset}\r\n\r\n".encode(), 1
+    )
+
+
+@pytest.mark.parametrize(
+    ("part", "text"),
+    [
+        (_part("text_query", "\ufeffété".encode()), "été"),
+        (_part("text_query", "\ufffd".encode()), "\ufffd"),
+        (_of_charset("utf-8", "été".encode()), "été"),
+        (_of_charset("iso-8859-1", "été".encode("latin-1")), "été"),
+    ],
+    ids=["byte order mark", "replacement character", "utf-8", "latin-1, and it says so"],
+)
+def test_texts_are_read_as_they_were_written(part: bytes, text: str) -> None:
+    assert _parsed(_part("a", b""), part, _part("z", b"1")).texts["text_query"] == text
+
+
+@pytest.mark.parametrize(
+    "part",
+    [
+        _part("text_query", "été".encode("latin-1")),
+        _part("text_query", b"\xc0\xaf"),
+        _part("text_query", b"\xed\xa0\x80"),
+        _part("text_query", "red".encode("utf-16")),
+        _of_charset("us-ascii", "été".encode()),
+        _of_charset("windows-1252", b"\x80"),
+    ],
+    ids=["latin-1", "overlong", "surrogate", "utf-16", "not ascii", "another charset"],
+)
+def test_texts_that_are_no_utf8_are_refused(part: bytes) -> None:
+    with pytest.raises(Problem) as caught:
+        _parsed(_part("a", b"1"), part)
+    assert (caught.value.status, caught.value.code) == (400, "malformed")
+    assert "text_query" in caught.value.detail
+
+
+def test_a_file_that_nobody_chose_is_none() -> None:
+    assert _parsed(_part("image", b"", "")).files == {}
+    assert _parsed(_part("image", b"", "empty.jpg")).files == {"image": b""}
+    assert _parsed(_part("image", b"x", "")).files == {"image": b"x"}
