@@ -17,6 +17,7 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
+from shared.embedding.control_tokens import read_literally
 from shared.embedding.encoder import PreparedText
 from shared.embedding.masked_text import MaskedTransformer, Padding
 from shared.embedding.pooled_transformer import PooledTransformer
@@ -71,7 +72,9 @@ class TextTokens:
     """Turns texts into token ids, cut behind the end of the text where that is exact."""
 
     def __init__(self, tokenizer: Any, cut: Cut | None) -> None:
-        """`tokenizer` maps a list of n texts to int64 ids of shape (n, context length)."""
+        """`tokenizer` maps a list of n texts to int64 ids of shape (n, context length). From now
+        on it takes the names of its control tokens for text."""
+        read_literally(tokenizer)
         self._tokenizer = tokenizer
         self._cut = cut
         self._lock = threading.Lock()

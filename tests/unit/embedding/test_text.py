@@ -23,7 +23,7 @@ TEXTS = [
     "émoji 👗 and 漢字",
     "a blue cotton summer dress with white dots and a belt " * 2,
     "long " * 300,
-    "<end_of_text> in the middle of a text",
+    "end_of_text <in> the middle of a text",
     "x" * 400,
 ]
 
