@@ -5,14 +5,15 @@ from collections.abc import Collection, Mapping
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from flask import Request
-from pydantic import BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from werkzeug.datastructures import MultiDict
 
 from api.problems import invalid
 from api.validation import Fault, Invalid, validated
 from shared.models.change import Outcome
 from shared.models.job import JobState
-from shared.models.product import MAX_VERSION, Category
+from shared.models.product import Category
+from shared.models.version import MAX_VERSION, not_ahead
 
 MAX_WAIT_SECONDS: Final = 30
 """Longer waits belong to polling; proxies cut connections at about twice this."""
@@ -75,6 +76,7 @@ class DeleteParameters(WaitParameters):
         Annotated[
             int,
             Field(ge=0, le=MAX_VERSION, description="The shop's own version of this change."),
+            AfterValidator(not_ahead),
         ]
         | None
     ) = None

@@ -1,5 +1,6 @@
 """Faults of a request in plain words: pydantic's errors, one per field."""
 
+import time
 from collections.abc import Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 from functools import lru_cache
@@ -7,6 +8,8 @@ from typing import Final, TypeVar
 
 from pydantic import BaseModel, ValidationError
 from typing_extensions import TypedDict
+
+from shared.models.version import NOW
 
 M = TypeVar("M", bound=BaseModel)
 
@@ -69,14 +72,14 @@ class Invalid(Exception):
 def validated(model: type[M], data: object) -> M:
     """The data as a model. Raises `Invalid` with every fault."""
     try:
-        return model.model_validate(data)
+        return model.model_validate(data, context={NOW: time.time()})
     except ValidationError as err:
         raised, found = err.error_count(), faults(err, model.model_fields)
     if isinstance(data, Mapping) and any(f["code"] == "embedding_not_accepted" for f in found):
         # That rule speaks before the fields are looked at; the rest may have faults as well.
         rest = {name: value for name, value in data.items() if name != "embedding"}
         try:
-            model.model_validate(rest)
+            model.model_validate(rest, context={NOW: time.time()})
         except ValidationError as err:
             raised, found = raised + err.error_count(), [*found, *faults(err, model.model_fields)]
     raise Invalid(found[:MAX_FAULTS], raised)

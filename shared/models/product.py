@@ -23,11 +23,10 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from shared.models.version import MAX_VERSION, not_ahead
+
 EMBEDDING_SIZE: Final = 512
 """Numbers in a product's vector: that of CLIP's base models, and of the demo's."""
-
-MAX_VERSION: Final = 2**53 - 1
-"""The largest integer that JSON readers with doubles (and Lua) hold exactly."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _URL_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
@@ -119,7 +118,7 @@ ProductId = Annotated[
 ]
 MAX_PRICE: Final = 1e15
 Price = Annotated[StrictInt | StrictFloat, Field(ge=0, le=MAX_PRICE, allow_inf_nan=False)]
-Version = Annotated[StrictInt, Field(ge=0, le=MAX_VERSION)]
+Version = Annotated[StrictInt, Field(ge=0, le=MAX_VERSION), AfterValidator(not_ahead)]
 Category = Annotated[
     StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)
 ]

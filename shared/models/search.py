@@ -21,7 +21,8 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from shared.models.product import MAX_VERSION, AttributeName, Category, ImageUrl, Price, ProductId
+from shared.models.product import AttributeName, Category, ImageUrl, Price, ProductId
+from shared.models.version import MAX_VERSION
 
 MAX_TOP_K: Final = 100
 MAX_OFFSET: Final = 1000

@@ -108,6 +108,24 @@ def test_lines_that_are_no_json_are_rejected_at_their_positions(shop: Shop) -> N
     assert codes == ["malformed_json"] * 4 + ["model_type"] * 2 + ["string_type"]
 
 
+@pytest.mark.parametrize("unit", [1, 10**3, 10**6])
+def test_a_version_of_the_far_future_is_refused_wherever_one_is_sent(shop: Shop, unit: int) -> None:
+    fine, ahead = (int((time.time() + days * 86_400) * unit) for days in (0.9, 1.1))
+    items = [product("a", version=ahead), product("b", version=fine)]
+    for body, media_type in (
+        (json.dumps({"products": items}).encode(), "application/json"),
+        (_ndjson(*items), "application/x-ndjson"),
+    ):
+        answer = shop.http.post(MANY, data=body, content_type=media_type)
+        (rejected,) = answer.json["rejected"]
+        assert (answer.json["accepted"], rejected["product_id"]) == (1, "a")
+        assert [fault["code"] for fault in rejected["errors"]] == ["version_ahead"]
+    assert shop.http.post(ONE, json=items[0]).json["errors"][0]["code"] == "version_ahead"
+    refused = shop.http.delete(f"/api/v1/products/b?version={ahead}")
+    assert refused.json["errors"][0]["code"] == "version_ahead"
+    assert shop.http.delete(f"/api/v1/products/b?version={fine}").status_code == 202
+
+
 def test_the_same_id_twice_in_one_call_the_later_counts(shop: Shop) -> None:
     items = [product("twice", name="First"), product("twice", name="Second")]
     answer = shop.http.post(MANY, json={"products": items})
