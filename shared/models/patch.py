@@ -5,6 +5,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
 from pydantic import (
+    AfterValidator,
     BaseModel,
     ConfigDict,
     Field,
@@ -22,6 +23,7 @@ from shared.models.product import (
     Price,
     Product,
     ProductId,
+    filterable_names,
 )
 
 
@@ -40,7 +42,12 @@ class Patch(BaseModel):
     category: Category | None = None
     price: Price | None = None
     attributes: (
-        Annotated[dict[AttributeName, AttributeValue | None], Field(max_length=64)] | None
+        Annotated[
+            dict[AttributeName, AttributeValue | None],
+            Field(max_length=64),
+            AfterValidator(filterable_names),
+        ]
+        | None
     ) = None
     created_at: CreatedAt | None = None
     group_id: ProductId | None = None

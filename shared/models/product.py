@@ -19,6 +19,7 @@ from pydantic import (
     StrictFloat,
     StrictInt,
     StrictStr,
+    ValidationInfo,
     model_validator,
 )
 from pydantic_core import PydanticCustomError
@@ -95,6 +96,26 @@ def _exact_number(value: int | float) -> int | float:
     return value
 
 
+def unfilterable(name: str) -> PydanticCustomError | None:
+    """What is wrong with an attribute's name that no search could filter on: Qdrant's syntax for
+    payload paths has no way to write these characters."""
+    if '"' in name:
+        return PydanticCustomError("quote_in_name", "must not hold a double quote in its name")
+    if "\\" in name:
+        return PydanticCustomError("backslash_in_name", "must not hold a backslash in its name")
+    return None
+
+
+def filterable_names(attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
+    """The attributes. Refuses what comes from outside with a name that could not be filtered on;
+    what was accepted before that rule stays good, and a patch may remove it."""
+    for name, value in attributes.items() if info.context else ():
+        if value is not None and (fault := unfilterable(name)):
+            field = f"attributes.{name.replace('.', '·')}"
+            raise PydanticCustomError(fault.type, fault.message_template, {"field": field})
+    return attributes
+
+
 _Number = Annotated[StrictInt | StrictFloat, AfterValidator(_exact_number)]
 AttributeValue = (
     StrictBool
@@ -109,8 +130,10 @@ Attributes = Annotated[
     dict[AttributeName, AttributeValue],
     Field(
         max_length=64,
-        description="At most 64. Whole numbers lie within ±(2^53 − 1); lists hold strings.",
+        description="At most 64. Names hold no double quotes and no backslashes. Whole numbers lie "
+        "within ±(2^53 − 1); lists hold strings.",
     ),
+    AfterValidator(filterable_names),
 ]
 
 ProductId = Annotated[

@@ -21,7 +21,14 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
-from shared.models.product import AttributeName, Category, ImageUrl, Price, ProductId
+from shared.models.product import (
+    AttributeName,
+    Category,
+    ImageUrl,
+    Price,
+    ProductId,
+    unfilterable,
+)
 from shared.models.version import MAX_VERSION
 
 MAX_TOP_K: Final = 100
@@ -42,9 +49,8 @@ def _not_blank(text: str) -> str:
 
 
 def _nameable(name: str) -> str:
-    # Qdrant's path syntax has no way to write a quote (see `shared/qdrant/filters.py`).
-    if '"' in name:
-        raise PydanticCustomError("quote_in_name", "can't be filtered on: its name holds a quote")
+    if fault := unfilterable(name):
+        raise fault
     return name
 
 

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import QdrantRejected
-from shared.models.product import point_id
+from shared.models.product import point_id, unfilterable
 from shared.models.search import AttributeScalar, Filters
 from shared.qdrant.points import LivePoint, PayloadWrite, Tombstone
 
@@ -23,12 +23,13 @@ _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 def attribute_path(name: str) -> str:
     """The payload path of a product attribute, quoted where Qdrant's path syntax needs it.
 
-    Raises QdrantRejected for a name with a double quote: the syntax has no way to write it.
+    Raises QdrantRejected for a name with a double quote or a backslash: the syntax has no way to
+    write them.
     """
     if _PLAIN_KEY.fullmatch(name):
         return f"attributes.{name}"
-    if '"' in name:
-        raise QdrantRejected(f"the attribute name {name!r} can't be filtered on: it holds a quote")
+    if fault := unfilterable(name):
+        raise QdrantRejected(f"the attribute {name!r} {fault.message()}")
     return f'attributes."{name}"'
 
 

@@ -40,6 +40,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"text_query": "a", "attributes": {"color": []}}, "attributes.color", "value_count"),
     ({"text_query": "a", "attributes": {"color": ["a"] * 65}}, "attributes.color", "value_count"),
     ({"text_query": "a", "attributes": {'5" heel': "a"}}, 'attributes.5" heel', "quote_in_name"),
+    ({"text_query": "a", "attributes": {"a\\b": "a"}}, "attributes.a\\b", "backslash_in_name"),
     ({"text_query": "a", "attributes": {"": "a"}}, "attributes.", "string_too_short"),
     (
         {"text_query": "a", "attributes": {str(number): "a" for number in range(17)}},

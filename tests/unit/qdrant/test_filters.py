@@ -110,6 +110,7 @@ def test_an_attribute_that_the_path_syntax_would_misread_is_quoted(name: str, pa
     assert path in payload_indexes([name])
 
 
-def test_an_attribute_that_no_path_can_name_is_refused() -> None:
-    with pytest.raises(QdrantRejected, match="quote"):
-        filters.attribute_path('5" heels')
+@pytest.mark.parametrize(("name", "what"), [('5" heels', "quote"), ("a\\b", "backslash")])
+def test_an_attribute_that_no_path_can_name_is_refused(name: str, what: str) -> None:
+    with pytest.raises(QdrantRejected, match=what):
+        filters.attribute_path(name)
