@@ -23,6 +23,7 @@ from api.answers import (
 )
 from api.batch import Rejected
 from api.bodies import JSON, NDJSON
+from api.openapi_examples import KNOWN_ID, LEFT_EMPTY, NEW_ID, SEARCHES
 from api.validation import Fault
 from shared.models.patch import Patch
 from shared.models.product import MAX_PRICE, Product
@@ -148,17 +149,20 @@ CONTENT_ENCODING: Final[Json] = {
 }
 
 
-def in_path(name: str, description: str) -> Json:
+def in_path(name: str, description: str, **more: str) -> Json:
     return {
         "name": name,
         "in": "path",
         "required": True,
         "description": description,
         "schema": {"type": "string"},
+        **more,
     }
 
 
-PRODUCT_ID: Final = in_path("product_id", "May hold `/`, as such or as `%2F`.")
+_ID_IN_PATH: Final = "May hold `/`, as such or as `%2F`."
+PRODUCT_ID: Final = in_path("product_id", _ID_IN_PATH, example=KNOWN_ID)
+DELETED_ID: Final = in_path("product_id", _ID_IN_PATH, example=NEW_ID)
 JOB_ID: Final = in_path("job_id", "As given on acceptance.")
 WRITE_PROBLEMS: Final = (401, 409, 422, 503)
 BODY_PROBLEMS: Final = (400, 408, 413, 415)
@@ -178,7 +182,7 @@ _RANKING_QUERY: Final[Sequence[Json]] = (
         "name": "attributes",
         "in": "query",
         "description": "As in the POST, as JSON.",
-        "content": {JSON: {"schema": {"$ref": ATTRIBUTES}}},
+        "content": {JSON: {"schema": {"$ref": ATTRIBUTES}, "example": {}}},
     },
 )
 SEARCH_QUERY: Final[Sequence[Json]] = (
@@ -188,6 +192,7 @@ SEARCH_QUERY: Final[Sequence[Json]] = (
         "required": True,
         "description": "`text_query` of the POST.",
         "schema": {"type": "string", "minLength": 1, "maxLength": 1000},
+        "example": SEARCHES["words"]["value"]["text_query"],
     },
     *_RANKING_QUERY,
 )
@@ -197,21 +202,25 @@ SIMILAR_QUERY: Final[Sequence[Json]] = (
         "in": "query",
         "required": True,
         "schema": {"type": "string", "minLength": 1, "maxLength": 128},
+        "example": KNOWN_ID,
     },
     *_RANKING_QUERY,
 )
+_FORM_TEXTS: Final[Mapping[str, Json]] = {
+    "text_query": {"type": "string", "minLength": 1, "maxLength": 1000},
+    "image_url": {"type": "string", "minLength": 1, "maxLength": 2000},
+    "product_id": {"type": "string", "minLength": 1, "maxLength": 128},
+    **_RANKING_FIELDS,
+    "attributes": {"$ref": ATTRIBUTES},
+}
 SEARCH_FORM: Final[Json] = {
     "schema": {
         "type": "object",
         "description": "The fields of the JSON document, `attributes` as JSON; a picture comes as "
-        "the file `image` in place of `image_base64`.",
+        "the file `image` in place of `image_base64`. An empty field is an absent one.",
         "properties": {
             "image": {"type": "string", "contentMediaType": "application/octet-stream"},
-            "text_query": {"type": "string", "minLength": 1, "maxLength": 1000},
-            "image_url": {"type": "string", "minLength": 1, "maxLength": 2000},
-            "product_id": {"type": "string", "minLength": 1, "maxLength": 128},
-            **_RANKING_FIELDS,
-            "attributes": {"$ref": ATTRIBUTES},
+            **{name: {"examples": LEFT_EMPTY, **schema} for name, schema in _FORM_TEXTS.items()},
         },
         "additionalProperties": False,
     }

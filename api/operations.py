@@ -17,10 +17,11 @@ from api.answers import (
 )
 from api.bodies import JSON, MERGE_PATCH, NDJSON
 from api.forms import MULTIPART
-from api.openapi_examples import PATCH, PRODUCT, PRODUCTS, SEARCH
+from api.openapi_examples import PATCH, PRODUCT, PRODUCTS, SEARCHES
 from api.openapi_parts import (
     BODY_PROBLEMS,
     CONTENT_ENCODING,
+    DELETED_ID,
     IDEMPOTENCY_KEY,
     ITEMS,
     JOB_ID,
@@ -128,7 +129,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         _ONE_CHANGE,
         WRITE_PROBLEMS,
         DeleteParameters,
-        (PRODUCT_ID, IDEMPOTENCY_KEY),
+        (DELETED_ID, IDEMPOTENCY_KEY),
     ),
     Operation(
         "get",
@@ -189,7 +190,7 @@ OPERATIONS: Final[Sequence[Operation]] = (
         None,
         (CONTENT_ENCODING,),
         {
-            JSON: {"schema": reference(SearchRequest), "example": SEARCH},
+            JSON: {"schema": reference(SearchRequest), "examples": SEARCHES},
             MULTIPART: SEARCH_FORM,
         },
     ),

@@ -38,14 +38,22 @@ def test_bounds_that_json_schema_has_no_word_for_are_told_in_words() -> None:
 
 
 def test_the_bodies_put_in_for_trying_a_request_out_are_good_as_they_stand() -> None:
-    examples = {
-        operation["operationId"]: (content["schema"]["$ref"].rpartition("/")[2], content["example"])
-        for path in document(keys_needed=True)["paths"].values()
-        for operation in path.values()
-        for content in operation.get("requestBody", {}).get("content", {}).values()
-        if "example" in content
-    }
-    assert set(examples) == {"indexProduct", "indexProducts", "patchProduct", "search"}
-    for body in (Product, ProductsBody, Patch, SearchRequest):
-        (example,) = [given for name, given in examples.values() if name == body.__name__]
-        TypeAdapter(body).validate_python(example)
+    bodies = {body.__name__: body for body in (Product, ProductsBody, Patch, SearchRequest)}
+    seen = set()
+    for path in document(keys_needed=True)["paths"].values():
+        for operation in path.values():
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                name = content["schema"].get("$ref", "").rpartition("/")[2]
+                named = content.get("examples", {}).values()
+                for example in [content.get("example"), *(each["value"] for each in named)]:
+                    if example is not None:
+                        TypeAdapter(bodies[name]).validate_python(example)
+                        seen.add(name)
+    assert seen == set(bodies)
+
+
+def test_json_comes_first_wherever_a_body_may_be_of_several_types() -> None:
+    for path in document(keys_needed=True)["paths"].values():
+        for operation in path.values():
+            if "requestBody" in operation:
+                assert next(iter(operation["requestBody"]["content"])) == "application/json"
