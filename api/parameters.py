@@ -37,9 +37,7 @@ Cursor = Annotated[
 
 Refetch = Annotated[
     bool,
-    Field(
-        description="Fetches each picture, also where its server would say that it is unchanged."
-    ),
+    Field(description="Fetches and embeds each picture, also where nothing says that it changed."),
 ]
 
 
