@@ -32,6 +32,8 @@ def check_target(request: Request) -> None:
         raise Problem(
             400, "malformed", "the URL is not UTF-8; percent-encode its text as UTF-8 (é is %C3%A9)"
         )
+    if "#" in as_sent:  # the server would drop it, and what stands behind it
+        raise Problem(400, "malformed", "the URL holds a #; percent-encode it as %23")
     if _BROKEN.search(as_sent) or _LIKE_JAVASCRIPTS_ESCAPE.search(query):
         raise Problem(
             400,

@@ -126,6 +126,37 @@ def test_a_version_of_the_far_future_is_refused_wherever_one_is_sent(shop: Shop,
     assert shop.http.delete(f"/api/v1/products/b?version={fine}").status_code == 202
 
 
+@pytest.mark.parametrize(
+    ("method", "path", "body"),
+    [
+        ("POST", ONE, GOOD),
+        ("POST", MANY, {"products": [GOOD]}),
+        ("PATCH", "/api/v1/products/there", {"price": 3}),
+        ("POST", "/api/v1/search", {"text_query": "red"}),
+    ],
+)
+def test_a_byte_order_mark_is_skipped_and_utf16_called_by_its_name(
+    shop: Shop, method: str, path: str, body: Any
+) -> None:
+    shop.http.post(ONE, json=product("there"))
+    text = json.dumps(body)
+    for data, packed, status in (
+        (text.encode("utf-8-sig"), False, {200, 202}),
+        (text.encode("utf-8-sig"), True, {200, 202}),
+        (text.encode("utf-16"), False, {400}),
+        (text.encode("utf-16-be"), True, {400}),
+    ):
+        answer = shop.http.open(
+            path,
+            method=method,
+            data=gzip.compress(data) if packed else data,
+            content_type="application/json",
+            headers={"Content-Encoding": "gzip"} if packed else {},
+        )
+        assert answer.status_code in status
+        assert status != {400} or "UTF-16" in answer.json["detail"]
+
+
 def test_the_same_id_twice_in_one_call_the_later_counts(shop: Shop) -> None:
     items = [product("twice", name="First"), product("twice", name="Second")]
     answer = shop.http.post(MANY, json={"products": items})
