@@ -30,6 +30,7 @@ EMBEDDING_SIZE: Final = 512
 """Numbers in a product's vector: that of CLIP's base models, and of the demo's."""
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
+_UNFILTERABLE: Final = re.compile(r'["\\]')
 _URL_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
 
@@ -109,7 +110,9 @@ def unfilterable(name: str) -> PydanticCustomError | None:
 def filterable_names(attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
     """The attributes. Refuses what comes from outside with a name that could not be filtered on;
     what was accepted before that rule stays good, and a patch may remove it."""
-    for name, value in attributes.items() if info.context else ():
+    if not info.context or not _UNFILTERABLE.search("".join(attributes)):
+        return attributes
+    for name, value in attributes.items():
         if value is not None and (fault := unfilterable(name)):
             field = f"attributes.{name.replace('.', '·')}"
             raise PydanticCustomError(fault.type, fault.message_template, {"field": field})

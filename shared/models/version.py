@@ -16,6 +16,8 @@ Without it none is: what was accepted once stays good."""
 # Times from 2001 to 2286 have so many digits in seconds, in milliseconds and in microseconds.
 _UNITS: Final = {10: 1, 13: 10**3, 16: 10**6}
 
+_FIRST_TIME: Final = 10**9
+
 _ALLOWANCE: Final = timedelta(days=1)
 """For clocks that are wrong, and for local times that are taken for UTC."""
 
@@ -23,7 +25,7 @@ _ALLOWANCE: Final = timedelta(days=1)
 def not_ahead(version: int, info: ValidationInfo) -> int:
     """The version. Refuses one that looks like a time more than a day ahead of the context's
     `NOW`: it would keep out every right one until then."""
-    if not info.context or NOW not in info.context:
+    if version < _FIRST_TIME or not info.context or NOW not in info.context:
         return version
     digits = str(version)
     unit = _UNITS.get(len(digits))

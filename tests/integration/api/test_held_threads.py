@@ -64,7 +64,7 @@ def test_large_batches_are_taken_one_after_the_other(
     inside, most, lock = 0, 0, threading.Lock()
     read = indexing.read_batch
 
-    def counted(body: bytes, media_type: str) -> Batch:
+    def counted(body: bytes, media_type: str, **more: bool) -> Batch:
         nonlocal inside, most
         with lock:
             inside += 1
@@ -72,7 +72,7 @@ def test_large_batches_are_taken_one_after_the_other(
         time.sleep(0.05)
         with lock:
             inside -= 1
-        return read(body, media_type)
+        return read(body, media_type, **more)
 
     monkeypatch.setattr(indexing, "read_batch", counted)
     statuses = []
@@ -126,10 +126,10 @@ def _a_large_batch_under_way(
     held, free = threading.Event(), threading.Event()
     read = indexing.read_batch
 
-    def slow(body: bytes, media_type: str) -> Batch:
+    def slow(body: bytes, media_type: str, **more: bool) -> Batch:
         held.set()
         free.wait(5)
-        return read(body, media_type)
+        return read(body, media_type, **more)
 
     monkeypatch.setattr(indexing, "read_batch", slow)
     headers = {"Authorization": shop.http.environ_base["HTTP_AUTHORIZATION"]}
