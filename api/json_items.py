@@ -16,7 +16,7 @@ _STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
 _TO_BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|%s)*+([\[\]{}])' % _STRING, re.DOTALL)
 _TO_MARK: Final = re.compile(rb'(?:[^"\[\]{},]++|%s)*+([\[\]{},])' % _STRING, re.DOTALL)
 _TO_ID: Final = re.compile(
-    rb'(?:[^"\[\]{}]++|"(?!id"\s*+:)(?:[^"\\]++|\\.)*+")*+(?:"id"\s*+:\s*+(%s)|([\[\]{}]))'
+    rb'(?:[^"\[\]{}]++|"(?!id"\s{0,9}+:)(?:[^"\\]++|\\.)*+")*+(?:"id"\s*+:\s*+(%s)|([\[\]{}]))'
     % _STRING,
     re.DOTALL,
 )

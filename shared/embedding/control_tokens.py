@@ -21,7 +21,7 @@ def read_literally(tokenizer: Any) -> None:
     if clean is None:  # SigLIP's cleaning leaves no punctuation
         return
     names = sorted(map(re.escape, _control_tokens(tokenizer)), key=len, reverse=True)
-    control = re.compile("|".join(names), re.IGNORECASE)
+    control = re.compile("|".join(names), re.IGNORECASE)  # linear: words, of bounded length
 
     def parted(text: str) -> str:
         cleaned: str = clean(text)
