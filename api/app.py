@@ -1,5 +1,6 @@
 """The app factory."""
 
+import structlog
 from flask import Flask
 
 from api.answers import PREFIX
@@ -24,6 +25,8 @@ from api.waiting import WaitingRoom, shares
 def create_app(services: Services) -> Flask:
     """The API on these services. Raises where it would be open to the network without keys."""
     keys = key_ring(services.settings)
+    if keys and (exposure := keys.exposure()):
+        structlog.get_logger("api").warning("keys_file_exposed", reason=exposure)
     # Flask would serve a folder of static files at /static.
     app = Flask("api", static_folder=None)
     # Ids may hold slashes anywhere, and a redirect would lose the body.
@@ -62,6 +65,7 @@ def create_app(services: Services) -> Flask:
             readiness_of(services),
             Metrics(services.ledger, services.qdrant.collection),
             lambda: services.ledger.is_lost(services.qdrant.collection),
+            lambda: keys is not None and keys.exposure() is not None,
         ),
         Documentation(keys_needed=keys is not None),
     ):

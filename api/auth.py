@@ -6,7 +6,8 @@ from flask import Blueprint, Request, g, request
 from structlog.contextvars import bind_contextvars
 
 from api.idempotency import key_digest
-from api.keys import DEFAULT_TENANT, Key, KeyRing
+from api.key_ring import KeyRing
+from api.keys import DEFAULT_TENANT, Key
 from api.problems import Problem
 from api.rates import SEARCH, WRITE, RateLimiter
 from shared.loopback import is_loopback

@@ -15,7 +15,7 @@ class GunicornLogger(Logger):  # type: ignore[misc]  # gunicorn has no types
     def setup(self, cfg: Any) -> None:
         """Called by gunicorn once its settings are read."""
         settings = get_settings()
-        configure_logging(settings.log_level, "api")
+        configure_logging(settings.log_level, "api", settings.log_format)
         self.cfg = cfg
         self.loglevel = logging.getLevelNamesMapping()[settings.log_level]
         self.error_log.handlers = []

@@ -1,5 +1,6 @@
 """`/healthz`, `/readyz` and `/metrics`: for probes, open to all, without anything of a tenant."""
 
+import contextlib
 from collections.abc import Callable
 from typing import Final
 
@@ -24,12 +25,19 @@ class Health:
     """What probes and Prometheus ask."""
 
     def __init__(
-        self, readiness: Readiness, metrics: Metrics, ledger_lost: Callable[[], bool]
+        self,
+        readiness: Readiness,
+        metrics: Metrics,
+        ledger_lost: Callable[[], bool],
+        keys_exposed: Callable[[], bool],
     ) -> None:
-        """`ledger_lost` asks whether workers miss rows of products that the index holds."""
+        """`ledger_lost` asks whether workers miss rows of products that the index holds,
+        `keys_exposed` whether others than its owner may read the keys file.
+        """
         self._readiness = readiness
         self._metrics = metrics
         self._ledger_lost = ledger_lost
+        self._keys_exposed = keys_exposed
 
     def blueprint(self) -> Blueprint:
         """The routes."""
@@ -59,10 +67,11 @@ class Health:
 
     def _warnings(self) -> list[str]:
         # No reason to take the process out: it searches and accepts, and all others would be, too.
-        try:
-            return ["ledger_lost"] if self._ledger_lost() else []
-        except LedgerUnavailable:  # since it was checked
-            return []
+        warnings = ["keys_file_exposed"] if self._keys_exposed() else []
+        with contextlib.suppress(LedgerUnavailable):  # since it was checked
+            if self._ledger_lost():
+                warnings.append("ledger_lost")
+        return warnings
 
     def metrics(self) -> Response:
         """Prometheus' text format."""

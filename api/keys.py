@@ -1,186 +1,330 @@
-"""API keys: which tenant a key stands for. Only SHA-256 digests of keys are kept.
+"""The file of API keys: which tenant each key stands for. It keeps SHA-256 digests alone.
 
-`python -m api.keys add --tenant default --file deploy/api-keys` makes one. A plain digest is enough
-where the secret has 256 bits of chance: there is no dictionary to try.
+`python3 -m api.keys add --file deploy/api-keys` makes a key; `list` and `revoke` are its fellows.
+This module imports the standard library alone, so that any Python from 3.9 on runs it: Docker
+Compose needs no Python environment on the host.
+
+A line is `tenant:digest` and words of the form `name=value`, as in
+
+    default:9f86d0…0f00a08 name=web-shop created=2026-11-27
+
+Blank lines and what follows a `#` mean nothing. A later version may add words, a key's rights say.
+A word that a version doesn't know is a fault and never passed over: it may take rights away.
+
+A plain digest is enough where the secret has 256 bits of chance: there is no dictionary to try.
 """
 
+from __future__ import annotations
+
+import argparse
+import contextlib
+import fcntl
 import hashlib
-import hmac
 import os
 import re
 import secrets
-import threading
+import stat
+import sys
 import time
-from collections.abc import Sequence
-from dataclasses import dataclass
-from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, NamedTuple
 
-import click
-import structlog
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+    from pathlib import Path
 
-DEFAULT_TENANT: Final = "default"
+DEFAULT_TENANT = "default"
 
-_TENANT: Final = re.compile(r"[a-z0-9-]{1,64}")
-_DIGEST: Final = re.compile(r"[0-9a-f]{64}")
-_OWNER: Final = re.compile(r"([0-9]{1,9}):([0-9]{1,9})")
+_TENANT = re.compile(r"[a-z0-9-]{1,64}")
+_DIGEST = re.compile(r"[0-9a-f]{64}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,79}")
+_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
+_OWNER = re.compile(r"([0-9]{1,9}):([0-9]{1,9})")
+_WORDS = {"name": _NAME, "created": _DATE}
+_NAME_RULE = "1 to 80 letters, digits and ._@-, the first of them a letter or a digit"
 
-_LOOK_SECONDS: Final = 1.0
-"""How long a withdrawn key may still work; a stat per request would be cheap, but for nothing."""
+_NAMELESS = "sha256:"
+"""Begins the name by which a line without one is listed and revoked; a name has no colon."""
+
+_NAMELESS_DIGITS = 16
 
 
 class KeysFileError(Exception):
-    """The keys file can't be read or holds a line that is no key. The message names the line."""
+    """The keys file can't be used, or what is asked of it can't be done. The message says why."""
 
 
-@dataclass(frozen=True, slots=True)
-class Key:
-    """One line of the file."""
+class Key(NamedTuple):
+    """One line of the file. Lines that earlier versions wrote have neither name nor date."""
 
     tenant: str
     digest: str
     """SHA-256 of the key, 64 hexadecimal digits."""
 
+    name: str = ""
+    created: str = ""
+    """The day, as 2026-11-27, in UTC."""
 
-def parse_keys(text: str, source: str) -> Sequence[Key]:
-    """The keys of a file of `tenant:sha256` lines; `#` starts a comment. Raises `KeysFileError`."""
-    keys = []
-    for number, line in enumerate(text.splitlines(), 1):
-        entry = line.split("#", 1)[0].strip()
-        if not entry:
+    @property
+    def called(self) -> str:
+        """By what it is listed and revoked."""
+        return self.name or f"{_NAMELESS}{self.digest[:_NAMELESS_DIGITS]}"
+
+
+def digest_of(key: str) -> str:
+    """What the file keeps of a key."""
+    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
+
+
+def parse_keys(text: str, source: object) -> Sequence[Key]:
+    """The keys in a file's text. Raises `KeysFileError`, which names the line."""
+    keys: list[Key] = []
+    for number, line in enumerate(text.split("\n"), 1):
+        where = f"API_KEYS_FILE {source}, line {number}"
+        try:
+            key = _parsed(line)
+        except ValueError as err:
+            raise KeysFileError(f"{where}: {err}") from None
+        if key is None:
             continue
-        tenant, _, digest = entry.partition(":")
-        if not _TENANT.fullmatch(tenant) or not _DIGEST.fullmatch(digest):
-            raise KeysFileError(
-                f"API_KEYS_FILE {source}, line {number}: expected tenant:sha256 "
-                "(a-z, 0-9 and - for the tenant, 64 hexadecimal digits)"
-            )
-        keys.append(Key(tenant, digest))
+        if key.name and any(key.name == other.name for other in keys):
+            raise KeysFileError(f"{where}: a key called {key.name} stands above already")
+        keys.append(key)
     return keys
 
 
-class KeyRing:
-    """The keys of one file, read anew when it changes."""
-
-    def __init__(self, path: Path) -> None:
-        """Raises `KeysFileError`: a service that knows no keys must not start."""
-        self._path = path
-        self._lock = threading.Lock()
-        self._stamp = _stamp(path)
-        self._keys = _read(path)
-        self._looked = time.monotonic()
-
-    def tenant(self, presented: str) -> str | None:
-        """The tenant of a key; None for one that isn't in the file."""
-        key = self.key(presented)
-        return key.tenant if key else None
-
-    def key(self, presented: str) -> Key | None:
-        """The file's entry for a key; None for one that isn't in it."""
-        self._refresh()
-        digest = hashlib.sha256(presented.encode("utf-8", "surrogateescape")).hexdigest()
-        found = None
-        # Every digest is compared, so that the time tells nothing of where a match stands.
-        for key in self._keys:
-            if hmac.compare_digest(key.digest, digest):
-                found = key
-        return found
-
-    def _refresh(self) -> None:
-        if time.monotonic() - self._looked < _LOOK_SECONDS:
-            return
-        if not self._lock.acquire(blocking=False):
-            return
-        try:
-            stamp = _stamp(self._path)
-            if stamp != self._stamp:
-                self._keys = _read(self._path)
-                self._stamp = stamp
-                structlog.get_logger("api.keys").info("keys_read", keys=len(self._keys))
-        except KeysFileError as err:
-            # A slip of an editor must not lock every shop out: the last good keys stay.
-            structlog.get_logger("api.keys").error("keys_file_unusable", error=str(err))
-        finally:
-            self._looked = time.monotonic()
-            self._lock.release()
+def _parsed(line: str) -> Key | None:
+    entry, *words = line.split("#", 1)[0].split() or [""]
+    if not entry:
+        return None
+    tenant, _, digest = entry.partition(":")
+    if not _TENANT.fullmatch(tenant) or not _DIGEST.fullmatch(digest):
+        raise ValueError(
+            "expected tenant:sha256 (a-z, 0-9 and - for the tenant, 64 hexadecimal digits)"
+        )
+    values: dict[str, str] = {}
+    for word in words:
+        name, _, value = word.partition("=")
+        pattern = _WORDS.get(name)
+        if pattern is None or name in values or not pattern.fullmatch(value):
+            raise ValueError(
+                "after tenant:sha256 this version knows name=… and created=YYYY-MM-DD, each once"
+            )
+        values[name] = value
+    return Key(tenant, digest, **values)
 
 
-def _stamp(path: Path) -> tuple[int, int, int]:
+def read_text(path: Path) -> str:
+    """The file's text. Raises `KeysFileError`, also where anybody may write to it."""
     try:
-        found = path.stat()
+        with path.open("rb") as file:
+            mode = os.fstat(file.fileno()).st_mode
+            folder = path.parent.stat().st_mode
+            text = file.read().decode("utf-8")
     except OSError as err:
-        raise KeysFileError(f"API_KEYS_FILE {path}: {err.strerror}") from err
-    return found.st_mtime_ns, found.st_size, found.st_ino
-
-
-def _read(path: Path) -> Sequence[Key]:
-    try:
-        text = path.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as err:
+        hint = "; `make api-key` makes one" if isinstance(err, FileNotFoundError) else ""
+        raise KeysFileError(f"API_KEYS_FILE {path}: {err.strerror}{hint}") from err
+    except UnicodeDecodeError as err:
         raise KeysFileError(f"API_KEYS_FILE {path}: {err}") from err
-    return parse_keys(text, str(path))
+    if mode & stat.S_IWOTH:
+        raise KeysFileError(
+            f"API_KEYS_FILE {path}: every account of this machine may write to it and so make "
+            f"keys of its own; chmod 600 {path}"
+        )
+    if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
+        raise KeysFileError(
+            f"API_KEYS_FILE {path}: every account of this machine may put another file in its "
+            f"place; chmod o-w {path.parent}"
+        )
+    return text
 
 
-def add_key(path: Path, tenant: str, *, owner: tuple[int, int] | None = None) -> str:
-    """Makes a key for the tenant, appends its digest to the file, and returns it.
+def add_key(
+    path: Path,
+    tenant: str,
+    *,
+    name: str = "",
+    owner: tuple[int, int] | None = None,
+) -> str:
+    """Makes a key for the tenant, adds its line to the file, and returns it.
 
-    The file is made with mode 0600, its folder with 0700. `owner`: the user and group to give the
-    file to, which takes root's rights; a link is then not followed, or whoever may write to the
-    folder could have any file given away. Raises `KeysFileError` for a tenant that is none.
+    `name`: unique in the file; by default the tenant's, with a number where that is taken. The file
+    is made with mode 0600, its folder with 0700. `owner`: the user and group to give the file to,
+    which takes root's rights; a link is then not followed, or whoever may write to the folder could
+    have any file read. Raises `KeysFileError`, and `OSError` where the file can't be written.
     """
     if not _TENANT.fullmatch(tenant):
         raise KeysFileError(f"tenant {tenant!r}: 1 to 64 of a-z, 0-9 and -")
+    if name and not _NAME.fullmatch(name):
+        raise KeysFileError(f"name {name!r}: {_NAME_RULE}")
     key = secrets.token_urlsafe(32)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    line = f"{tenant}:{hashlib.sha256(key.encode()).hexdigest()}\n"
-    if path.exists() and (held := path.read_bytes()) and not held.endswith(b"\n"):
-        line = f"\n{line}"
-    # One write of one line: two of these commands at once do not mix their lines.
-    flags = os.O_WRONLY | os.O_CREAT | os.O_APPEND | (os.O_NOFOLLOW if owner else 0)
-    with os.fdopen(os.open(path, flags, 0o600), "w", encoding="utf-8") as file:
-        file.write(line)
-        if owner:
-            os.fchown(file.fileno(), *owner)
+    with _changing(path, owner) as file:
+        names = {held.name for held in parse_keys(file.text, path)}
+        if name and name in names:
+            raise KeysFileError(f"there is a key called {name}; take another name, or revoke it")
+        name = name or _free_name(tenant, names)
+        if file.text and not file.text.endswith("\n"):
+            file.text += "\n"
+        today = time.strftime("%Y-%m-%d", time.gmtime())
+        file.text += f"{tenant}:{digest_of(key)} name={name} created={today}\n"
     return key
 
 
-def _owner(
-    _context: click.Context, _parameter: click.Parameter, given: str | None
-) -> tuple[int, int] | None:
-    if given is None:
-        return None
+def _free_name(tenant: str, names: set[str]) -> str:
+    # A tenant may begin with a hyphen, a name may not.
+    base = tenant.lstrip("-") or "key"
+    name, number = base, 1
+    while name in names:
+        number += 1
+        name = f"{base}-{number}"
+    return name
+
+
+def revoke_key(path: Path, called: str) -> Key:
+    """Takes the key's line out of the file, and every other line of the same key.
+
+    `called`: its name or, of a line without one, what `Key.called` says. Raises `KeysFileError`
+    where there is none, and `OSError`.
+    """
+    with _changing(path, None) as file:
+        found = [key for key in parse_keys(file.text, path) if key.called == called]
+        if not found:
+            raise KeysFileError(f"{path} has no key called {called!r}; `make api-keys` lists them")
+        digest = found[0].digest
+        lines = file.text.split("\n")
+        file.text = "\n".join(line for line in lines if not _is_of(line, digest))
+    return found[0]
+
+
+def _is_of(line: str, digest: str) -> bool:
+    key = _parsed(line)
+    return key is not None and key.digest == digest
+
+
+class _Text:
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+@contextlib.contextmanager
+def _changing(path: Path, owner: tuple[int, int] | None) -> Iterator[_Text]:
+    """The file's text to change; it takes the old one's place as a whole.
+
+    One such command after the other: the folder is locked meanwhile. Nothing changes where the
+    block raises.
+    """
+    if owner is None:
+        path = path.resolve()
+    elif path.is_symlink():
+        raise KeysFileError(f"{path} is a symbolic link; root follows none")
+    folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        fcntl.flock(folder, fcntl.LOCK_EX)
+        held, mode = None, 0o600
+        if path.exists():
+            text = read_text(path)
+            held = path.stat()
+            if os.geteuid() not in (0, held.st_uid):
+                raise KeysFileError(f"{path} is another account's; run this as that one, or root")
+            # Others than the owner and the group have no business in it.
+            mode = held.st_mode & 0o640 | 0o600
+        else:
+            text = ""
+        changed = _Text(text)
+        yield changed
+        given = owner or ((held.st_uid, held.st_gid) if held else None)
+        _replace(path, changed.text, mode, given)
+    finally:
+        os.close(folder)
+
+
+def _replace(path: Path, text: str, mode: int, owner: tuple[int, int] | None) -> None:
+    unfinished = path.with_name(f".{path.name}.{secrets.token_hex(8)}")
+    flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL
+    try:
+        with os.fdopen(os.open(unfinished, flags, 0o600), "w", encoding="utf-8") as file:
+            file.write(text)
+            file.flush()
+            if owner:
+                os.fchown(file.fileno(), *owner)
+            os.fchmod(file.fileno(), mode)
+            os.fsync(file.fileno())
+        os.replace(unfinished, path)  # noqa: PTH105 - pathlib is imported for its types alone
+    except BaseException:
+        with contextlib.suppress(FileNotFoundError):
+            unfinished.unlink()
+        raise
+
+
+def _owner(given: str) -> tuple[int, int]:
     ids = _OWNER.fullmatch(given)
     if ids is None:
-        raise click.BadParameter("must be a user's and a group's number, as 10001:10001")
+        raise argparse.ArgumentTypeError("must be a user's and a group's number, as 10001:10001")
     return int(ids[1]), int(ids[2])
 
 
-@click.group()
-def main() -> None:
-    """Manages the API's keys."""
-
-
-@main.command()
-@click.option("--tenant", default=DEFAULT_TENANT, show_default=True)
-@click.option("--file", "path", required=True, type=click.Path(dir_okay=False, path_type=Path))
-@click.option(
-    "--owner",
-    callback=_owner,
-    metavar="UID:GID",
-    help="Whom root gives the file to: those that the service runs as.",
-)
-def add(tenant: str, path: Path, owner: tuple[int, int] | None) -> None:
-    """Makes a key, prints it once, and keeps only its digest."""
-    try:
-        key = add_key(path, tenant, owner=owner if os.geteuid() == 0 else None)
-    except (KeysFileError, OSError) as err:
-        raise click.ClickException(str(err)) from err
-    click.echo(key)  # alone on stdout, for scripts
-    click.echo(
-        f"This is the key of tenant {tenant}. It is shown this once: keep it now. Its hash was "
-        f"added to {path}; the API asks for keys once API_KEYS_FILE={path} is set.",
-        err=True,
+def _add(options: argparse.Namespace) -> None:
+    owner = options.owner if os.geteuid() == 0 else None
+    key = add_key(options.file, options.tenant, name=options.name, owner=owner)
+    print(key)  # noqa: T201 - alone on stdout, for scripts
+    _tell(
+        f"This is the key of tenant {options.tenant}. It is shown this once: keep it now. Its "
+        f"hash was added to {options.file}; a running API knows it from now on. An API asks for "
+        f"keys where API_KEYS_FILE={options.file} is set."
     )
+
+
+def _list(options: argparse.Namespace) -> None:
+    keys = parse_keys(read_text(options.file), options.file)
+    rows = [("NAME", "TENANT", "CREATED")]
+    rows += [(key.called, key.tenant, key.created or "-") for key in keys]
+    widths = [max(len(row[column]) for row in rows) for column in range(2)]
+    for name, tenant, created in rows:
+        print(f"{name:{widths[0]}}  {tenant:{widths[1]}}  {created}")  # noqa: T201
+
+
+def _revoke(options: argparse.Namespace) -> None:
+    if not options.name:
+        raise KeysFileError("name the key: make revoke-api-key NAME=…; `make api-keys` lists them")
+    key = revoke_key(options.file, options.name)
+    _tell(
+        f"{key.called} of tenant {key.tenant} is revoked: a running API refuses it from the next "
+        "request on."
+    )
+
+
+def _tell(text: str) -> None:
+    print(text, file=sys.stderr)  # noqa: T201
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    """Reads the command line. A fault ends the process with 1 and a line on stderr."""
+    from pathlib import Path  # noqa: PLC0415 - the module's other users pass paths of their own
+
+    parser = argparse.ArgumentParser(prog="python3 -m api.keys", description="The API's keys.")
+    commands = parser.add_subparsers(required=True, metavar="COMMAND")
+    for command, run, told in (
+        ("add", _add, "make a key, print it once, and keep its digest alone"),
+        ("list", _list, "show each key's name, tenant and date"),
+        ("revoke", _revoke, "take a key out of the file"),
+    ):
+        of_command = commands.add_parser(command, help=told, description=told)
+        of_command.set_defaults(run=run)
+        of_command.add_argument("--file", required=True, type=Path)
+        if command != "list":
+            of_command.add_argument("--name", default="", help=_NAME_RULE)
+        if command == "add":
+            of_command.add_argument("--tenant", default=DEFAULT_TENANT)
+            of_command.add_argument(
+                "--owner",
+                type=_owner,
+                metavar="UID:GID",
+                help="whom root gives the file to: those that the service runs as",
+            )
+    options = parser.parse_args(arguments)
+    try:
+        options.run(options)
+    except (KeysFileError, OSError) as err:
+        sys.exit(f"vitrine: {err}")
 
 
 if __name__ == "__main__":

@@ -61,7 +61,9 @@ class ProductsBody(TypedDict):
 
 
 class Ready(TypedDict):
-    """All parts answer. `warnings`: `ledger_lost` where products in the index are not known."""
+    """All parts answer. `warnings`: `ledger_lost` where products in the index are not known,
+    `keys_file_exposed` where others may read the keys file.
+    """
 
     status: str
     checks: dict[str, str]

@@ -24,7 +24,7 @@ _WILL_NOT_START = 3
 def start() -> Flask:
     """The app, built in the worker process. What can't be served ends it with a message."""
     settings = get_settings()
-    configure_logging(settings.log_level, "api")
+    configure_logging(settings.log_level, "api", settings.log_format)
     for warning in unknown_names():
         structlog.get_logger("api").warning("unknown_setting", reason=warning)
     watchdog = Watchdog.of(settings)

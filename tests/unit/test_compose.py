@@ -154,9 +154,19 @@ def test_it_does_not_start_without_its_secrets() -> None:
     key = "${QDRANT_API_KEY:?is missing - run make env first}"
     assert SERVICES["api"]["environment"]["QDRANT_API_KEY"] == key
     assert SERVICES["qdrant"]["environment"]["QDRANT__SERVICE__API_KEY"] == key
-    assert SERVICES["api"]["environment"]["API_KEYS_FILE"] == "/run/secrets/api-keys"
-    assert SERVICES["api"]["secrets"] == ["api-keys"]
-    assert COMPOSE["secrets"]["api-keys"]["file"] == "deploy/api-keys"
+
+
+def test_the_api_sees_changes_of_the_keys_file_that_make_writes() -> None:
+    (mount,) = (one for one in SERVICES["api"]["volumes"] if isinstance(one, dict))
+    # A file that is mounted by itself would stay the old one after a change.
+    assert mount == {
+        "type": "bind",
+        "source": "./deploy",
+        "target": "/run/vitrine",
+        "read_only": True,
+    }
+    assert SERVICES["api"]["environment"]["API_KEYS_FILE"] == "/run/vitrine/api-keys"
+    assert "--file deploy/api-keys" in (ROOT / "Makefile").read_text()
 
 
 def test_the_keys_file_belongs_to_the_user_of_the_containers(tmp_path: Path) -> None:
