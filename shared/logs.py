@@ -2,8 +2,9 @@
 
 import contextlib
 import logging
+import re
 import sys
-from typing import Final
+from typing import Final, Literal
 
 import structlog
 
@@ -16,23 +17,37 @@ _QUIETED: Final = {
 }
 
 
-def configure_logging(level: str, process: str) -> None:
+# Control characters, C1 and "delete" among them; those that turn the direction of writing; halves
+# of pairs. A terminal would obey them.
+_UNPRINTABLE: Final = re.compile(
+    "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
+)
+
+LogFormat = Literal["auto", "json", "console"]
+
+
+def configure_logging(level: str, process: str, log_format: LogFormat = "auto") -> None:
     """Sends the logs of this project and of its libraries to stdout in one format.
 
-    What a request binds with `structlog.contextvars` (its request id) stands in each of its lines.
+    `log_format`: `json`, an object a line; `console`, lines for people; `auto`: these where stdout
+    is a terminal. What a request binds with `structlog.contextvars` (its request id) stands in each
+    of its lines.
     """
+    for_people = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
+    stamper = structlog.processors.TimeStamper
     shared: list[structlog.types.Processor] = [
         structlog.contextvars.merge_contextvars,
         structlog.stdlib.add_log_level,
         structlog.stdlib.add_logger_name,
-        structlog.processors.TimeStamper(fmt="iso"),
+        stamper(fmt="%H:%M:%S", utc=False) if for_people else stamper(fmt="iso"),
         _naming(process),
     ]
-    rendered: list[structlog.types.Processor] = (
-        [structlog.dev.ConsoleRenderer()]
-        if sys.stdout.isatty()
-        else [structlog.processors.format_exc_info, structlog.processors.JSONRenderer()]
-    )
+    # Without colours: where `make run` runs the process, it writes into a pipe.
+    lines = [_printable, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
+    rendered: list[structlog.types.Processor] = [
+        structlog.processors.format_exc_info,
+        *(lines if for_people else [structlog.processors.JSONRenderer()]),
+    ]
     handler = logging.StreamHandler(sys.stdout)
     handler.setFormatter(
         structlog.stdlib.ProcessorFormatter(
@@ -68,6 +83,20 @@ class _Output:
             sys.stdout.flush()
 
     debug = info = warning = error = critical = write
+
+
+def _printable(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
+    """Escapes what a terminal would obey: names, ids and errors of others stand in the values."""
+    trace = event.pop("exception", None)
+    shown = {_escaped(name): _escaped(value) for name, value in event.items()}
+    if trace:
+        # Indented, so that no line of an error's text can pass for one of the log.
+        shown["exception"] = "\n".join(f"    {_escaped(line)}" for line in str(trace).split("\n"))
+    return shown
+
+
+def _escaped(value: object) -> str:
+    return _UNPRINTABLE.sub(lambda found: repr(found[0])[1:-1], str(value))
 
 
 def _naming(process: str) -> structlog.types.Processor:

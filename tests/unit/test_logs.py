@@ -1,10 +1,13 @@
-"""Lines of logs: one JSON object each, whoever writes it, and no failure where nobody reads."""
+"""Lines of logs: one JSON object each or for people, whoever writes; none fails, none is obeyed."""
 
 import json
 import os
+import pty
 import subprocess
 import sys
 from typing import Any
+
+import pytest
 
 LINES = """
 import logging
@@ -55,6 +58,54 @@ def test_a_line_that_nobody_reads_fails_nothing() -> None:
     finally:
         os.close(writer)
     assert ended.returncode == 7
+
+
+HOSTILE = """
+import logging
+import structlog
+from shared.logs import configure_logging
+
+configure_logging("INFO", "test", FORMAT)
+bad = "a\\x1b[2J\\x9b31m\\x7f\\r\\n12:00:00 [info] forged\\u202e\\u2028\\ud800"
+log = structlog.get_logger("ours")
+log.info(bad, **{bad: bad}, held=[bad], odd=type("Odd", (), {"__str__": lambda _: bad})())
+try:
+    raise ValueError(bad)
+except ValueError:
+    log.exception("failed", name="shirt")
+    logging.getLogger("theirs").exception("%s", bad)
+"""
+
+
+def test_nothing_that_is_logged_is_obeyed_by_a_terminal_or_passes_for_a_line() -> None:
+    out = _run(HOSTILE.replace("FORMAT", '"console"'))
+    assert out.isprintable() or {sign for sign in out if not sign.isprintable()} == {"\n"}
+    lines = out.splitlines()
+    assert [line for line in lines if not line.startswith("    ")] == [lines[0], *_of(lines, "[e")]
+    assert len(_of(lines, "[error")) == 2
+    assert out.count("\\x1b[2J") >= 6
+    assert "failed [ours] name=shirt process=test" in out
+    assert "    ValueError: a\\x1b[2J" in out
+    assert "locals" not in out
+
+
+@pytest.mark.parametrize("wanted", ["auto", "json", "console"])
+def test_lines_are_for_people_on_a_terminal_unless_said_otherwise(wanted: str) -> None:
+    source = LINES.replace('"test")', f'"test", "{wanted}")')
+    leader, follower = pty.openpty()
+    try:
+        subprocess.run([sys.executable, "-c", source], stdout=follower, timeout=30, check=True)
+        shown = os.read(leader, 65536).decode()
+    finally:
+        os.close(leader)
+        os.close(follower)
+    assert shown.startswith("{") == (wanted == "json")
+    assert "\x1b" not in shown
+    assert _run(source).startswith("{") == (wanted != "console")
+
+
+def _of(lines: list[str], part: str) -> list[str]:
+    return [line for line in lines if part in line and not line.startswith("    ")]
 
 
 def _run(source: str) -> str:
