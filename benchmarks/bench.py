@@ -113,11 +113,7 @@ class Bench:
     @property
     def settings_with_servers(self) -> Mapping[str, Any]:
         """For processes of the benchmark: all settings, the embedded servers' addresses too."""
-        servers = {
-            name: self.stack.environ[name.upper()]
-            for name in ("redis_url", "redis_cache_url", "qdrant_url")
-        }
-        return {**self.settings.model_dump(), **servers}
+        return {**self.settings.model_dump(), **self.stack.addresses}
 
     def new_products(self, count: int) -> Sequence[Mapping[str, Any]]:
         """Products that the service has never seen, each with a picture of its own."""

@@ -40,7 +40,10 @@ class Catalogue:
         self._contents = [(path.name, path.read_bytes()) for path in files]
         self._held = 0
         self.qdrant = QdrantService(
-            self._settings.qdrant_url, collection_name(self._settings), write_timeout=60
+            self._settings.qdrant_url,
+            collection_name(self._settings),
+            api_key=self._settings.qdrant_api_key,
+            write_timeout=60,
         )
 
     def hold(self, count: int) -> None:

@@ -26,11 +26,7 @@ def measure(bench: Bench) -> Measured:
     """On servers of its own, so that nothing else is in them."""
     looks: list[Mapping[str, Any]] = []
     with running_stack(bench.settings.clip_model, only=("redis", "qdrant")) as stack:
-        settings = {
-            **stack.settings.model_dump(),
-            "redis_url": stack.environ["REDIS_URL"],
-            "qdrant_url": stack.environ["QDRANT_URL"],
-        }
+        settings = {**stack.settings.model_dump(), **stack.addresses}
         catalogue = Catalogue(settings, bench.pictures, bench.files)
         _wait_for_servers(catalogue)
         for count in bench.sizes.growth:

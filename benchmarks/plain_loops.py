@@ -101,7 +101,12 @@ def naive(settings: Settings) -> Work:
     from qdrant_client import QdrantClient, models  # noqa: PLC0415
 
     model, preprocess = _open_clip(settings)
-    client = QdrantClient(url=settings["qdrant_url"], check_compatibility=False, trust_env=False)
+    client = QdrantClient(
+        url=settings["qdrant_url"],
+        headers={"api-key": settings["qdrant_api_key"] or ""},
+        check_compatibility=False,
+        trust_env=False,
+    )
     vector = models.VectorParams(size=512, distance=models.Distance.COSINE)
     client.create_collection("naive", vectors_config={"image": vector})
 

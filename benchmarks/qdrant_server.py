@@ -2,7 +2,7 @@
 
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
@@ -21,14 +21,16 @@ _STARTING_SECONDS: Final = 60.0
 
 
 @contextmanager
-def fresh_qdrant() -> Iterator[str]:
-    """The URL of an empty server that answers; it is gone afterwards, with its directory."""
+def fresh_qdrant() -> Iterator[Mapping[str, str]]:
+    """The settings `qdrant_url` and `qdrant_api_key` of an empty server that answers.
+
+    It is gone afterwards, with its directory.
+    """
     with tempfile.TemporaryDirectory(prefix="vitrine-qdrant-") as folder:
         settings = Settings(_env_file=None, data_dir=Path(folder))
         with Stack(settings, log_dir=Path(folder) / "logs", only=("qdrant",)) as stack:
-            url = stack.environ["QDRANT_URL"]
-            _wait_for(stack, url)
-            yield url
+            _wait_for(stack)
+            yield stack.addresses
 
 
 def products(vectors: Vectors, first: int = 0, rev: int = 1) -> Sequence[LivePoint]:
@@ -54,8 +56,10 @@ def products(vectors: Vectors, first: int = 0, rev: int = 1) -> Sequence[LivePoi
     ]
 
 
-def _wait_for(stack: Stack, url: str) -> None:
-    points = PointTransfer(url, "any")
+def _wait_for(stack: Stack) -> None:
+    points = PointTransfer(
+        stack.addresses["qdrant_url"], "any", api_key=stack.addresses["qdrant_api_key"]
+    )
     deadline = time.monotonic() + _STARTING_SECONDS
     while True:
         stack.check()

@@ -60,8 +60,7 @@ def main() -> None:
     else:
         with ExitStack() as own:
             if "qdrant_url" not in settings.model_fields_set:
-                url = own.enter_context(fresh_qdrant())
-                settings = settings.model_copy(update={"qdrant_url": url})
+                settings = settings.model_copy(update=own.enter_context(fresh_qdrant()))
             least = _on_drawn(settings, options.points, options.searches)
     if least < LEAST:
         sys.exit(f"recall@{TOP} is below {LEAST}: raise QDRANT_HNSW_EF or QDRANT_OVERSAMPLING")

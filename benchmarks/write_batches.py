@@ -30,8 +30,13 @@ def main() -> None:
     took: Mapping[tuple[str, int], list[float]] = {
         (kind, size): [] for kind in _KINDS for size in _SIZES
     }
-    with fresh_qdrant() as url:
-        service = QdrantService(url, "products-write-batches", write_timeout=60)
+    with fresh_qdrant() as server:
+        service = QdrantService(
+            server["qdrant_url"],
+            "products-write-batches",
+            api_key=server["qdrant_api_key"],
+            write_timeout=60,
+        )
         service.ensure_collection(["color", "size"])
         held = 0
         for _ in range(options.rounds):

@@ -15,7 +15,11 @@ from shared.ledger import LedgerRebuild, connect
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
 
-_EMBEDDED: Final = ("redis_url", "qdrant_url")
+_EMBEDDED: Final = {
+    "redis_url": ("redis_url",),
+    "qdrant_url": ("qdrant_url", "qdrant_api_key"),
+}
+"""What a command needs of each server, by the setting with which it wouldn't be embedded."""
 
 _START_SECONDS: Final = 120.0
 """A ledger reads its file at the start, some 100 MB a second."""
@@ -32,7 +36,12 @@ def running_servers(settings: Settings) -> Iterator[Settings]:
     What is not set is embedded: if a stack runs on DATA_DIR, its servers are used; else they are
     started for as long as this lasts. Raises `OperationFault`.
     """
-    embedded = [name for name in _EMBEDDED if name not in settings.model_fields_set]
+    embedded = [
+        name
+        for server, needed in _EMBEDDED.items()
+        if server not in settings.model_fields_set
+        for name in needed
+    ]
     if not embedded:
         yield settings
         return
@@ -49,18 +58,16 @@ def running_servers(settings: Settings) -> Iterator[Settings]:
             ) from err
         yield settings.model_copy(update={name: addresses[name] for name in embedded})
         return
-    with _started(settings, embedded) as found:
+    with _started(settings) as found:
         yield found
 
 
 @contextmanager
-def _started(settings: Settings, embedded: list[str]) -> Iterator[Settings]:
+def _started(settings: Settings) -> Iterator[Settings]:
     logs = settings.data_dir.resolve() / "run" / "log"
     try:
         with Stack(settings, log_dir=logs, only=("redis", "qdrant")) as stack:
-            found = settings.model_copy(
-                update={name: stack.environ[name.upper()] for name in embedded}
-            )
+            found = settings.model_copy(update=stack.addresses)
             _wait(stack, found)
             yield found
     except StackError as err:

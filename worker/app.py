@@ -7,12 +7,14 @@ from typing import Final
 import structlog
 from celery import Celery, signals
 from celery.worker import WorkController
+from celery.worker.consumer import Consumer
 from prometheus_client import start_http_server
 
 from shared.doorbell import celery_app
 from shared.errors import PermanentError
 from shared.logs import configure_logging
 from shared.models.change import Lane
+from shared.ready_marks import mark_ready
 from shared.settings import SETTINGS_FAULT, Settings, get_settings, unknown_names
 from worker.bootstrap import PICTURE_LANES, Runtime, build
 from worker.messages import guard
@@ -35,7 +37,7 @@ def create_app(settings: Settings) -> Celery:
     # Celery's first signal: all it says goes through our format, under the process's own name.
     @signals.celeryd_init.connect(weak=False)
     def log_in_our_format(sender: str, **_: object) -> None:
-        configure_logging(settings.log_level, sender.partition("@")[0])
+        configure_logging(settings.log_level, _name(sender), settings.log_format)
 
     @signals.setup_logging.connect(weak=False)
     def keep_our_format(**_: object) -> None:
@@ -43,7 +45,7 @@ def create_app(settings: Settings) -> Celery:
 
     @signals.worker_init.connect(weak=False)
     def start(sender: WorkController, **_: object) -> None:
-        lanes = [lane for lane in Lane if lane in sender.app.amqp.queues.consume_from]
+        lanes = _lanes(sender)
         for warning in unknown_names():
             log.warning("unknown_setting", reason=warning)
         # Celery only logs what a signal's receiver raises, and would go on without any task.
@@ -62,7 +64,13 @@ def create_app(settings: Settings) -> Celery:
         register(app, runtime.reconciler)
         runtime.start()
         running.append(runtime)
-        log.info("worker_ready", lanes=lanes)
+
+    # Celery's signal once the queues are joined.
+    @signals.worker_ready.connect(weak=False)
+    def tell(sender: Consumer, **_: object) -> None:
+        log.info("worker_ready", lanes=[str(lane) for lane in _lanes(sender)])
+        if settings.prometheus_multiproc_dir:
+            mark_ready(settings.prometheus_multiproc_dir, _name(sender.hostname))
 
     @signals.worker_shutting_down.connect(weak=False)
     def take_no_more(**_: object) -> None:
@@ -75,6 +83,15 @@ def create_app(settings: Settings) -> Celery:
             runtime.stop()
 
     return app
+
+
+def _lanes(part: WorkController | Consumer) -> list[Lane]:
+    return [lane for lane in Lane if lane in part.app.amqp.queues.consume_from]
+
+
+def _name(hostname: str) -> str:
+    """The process's name, as the Procfile has it, of Celery's `name@host`."""
+    return hostname.partition("@")[0]
 
 
 app = create_app(get_settings())

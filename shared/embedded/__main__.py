@@ -33,6 +33,11 @@ def main() -> None:
                     f"starting {', '.join(it.names)} with CLIP_MODEL={settings.clip_model} on the "
                     f"data in {it.data_dir}; their logs follow here, and a line when all are ready"
                 )
+                if not it.metrics_in_memory:
+                    _say(
+                        "there is no room in /dev/shm, so metrics lie in DATA_DIR: should "
+                        "its disk be full, the processes end"
+                    )
                 it.wait_until_ready(900)  # the first start may have to fetch the model
                 _say(f"ready at {it.api_url}/docs; Ctrl-C stops it", apart=True)
                 while True:

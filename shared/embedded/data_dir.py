@@ -1,5 +1,9 @@
-"""The data directory of the embedded servers: one stack at a time, and where its servers listen."""
+"""The data directory of the embedded servers: one stack at a time, and how to reach its servers.
 
+Nobody but its owner may look into it: it holds the catalogues, and the secrets of the servers.
+"""
+
+import contextlib
 import fcntl
 import json
 import os
@@ -14,6 +18,8 @@ _MARK: Final = "mark"
 _A_MARK: Final = re.compile(r"([0-9a-f]{16}) (\d+)")
 """The mark, and the lock's inode: in a copy of the directory it is another one."""
 _ADDRESSES: Final = "servers.json"
+_OURS: Final = frozenset({"run", "redis", "redis-cache", "qdrant", "converted-models", "metrics"})
+_OF_THE_DISK: Final = "lost+found"
 
 
 class DataDirInUse(Exception):
@@ -32,7 +38,8 @@ class DataDir:
 
         Raises `DataDirInUse` where another one keeps it for longer than `wait_seconds`.
         """
-        self._run.mkdir(parents=True, exist_ok=True)
+        self._run.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
+        self._run.mkdir(mode=0o700, exist_ok=True)
         descriptor = os.open(self._run / _LOCK, os.O_RDWR | os.O_CREAT, 0o600)
         deadline = time.monotonic() + wait_seconds
         while True:
@@ -49,6 +56,7 @@ class DataDir:
                 time.sleep(0.1)
         (self._run / _ADDRESSES).unlink(missing_ok=True)  # those of one that was killed
         self._descriptor = descriptor
+        self._tighten()
         return descriptor
 
     def release(self) -> None:
@@ -75,11 +83,11 @@ class DataDir:
         self._write(_MARK, f"{mark} {self._lock_inode()}")
 
     def announce(self, addresses: Mapping[str, str]) -> None:
-        """Leaves word of where the servers listen; names are settings."""
+        """Leaves word of how to reach the servers; names are settings."""
         self._write(_ADDRESSES, json.dumps(dict(addresses)))
 
     def addresses(self) -> Mapping[str, str] | None:
-        """Where the running servers listen; None where nobody has left word."""
+        """How to reach the running servers; None where nobody has left word."""
         try:
             found: Mapping[str, str] = json.loads((self._run / _ADDRESSES).read_text())
         except FileNotFoundError:
@@ -89,7 +97,23 @@ class DataDir:
     def _lock_inode(self) -> int:
         return (self._run / _LOCK).stat().st_ino
 
+    def _tighten(self) -> None:
+        """Shuts others out of what an earlier version left open.
+
+        The directory itself stays as it is where it holds other things than ours: it may be
+        everybody's, as /tmp.
+        """
+        held = {path.name: path for path in self._run.parent.iterdir()}
+        ours = [held[name] for name in _OURS.intersection(held)]
+        if held.keys() <= {*_OURS, _OF_THE_DISK}:
+            ours.append(self._run.parent)
+        for folder in ours:
+            with contextlib.suppress(PermissionError):  # it is another account's, a mount's say
+                folder.chmod(0o700)
+
     def _write(self, name: str, text: str) -> None:
         unfinished = self._run / f"{name}.new"
-        unfinished.write_text(text)
+        unfinished.unlink(missing_ok=True)
+        with os.fdopen(os.open(unfinished, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600), "w") as it:
+            it.write(text)
         unfinished.replace(self._run / name)

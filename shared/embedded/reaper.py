@@ -21,6 +21,8 @@ from typing import Final
 MARK: Final = "VITRINE_STACK"
 """The environment variable that every process of a stack inherits."""
 
+IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - names in it can't be guessed
+
 _LEADER_GRACE_SECONDS: Final = 1.0
 _STACK_GRACE_SECONDS: Final = 1.5
 _KILLING_SECONDS: Final = 1.0
@@ -63,6 +65,7 @@ def end_stack(mark: str) -> Sequence[int]:
         time.sleep(0.02)
         left = _members(mark, sessions)
     socket_path(mark).unlink(missing_ok=True)
+    shutil.rmtree(metrics_dir(mark), ignore_errors=True)
     return left
 
 
@@ -70,6 +73,11 @@ def socket_path(mark: str) -> Path:
     """Where the supervisor of the stack called `mark` listens."""
     # Not in the data directory: a socket's path may have 107 bytes.
     return Path("/tmp") / f"vitrine-{mark}.sock"  # noqa: S108 - the name can't be guessed
+
+
+def metrics_dir(mark: str) -> Path:
+    """Where the processes of the stack called `mark` share their metrics."""
+    return IN_MEMORY / f"vitrine-{mark}"
 
 
 def _members(mark: str, sessions: set[int]) -> list[int]:

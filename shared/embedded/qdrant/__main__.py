@@ -1,7 +1,7 @@
 """Start the server: `python -m shared.embedded.qdrant [--host 127.0.0.1] [--port N] [--data DIR]`.
 
 What isn't given follows from the settings: host and port from QDRANT_URL, the directory from
-DATA_DIR.
+DATA_DIR. With QDRANT_API_KEY it answers to those alone who send the key.
 """
 
 import argparse
@@ -18,6 +18,7 @@ import uvicorn
 from shared.embedded.qdrant.app import build_app
 from shared.embedded.qdrant.engine import Engine
 from shared.embedded.qdrant.store import DirectoryInUse, Store
+from shared.embedded.reserve import Reserve
 from shared.logs import configure_logging
 from shared.loopback import is_loopback
 from shared.settings import get_settings
@@ -34,16 +35,18 @@ _DIRECTORY_IN_USE: Final = 78
 def main() -> None:
     """Serve until SIGTERM or SIGINT, then finish what was accepted and flush."""
     arguments = _arguments()
-    configure_logging(get_settings().log_level, "qdrant")
+    configure_logging(get_settings().log_level, "qdrant", get_settings().log_format)
     try:
         store = _take(arguments.data, arguments.flush_seconds, arguments.flush_bytes)
     except DirectoryInUse as error:
         log.error("%s; stop it, or name another directory", error)  # noqa: TRY400 - no bug of ours
         sys.exit(_DIRECTORY_IN_USE)
+    reserve = Reserve(arguments.data)
+    reserve.give_up_if_needed()
     engine = Engine(store, arguments.queue, arguments.idle_seconds)
     engine.submit(lambda held: held.open()).result()
     config = uvicorn.Config(
-        build_app(engine),
+        build_app(engine, reserve, get_settings().qdrant_api_key),
         host=arguments.host,
         port=arguments.port,
         http="httptools",
@@ -85,7 +88,7 @@ def _arguments() -> argparse.Namespace:
 
 def _loopback(value: str) -> str:
     if not is_loopback(value):
-        raise argparse.ArgumentTypeError("must be a loopback address: there is no authentication")
+        raise argparse.ArgumentTypeError("must be a loopback address: there is no encryption")
     return value
 
 

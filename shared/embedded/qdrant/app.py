@@ -1,6 +1,7 @@
 """The HTTP side: routes, bodies, and answers in Qdrant's shape."""
 
 import asyncio
+import hmac
 import logging
 import time
 from typing import Any, Final
@@ -12,9 +13,10 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from shared.embedded.qdrant.endpoints import ENDPOINTS, Call, Endpoint
+from shared.embedded.qdrant.endpoints import ENDPOINTS, WRITES, Call, Endpoint
 from shared.embedded.qdrant.engine import Engine
-from shared.embedded.qdrant.refusals import Refusal, malformed, not_served, wrong_input
+from shared.embedded.qdrant.refusals import Refusal, disk_full, malformed, not_served, wrong_input
+from shared.embedded.reserve import Reserve
 from shared.loopback import is_loopback
 
 log = logging.getLogger(__name__)
@@ -24,10 +26,13 @@ QDRANT_VERSION: Final = "1.19.0"
 MAX_BODY_BYTES: Final = 32 * 2**20  # Qdrant's own default
 
 
-def build_app(engine: Engine) -> Starlette:
-    """The whole server, answering from the given engine."""
+def build_app(engine: Engine, reserve: Reserve, api_key: str | None) -> Starlette:
+    """The whole server, answering from the given engine, and with a key to its holders alone.
+
+    `reserve`: of the disk that it writes to.
+    """
     routes = [
-        Route(path, _handler(endpoint, engine), methods=[method])
+        Route(path, _handler(endpoint, engine, reserve, api_key), methods=[method])
         for method, path, endpoint in ENDPOINTS
     ]
     # A route with methods=["GET"] answers HEAD too; everything that no route takes is named.
@@ -46,11 +51,15 @@ def build_app(engine: Engine) -> Starlette:
 _ALL_METHODS: Final = ["GET", "POST", "PUT", "PATCH", "DELETE", "OPTIONS", "HEAD"]
 
 
-def _handler(endpoint: Endpoint, engine: Engine) -> Any:
+def _handler(endpoint: Endpoint, engine: Engine, reserve: Reserve, api_key: str | None) -> Any:
     async def handle(request: Request) -> Response:
         began = time.perf_counter()
         try:
-            work = endpoint(await _call(request))
+            _check_key(request, api_key)
+            call = await _call(request)
+            if endpoint in WRITES:
+                _check_room(reserve, call.body_bytes)
+            work = endpoint(call)
             result = await asyncio.wrap_future(engine.submit(work))
         except Exception as error:  # whatever fails is answered, none closes the connection
             return _refused(_refusal_for(error), began)
@@ -74,6 +83,21 @@ async def _call(request: Request) -> Call:
             raise malformed(str(error)) from error
     collection = request.path_params.get("collection", "")
     return Call(collection, request.query_params, parsed, len(body))
+
+
+def _check_key(request: Request, api_key: str | None) -> None:
+    if api_key is None:
+        return
+    # Both headers that Qdrant takes.
+    bearer = request.headers.get("authorization", "").removeprefix("Bearer ")
+    presented = request.headers.get("api-key", bearer)
+    if not hmac.compare_digest(presented.encode("latin-1"), api_key.encode("utf-8")):
+        raise Refusal(401, "Must provide an API key or an Authorization bearer token")
+
+
+def _check_room(reserve: Reserve, body_bytes: int) -> None:
+    if not reserve.has_room(body_bytes):
+        raise disk_full()
 
 
 def _check_origin(request: Request) -> None:

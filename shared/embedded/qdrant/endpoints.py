@@ -127,3 +127,16 @@ ENDPOINTS: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("PATCH", "/collections/{collection}", update_collection),
     ("DELETE", "/collections/{collection}", delete_collection),
 )
+
+WRITES: Final = frozenset(
+    {
+        upsert_points,
+        update_batch,
+        set_payload,
+        overwrite_payload,
+        create_index,
+        create_collection,
+        update_collection,
+    }
+)
+"""Those that take room on the disk."""

@@ -35,6 +35,11 @@ def not_served(operation: str) -> Refusal:
     return Refusal(501, f"Not implemented by the embedded server: {operation}")
 
 
+def disk_full() -> Refusal:
+    """A write would leave too little room to go on, or to start again."""
+    return Refusal(503, "Service unavailable: no space left on the disk of DATA_DIR", retry_after=5)
+
+
 def busy() -> Refusal:
     """More requests wait than the engine should have before it."""
     return Refusal(503, "Service unavailable: too many requests wait for the engine", retry_after=1)
