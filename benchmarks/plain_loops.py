@@ -103,9 +103,10 @@ def naive(settings: Settings) -> Work:
     model, preprocess = _open_clip(settings)
     client = QdrantClient(
         url=settings["qdrant_url"],
-        headers={"api-key": settings["qdrant_api_key"] or ""},
         check_compatibility=False,
         trust_env=False,
+        # As ours does (shared/qdrant/connection.py), so that both loops meet the same server.
+        headers={"Accept-Encoding": "identity", "api-key": settings["qdrant_api_key"] or ""},
     )
     vector = models.VectorParams(size=512, distance=models.Distance.COSINE)
     client.create_collection("naive", vectors_config={"image": vector})

@@ -39,6 +39,8 @@ class Client(Closing):
         self._session = requests.Session()
         # A proxy of the user's environment can't reach our loopback.
         self._session.trust_env = False
+        # Whatever stands before the API: a compressed answer's chunks would wait for each other.
+        self._session.headers["Accept-Encoding"] = "identity"
 
     def call(
         self, method: str, path: str, body: Mapping[str, Any] | None = None

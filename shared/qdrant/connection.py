@@ -17,9 +17,7 @@ def connect(
     return QdrantClient(
         url=url,
         timeout=math.ceil(timeout),
-        # As a header: the client would warn about a key on plain HTTP, which is what a
-        # private network between two containers uses.
-        headers={"api-key": api_key} if api_key else None,
+        headers=_headers(api_key),
         # Its check is a thread that asks for a version and warns; the versions are pinned.
         check_compatibility=False,
         # For loopback the client would open a connection per request. Ours are kept for less
@@ -33,3 +31,13 @@ def connect(
         # A proxy from the environment must not come between processes of one machine.
         trust_env=not is_loopback(httpx.URL(url).host),
     )
+
+
+def _headers(api_key: str | None) -> dict[str, str]:
+    """Of every request."""
+    # A real server sends a compressed answer in chunks. The last small one then waits 40 ms for an
+    # acknowledgement: a search took 49 ms and takes 8 without.
+    headers = {"Accept-Encoding": "identity"}
+    # As a header: the client would warn about a key on plain HTTP, which is what a private network
+    # between two containers uses.
+    return {**headers, "api-key": api_key} if api_key else headers

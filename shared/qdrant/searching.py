@@ -80,7 +80,13 @@ class ProductSearch(ProductReader):
         self, request: Mapping[str, Any], window: Window, fields: Sequence[str]
     ) -> list[Hit]:
         body = orjson.dumps(
-            {**request, "with_payload": fields, "limit": window.limit, "offset": window.start},
+            {
+                **request,
+                "with_payload": fields,
+                "with_vector": False,
+                "limit": window.limit,
+                "offset": window.start,
+            },
             option=orjson.OPT_SERIALIZE_NUMPY,
         )
         with translated("search"):

@@ -212,7 +212,10 @@ def retrieve(body: object) -> Retrieve:
     if not isinstance(ids, list):
         raise malformed("`ids` must be a list")
     return Retrieve(
-        ids, _selector(request.get("with_payload", True)), _names(request.get("with_vector", False))
+        ids,
+        # A real server returns none unless asked, whatever its documentation says.
+        _selector(request.get("with_payload", False)),
+        _names(request.get("with_vector", False)),
     )
 
 
