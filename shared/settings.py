@@ -17,6 +17,8 @@ from pydantic import Field, ValidationError, field_validator
 from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
+from shared.models.attributes import attribute_types
+
 SETTINGS_FAULT: Final = 78
 """Exit code (EX_CONFIG of sysexits.h) of a process that can't work with its settings."""
 
@@ -136,6 +138,12 @@ class Settings(BaseSettings):
         if isinstance(value, str):
             return tuple(part.strip() for part in value.split(",") if part.strip())
         return value
+
+    @field_validator("attribute_indexes")
+    @classmethod
+    def _have_types(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
+        attribute_types(listed)
+        return listed
 
     @field_validator("cors_origins")
     @classmethod

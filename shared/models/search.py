@@ -29,6 +29,7 @@ from shared.models.product import (
     ProductId,
     unfilterable,
 )
+from shared.models.terms import attribute_term, field_term, sorted_terms, terms_of
 from shared.models.version import MAX_VERSION
 
 MAX_TOP_K: Final = 100
@@ -94,16 +95,6 @@ def _decoded(value: object) -> object:
         ) from err
 
 
-def _has_one_of(held: object, values: Sequence[AttributeScalar]) -> bool:
-    members = held if isinstance(held, list | tuple) else [held]
-    # To Python true is 1, to the index it is not.
-    return any(
-        member == value and isinstance(member, bool) == isinstance(value, bool)
-        for member in members
-        for value in values
-    )
-
-
 _JsonValue = StrictStr | StrictBool | StrictInt | StrictFloat
 _Values = Annotated[
     tuple[AttributeScalar, ...],
@@ -147,17 +138,29 @@ class Filters(BaseModel):
             )
         return self
 
+    def terms(self) -> Sequence[Sequence[str]]:
+        """The conditions on strings and attributes: of each of these lists, a product has a term.
+
+        The same for all filters that ask for the same, whatever they were written like.
+        """
+        conditions = [
+            sorted_terms(attribute_term(name, value) for value in values)
+            for name, values in self.attributes.items()
+        ]
+        if self.category_filter is not None:
+            conditions.append([field_term("category", self.category_filter)])
+        return sorted(conditions)
+
     def admit(self, fields: Mapping[str, Any]) -> bool:
         """Whether a product with these public fields meets the conditions, as the index sees it."""
         price = fields["price"]
-        if self.category_filter is not None and fields["category"] != self.category_filter:
-            return False
         if self.price_min is not None and (price is None or price < self.price_min):
             return False
         if self.price_max is not None and (price is None or price > self.price_max):
             return False
-        held = fields["attributes"]
-        return all(_has_one_of(held.get(name), few) for name, few in self.attributes.items())
+        conditions = self.terms()
+        held = set(terms_of(fields)) if conditions else set()
+        return all(not held.isdisjoint(condition) for condition in conditions)
 
 
 class Ranking(Filters):

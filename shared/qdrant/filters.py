@@ -10,7 +10,8 @@ from typing import Any, Final
 from shared.errors import QdrantRejected
 from shared.models.product import point_id, unfilterable
 from shared.models.search import AttributeScalar, Filters
-from shared.qdrant.points import LivePoint, PayloadWrite, Tombstone
+from shared.models.terms import MARK
+from shared.qdrant.points import TERMS, LivePoint, PayloadWrite, Tombstone
 
 Filter = dict[str, Any]
 """Clauses `must`, `must_not` and `should`, each a list of conditions."""
@@ -18,6 +19,7 @@ Filter = dict[str, Any]
 Condition = dict[str, Any]
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
+_UNNAMEABLE: Final = re.compile(r'["\\]')
 
 
 def attribute_path(name: str) -> str:
@@ -33,19 +35,29 @@ def attribute_path(name: str) -> str:
     return f'attributes."{name}"'
 
 
-def of_tenant(tenant: str, category: str | None = None) -> Filter:
+def of_tenant(tenant: str, category: str | None = None, *, all_have_terms: bool = True) -> Filter:
     """Every live product of a tenant, or those of one category. Tombstones have no tenant."""
-    return {"must": _tenant_conditions(tenant, category)}
+    filters = Filters(category_filter=category)
+    return {"must": [_equals("tenant", tenant), *_of_terms(filters, all_have_terms)]}
 
 
-def of_search(tenant: str, filters: Filters, without_group: str | None = None) -> Filter:
-    """The products that a search may find; `without_group` leaves out those of one group."""
-    must = _tenant_conditions(tenant, filters.category_filter)
+def of_search(
+    tenant: str,
+    filters: Filters,
+    without_group: str | None = None,
+    *,
+    all_have_terms: bool = True,
+) -> Filter:
+    """The products that a search may find; `without_group` leaves out those of one group.
+
+    `all_have_terms`: whether no product of before terms is left (`shared/qdrant/upgrade.py`).
+    """
+    must = [_equals("tenant", tenant)]
     bounds = {"gte": filters.price_min, "lte": filters.price_max}
     given = {name: bound for name, bound in bounds.items() if bound is not None}
     if given:
         must.append(_within("price", **given))
-    must += [_has_one_of(name, values) for name, values in sorted(filters.attributes.items())]
+    must += _of_terms(filters, all_have_terms)
     if without_group is None:
         return {"must": must}
     return {"must": must, "must_not": [_equals("group_id", without_group)]}
@@ -85,6 +97,21 @@ def tombstones_before(rev: int) -> Filter:
     }
 
 
+def without_terms() -> Filter:
+    """The live products that were last written before there were terms such as today's."""
+    return {"must_not": [_equals(TERMS, MARK), {"is_empty": {"key": "tenant"}}]}
+
+
+def live_products() -> Filter:
+    """The live products of all tenants."""
+    return {"must_not": [{"is_empty": {"key": "tenant"}}]}
+
+
+def of_rev(point: str, rev: int) -> Filter:
+    """The stored point while it has this rev."""
+    return {"must": [{"has_id": [point]}, _within("rev", gte=rev, lte=rev)]}
+
+
 def _older(point: str, rev: int) -> list[Condition]:
     return [{"has_id": [point]}, _within("rev", lt=rev)]
 
@@ -102,10 +129,20 @@ def _replaceable(write: LivePoint | Tombstone | PayloadWrite) -> list[Condition]
     return [older[0], {"should": [older[1], {"must": [same_rev, _equals("awaits_picture", True)]}]}]
 
 
-def _tenant_conditions(tenant: str, category: str | None) -> list[Condition]:
-    must = [_equals("tenant", tenant)]
-    if category is not None:
-        must.append(_equals("category", category))
+def _of_terms(filters: Filters, all_have_terms: bool) -> list[Condition]:
+    conditions: list[Condition] = [
+        {"key": TERMS, "match": {"any": terms}} for terms in filters.terms()
+    ]
+    if all_have_terms or not conditions or any(map(_UNNAMEABLE.search, filters.attributes)):
+        return conditions
+    return [{"should": [{"must": conditions}, {"must": _as_stored(filters)}]}]
+
+
+def _as_stored(filters: Filters) -> list[Condition]:
+    """The same of products without terms: on their fields as they stand, letter by letter."""
+    must = [_has_one_of(name, values) for name, values in sorted(filters.attributes.items())]
+    if filters.category_filter is not None:
+        must.append(_equals("category", filters.category_filter))
     return must
 
 

@@ -7,6 +7,7 @@ A live point carries its product's fields (those that are set), and beside them:
   special case; `ungrouped` then says so, and the product reads back without a group,
 - `image_sha256`, `image_etag`, `image_last_modified`: the picture behind the vector,
 - `indexed_at`, `warnings`, and `warning_may_pass` where trying again may help,
+- `terms`: what filters compare of its strings and attributes (`shared/models/terms.py`),
 - `awaits_picture` while the fields are those of `rev`, and `image_url`, the vector and the facts of
   its picture still those of before. The write that brings the picture carries the same `rev`.
 
@@ -24,9 +25,13 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.models.product import EMBEDDING_SIZE, ImageFacts, Product, StoredProduct, point_id
+from shared.models.terms import terms_of
 
 VECTOR_NAME: Final = "image"
 VECTOR_SIZE: Final = EMBEDDING_SIZE
+
+TERMS: Final = "terms"
+"""The payload's field of them."""
 
 ProductKey = tuple[str, str]
 """Tenant and product id."""
@@ -200,6 +205,7 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
         "image_sha256": point.image.sha256,
         "indexed_at": point.indexed_at,
         "warnings": list(point.warnings),
+        TERMS: terms_of(payload),
     }
     if isinstance(point, PayloadWrite):
         flags = {"warning_may_pass": point.warning_may_pass, "awaits_picture": point.awaits_picture}

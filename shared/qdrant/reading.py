@@ -21,6 +21,7 @@ from shared.qdrant.points import (
     stored_point,
     stored_product,
 )
+from shared.qdrant.upgrade import TermsWatch
 
 
 class ProductReader:
@@ -31,6 +32,7 @@ class ProductReader:
         self.collection = collection
         self._client = client
         self._read_timeout = read_timeout
+        self.terms = TermsWatch(client, collection, read_timeout)
 
     def stored_revs(self, keys: Sequence[ProductKey]) -> dict[ProductKey, StoredRev]:
         """The rev of each product or tombstone in the index; unknown ones are left out."""
@@ -68,10 +70,12 @@ class ProductReader:
         Raises InvalidCursor for a cursor that no page gave.
         """
         offset = None if cursor is None else _checked_cursor(cursor)
+        all_have_terms = category is None or self.terms.complete()
+        of_tenant = conditions.of_tenant(tenant, category, all_have_terms=all_have_terms)
         with translated("list products"):
             records, next_offset = self._client.scroll(
                 self.collection,
-                scroll_filter=models.Filter(**conditions.of_tenant(tenant, category)),
+                scroll_filter=models.Filter(**of_tenant),
                 limit=limit,
                 offset=offset,
                 with_payload=True,

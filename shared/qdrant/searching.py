@@ -45,11 +45,14 @@ class ProductSearch(ProductReader):
         least `min_score`. `without_group` leaves out the products of that group. `exact` compares
         every vector where a server would use a graph, to measure what that misses.
         """
+        all_have_terms = not filters.terms() or self.terms.complete()
         # As in `upsert`, a body of our own saves the client's second look at every number.
         request: dict[str, Any] = {
             "query": np.ascontiguousarray(vector, dtype=np.float32),
             "using": VECTOR_NAME,
-            "filter": conditions.of_search(tenant, filters, without_group),
+            "filter": conditions.of_search(
+                tenant, filters, without_group, all_have_terms=all_have_terms
+            ),
             "score_threshold": min_score,
             "params": EXACT if exact else self._search_params,
         }

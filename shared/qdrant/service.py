@@ -49,13 +49,19 @@ class QdrantService(ProductSearch, ProductWriter):
         self._tuning = tuning or IndexTuning()
         super().__init__(client, collection, math.ceil(read_timeout), self._tuning)
 
+    @property
+    def view(self) -> str:
+        """What an answer depends on beside the products: the collection, and how filters see it."""
+        return self.collection if self.terms.known_complete else f"{self.collection} as stored"
+
     def close(self) -> None:
         """Close all connections."""
         self._client.close()
 
     def ensure_collection(self, attribute_indexes: Sequence[str]) -> None:
         """Create the collection and its payload indexes where missing; safe to call at any time
-        and from several processes. `attribute_indexes` names product attributes to filter on.
+        and from several processes. `attribute_indexes` lists attributes with their types, as
+        `color` and `rating:float`. Raises ValueError for one that can't be.
         """
         with translated("set up the collection"):
             ensure_collection(self._client, self.collection, attribute_indexes, self._tuning)

@@ -9,12 +9,14 @@ import orjson
 from numpy.typing import NDArray
 
 from shared.models.product import point_id
+from shared.models.terms import terms_of
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
 from shared.qdrant.faults import translated
 from shared.qdrant.filters import older_points
-from shared.qdrant.points import VECTOR_NAME, Payload, ProductKey
+from shared.qdrant.points import TERMS, VECTOR_NAME, Payload, ProductKey
 from shared.qdrant.tuning import IndexTuning
+from shared.qdrant.upgrade import add_terms
 from shared.qdrant.upsert import upsert
 
 PAGE: Final = 256
@@ -94,6 +96,10 @@ class PointTransfer:
         with translated("set up the collection"):
             ensure_collection(self._client, self.collection, attribute_indexes, self._tuning)
 
+    def add_terms(self) -> Iterator[int]:
+        """Gives terms to the products that lack them; yields how many at a time."""
+        return add_terms(self._client, self.collection)
+
     def count(self) -> int:
         """How many points there are; 0 also where there is no such collection."""
         with translated("count points"):
@@ -170,12 +176,17 @@ class PointTransfer:
                 {
                     "id": point.id,
                     "vector": {} if point.embedding is None else {VECTOR_NAME: point.embedding},
-                    "payload": point.payload,
+                    "payload": _with_terms(point.payload),
                 }
                 for point in points
             ],
             older_points({point.id: point.rev for point in points}),
         )
+
+
+def _with_terms(payload: Payload) -> Payload:
+    """A backup may be of before terms, or of before their last change."""
+    return {**payload, TERMS: terms_of(payload)} if "tenant" in payload else payload
 
 
 def _raw(record: dict[str, Any]) -> RawPoint:

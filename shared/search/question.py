@@ -7,7 +7,7 @@ from typing import Literal
 
 from shared.errors import QueryPictureFault
 from shared.models.change import Aspect
-from shared.models.search import AttributeScalar, QueryType, Ranking, SearchRequest, SimilarRequest
+from shared.models.search import QueryType, Ranking, SearchRequest, SimilarRequest
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,27 +92,13 @@ class Question:
             "leaves_out_group": self.leaves_out_group,
             "top_k": ranking.top_k,
             "offset": ranking.offset,
-            "category": ranking.category_filter,
             # 20 and 20.0 ask for the same.
             "price_min": _float(ranking.price_min),
             "price_max": _float(ranking.price_max),
             "min_score": _float(ranking.min_score),
-            "attributes": [
-                [name, _set_of(values)] for name, values in sorted(ranking.attributes.items())
-            ],
+            "terms": ranking.terms(),
         }
 
 
 def _float(number: int | float | None) -> float | None:
     return None if number is None else float(number)
-
-
-def _set_of(values: Sequence[AttributeScalar]) -> list[tuple[str, str | float]]:
-    """The values without order and repetition, each with its kind: true is no 1, and 1 no "1"."""
-    return sorted({_with_kind(value) for value in values}, key=str)
-
-
-def _with_kind(value: AttributeScalar) -> tuple[str, str | float]:
-    if isinstance(value, str):
-        return "string", value
-    return "boolean" if isinstance(value, bool) else "number", float(value)

@@ -97,7 +97,7 @@ class SearchService:
             # Without the ledger nobody knows whether a cached answer is still true.
             SEARCH_CACHE_REQUESTS.labels("bypass").inc()
             return self._compute(tenant, question), False
-        key = answer_key(tenant, self._qdrant.collection, generation, question.normalised())
+        key = answer_key(tenant, self._qdrant.view, generation, question.normalised())
         held = self._answers.get(key)
         if held is not None:
             return held, True
@@ -114,7 +114,7 @@ class SearchService:
         With prices changing every second no answer lives long, but most rankings do.
         """
         ranks_by = {aspect: generation[aspect] for aspect in sorted(question.ranks_by())}
-        ranking_key = answer_key(tenant, self._qdrant.collection, ranks_by, question.normalised())
+        ranking_key = answer_key(tenant, self._qdrant.view, ranks_by, question.normalised())
         ranked = self._rankings.get(ranking_key)
         results = None if ranked is None else self._with_fields(tenant, ranked, question)
         still_ranked = results is not None

@@ -43,6 +43,12 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
             "https://shop.example/ is no origin; write it as https://shop.example",
         ),
         ("METRICS_PORT", "x" * 200, "must be a whole number"),
+        (
+            "ATTRIBUTE_INDEXES",
+            "color,rating:floaty",
+            "rating:floaty has no type that is known (keyword, integer, float, bool), as in "
+            "rating:float",
+        ),
     ],
 )
 def test_a_wrong_value_is_told_in_one_line_and_ends_the_process(

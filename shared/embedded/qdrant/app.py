@@ -4,6 +4,7 @@ import asyncio
 import hmac
 import logging
 import time
+from concurrent.futures import Future
 from typing import Any, Final
 from urllib.parse import urlsplit
 
@@ -23,6 +24,9 @@ log = logging.getLogger(__name__)
 
 # The release of Qdrant whose REST API is served; clients compare it with their own version.
 QDRANT_VERSION: Final = "1.19.0"
+_CLIENT_CLOSED: Final = 499
+"""Nobody reads this answer. nginx's status for it."""
+
 MAX_BODY_BYTES: Final = 32 * 2**20  # Qdrant's own default
 
 
@@ -59,14 +63,29 @@ def _handler(endpoint: Endpoint, engine: Engine, reserve: Reserve, api_key: str 
             call = await _call(request)
             if endpoint in WRITES:
                 _check_room(reserve, call.body_bytes)
-            work = endpoint(call)
-            result = await asyncio.wrap_future(engine.submit(work))
+            future = engine.submit(endpoint(call), call.timeout)
+            result = await _unless_gone(request, future)
         except Exception as error:  # whatever fails is answered, none closes the connection
             return _refused(_refusal_for(error), began)
         elapsed = time.perf_counter() - began
         return _json(200, {"result": result, "status": "ok", "time": elapsed})
 
     return handle
+
+
+async def _unless_gone(request: Request, future: Future[Any]) -> Any:
+    """The work's result. Work that hasn't begun is given up once its caller has hung up."""
+    waiting = asyncio.wrap_future(future)
+    # The body has been read, so nothing but its end can come from the connection.
+    gone = asyncio.ensure_future(request.receive())
+    try:
+        await asyncio.wait({waiting, gone}, return_when=asyncio.FIRST_COMPLETED)
+    finally:
+        gone.cancel()
+    if not waiting.done():
+        waiting.cancel()  # takes the work along, unless it has begun
+        raise Refusal(_CLIENT_CLOSED, "the caller has hung up")
+    return waiting.result()
 
 
 async def _call(request: Request) -> Call:
@@ -81,8 +100,13 @@ async def _call(request: Request) -> Call:
             parsed = orjson.loads(body)
         except orjson.JSONDecodeError as error:
             raise malformed(str(error)) from error
-    collection = request.path_params.get("collection", "")
-    return Call(collection, request.query_params, parsed, len(body))
+    return Call(
+        collection=request.path_params.get("collection", ""),
+        parameters=request.query_params,
+        body=parsed,
+        body_bytes=len(body),
+        field=request.path_params.get("field", ""),
+    )
 
 
 def _check_key(request: Request, api_key: str | None) -> None:

@@ -121,6 +121,9 @@ class Collection:
     def create_index(self, path: str, schema: Any, wait: bool) -> dict[str, Any]:
         return self._update(edge.UpdateOperation.create_field_index(path, schema), 0, wait)
 
+    def delete_index(self, path: str, wait: bool) -> dict[str, Any]:
+        return self._update(edge.UpdateOperation.delete_field_index(path), 0, wait)
+
     def upsert(self, request: operations.Upsert, body_bytes: int, wait: bool) -> dict[str, Any]:
         """Insert or update all points in one operation, or none where a vector doesn't fit."""
         for sizes in request.sizes:

@@ -4,12 +4,17 @@ An endpoint reads its request on the event loop, so that a malformed one never t
 the queue, and returns the work to be done.
 """
 
+import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
 from shared.embedded.qdrant import operations, tuning
 from shared.embedded.qdrant.engine import Work
+from shared.embedded.qdrant.refusals import bad_parameter
+
+_FOR_EVER: Final = 10**9
+"""Seconds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,11 +25,22 @@ class Call:
     parameters: Mapping[str, str]
     body: Any
     body_bytes: int
+    field: str = ""
 
     @property
     def wait(self) -> bool:
         """Only the answer's wording depends on it: every write is applied before the answer."""
         return self.parameters.get("wait") == "true"
+
+    @property
+    def timeout(self) -> float:
+        """Seconds that its caller waits for the answer. Raises Refusal 400."""
+        given = self.parameters.get("timeout")
+        if given is None:
+            return math.inf
+        if not (given.isascii() and given.isdigit() and 1 <= int(given[:10]) < _FOR_EVER):
+            raise bad_parameter("timeout", given)
+        return float(given)
 
 
 Endpoint = Callable[[Call], Work]
@@ -59,6 +75,10 @@ def delete_collection(call: Call) -> Work:
 def create_index(call: Call) -> Work:
     path, schema = operations.field_index(call.body)
     return lambda store: store.get(call.collection).create_index(path, schema, call.wait)
+
+
+def delete_index(call: Call) -> Work:
+    return lambda store: store.get(call.collection).delete_index(call.field, call.wait)
 
 
 def upsert_points(call: Call) -> Work:
@@ -123,6 +143,7 @@ ENDPOINTS: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("GET", "/collections/{collection}", collection_info),
     ("GET", "/collections", list_collections),
     ("PUT", "/collections/{collection}/index", create_index),
+    ("DELETE", "/collections/{collection}/index/{field}", delete_index),
     ("PUT", "/collections/{collection}", create_collection),
     ("PATCH", "/collections/{collection}", update_collection),
     ("DELETE", "/collections/{collection}", delete_collection),

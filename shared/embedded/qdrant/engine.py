@@ -5,14 +5,16 @@ waiting but no speed. A queue without bound would turn overload into time-outs; 
 """
 
 import logging
+import math
 import os
 import queue
 import threading
+import time
 from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from shared.embedded.qdrant.refusals import busy
+from shared.embedded.qdrant.refusals import busy, too_late
 from shared.embedded.qdrant.store import Store
 
 log = logging.getLogger(__name__)
@@ -32,15 +34,19 @@ class Engine:
     def __init__(self, store: Store, queue_size: int, idle_seconds: float) -> None:
         self._store = store
         self._idle_seconds = idle_seconds
-        self._queue: queue.Queue[tuple[Work, Future[Any]] | None] = queue.Queue(queue_size)
+        self._queue: queue.Queue[tuple[Work, float, Future[Any]] | None] = queue.Queue(queue_size)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
 
-    def submit(self, work: Work) -> Future[Any]:
-        """Queue the work. Raises Refusal 503 at once where the queue is full."""
+    def submit(self, work: Work, timeout: float = math.inf) -> Future[Any]:
+        """Queue the work. Raises Refusal 503 at once where the queue is full.
+
+        Work whose turn comes after `timeout` seconds, or whose future was cancelled, isn't begun:
+        nobody waits for it any more, and all others would.
+        """
         future: Future[Any] = Future()
         try:
-            self._queue.put_nowait((work, future))
+            self._queue.put_nowait((work, time.monotonic() + timeout, future))
         except queue.Full:
             raise busy() from None
         return future
@@ -65,8 +71,11 @@ class Engine:
             if self._store.flush_is_due():  # work that never pauses must not put it off for ever
                 self._flush()
 
-    def _carry_out(self, work: Work, future: Future[Any]) -> None:
+    def _carry_out(self, work: Work, deadline: float, future: Future[Any]) -> None:
         if not future.set_running_or_notify_cancel():
+            return
+        if time.monotonic() > deadline:
+            future.set_exception(too_late())
             return
         try:
             future.set_result(work(self._store))

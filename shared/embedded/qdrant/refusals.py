@@ -43,3 +43,13 @@ def disk_full() -> Refusal:
 def busy() -> Refusal:
     """More requests wait than the engine should have before it."""
     return Refusal(503, "Service unavailable: too many requests wait for the engine", retry_after=1)
+
+
+def too_late() -> Refusal:
+    """The request's time ran out before its turn came."""
+    return Refusal(408, "Timeout error: the request's time ran out while it waited")
+
+
+def bad_parameter(name: str, value: str) -> Refusal:
+    """A parameter of the URL that the operation can't take."""
+    return Refusal(400, f"Deserialize error in query parameters: {name} can't be {value!r}")

@@ -182,6 +182,7 @@ def test_processes_that_set_up_the_collection_at_once_all_succeed(
     assert {path: index["data_type"] for path, index in schema.items()} == {
         "tenant": "keyword",
         "rev": "integer",
+        "terms": "keyword",
         "category": "keyword",
         "price": "float",
         "group_id": "keyword",

@@ -12,7 +12,13 @@ from shared.qdrant.collection import payload_indexes
 from shared.qdrant.points import Tombstone
 
 TENANT = {"key": "tenant", "match": {"value": "shop"}}
-CATEGORY = {"key": "category", "match": {"value": "hats"}}
+
+
+def one_of(*terms: str) -> dict[str, Any]:
+    return {"key": "terms", "match": {"any": list(terms)}}
+
+
+CATEGORY = one_of("category\thats")
 
 
 @pytest.mark.parametrize(
@@ -24,30 +30,29 @@ CATEGORY = {"key": "category", "match": {"value": "hats"}}
         (Filters(price_max=9.5), [{"key": "price", "range": {"lte": 9.5}}]),
         (
             Filters(category_filter="hats", price_min=1, price_max=2),
-            [CATEGORY, {"key": "price", "range": {"gte": 1.0, "lte": 2.0}}],
+            [{"key": "price", "range": {"gte": 1.0, "lte": 2.0}}, CATEGORY],
         ),
         (
             Filters(attributes={"size": 42, "color": "red"}),
             [
-                {"key": "attributes.color", "match": {"any": ["red"]}},
-                {"key": "attributes.size", "range": {"gte": 42.0, "lte": 42.0}},
+                one_of("attributes\tcolor\tstring\tred"),
+                one_of("attributes\tsize\tnumber\t42"),
             ],
         ),
         (
             Filters(attributes={"sale": True}),
-            [{"key": "attributes.sale", "match": {"value": True}}],
+            [one_of("attributes\tsale\tboolean\ttrue")],
         ),
         (
-            Filters(attributes={"shoe size": ["a", 1, "b", 1.5, False]}),
+            Filters(attributes={"shoe size": ["b", 1, "a", 1.5, False, 1.0, "B"]}),
             [
-                {
-                    "should": [
-                        {"key": 'attributes."shoe size"', "match": {"any": ["a", "b"]}},
-                        {"key": 'attributes."shoe size"', "range": {"gte": 1.0, "lte": 1.0}},
-                        {"key": 'attributes."shoe size"', "range": {"gte": 1.5, "lte": 1.5}},
-                        {"key": 'attributes."shoe size"', "match": {"value": False}},
-                    ]
-                }
+                one_of(
+                    "attributes\tshoe size\tboolean\tfalse",
+                    "attributes\tshoe size\tnumber\t1",
+                    "attributes\tshoe size\tnumber\t1.5",
+                    "attributes\tshoe size\tstring\ta",
+                    "attributes\tshoe size\tstring\tb",
+                )
             ],
         ),
     ],
@@ -56,6 +61,39 @@ def test_a_search_always_asks_for_its_tenant(
     given: Filters, expected: list[dict[str, Any]]
 ) -> None:
     assert filters.of_search("shop", given) == {"must": [TENANT, *expected]}
+
+
+def test_each_condition_is_one_whatever_its_values_are() -> None:
+    values = [*range(21), *(n + 0.5 for n in range(21)), *map(str, range(20)), True, False]
+    attributes = {f"name {number}": values for number in range(16)}
+    must = filters.of_search("shop", Filters(attributes=attributes, category_filter="a"))["must"]
+    assert len(must) == 18
+    assert {condition["key"] for condition in must} == {"tenant", "terms"}
+
+
+def test_while_products_lack_terms_both_kinds_are_looked_for() -> None:
+    given = Filters(category_filter="Hats", attributes={"Color": ["Red", 1]})
+    asked = filters.of_search("shop", given, all_have_terms=False)["must"]
+    either = [
+        one_of("attributes\tColor\tnumber\t1", "attributes\tColor\tstring\tred"),
+        CATEGORY,
+    ]
+    number = {"key": "attributes.Color", "range": {"gte": 1, "lte": 1}}
+    as_stored = [
+        {"should": [{"key": "attributes.Color", "match": {"any": ["Red"]}}, number]},
+        {"key": "category", "match": {"value": "Hats"}},
+    ]
+    assert asked == [TENANT, {"should": [{"must": either}, {"must": as_stored}]}]
+    assert filters.of_search("shop", Filters(), all_have_terms=False) == {"must": [TENANT]}
+
+
+@pytest.mark.parametrize("name", ['5" heel', "a\\b", '"', "\\"])
+def test_a_name_that_no_path_can_say_is_filtered_on_by_its_terms_alone(name: str) -> None:
+    given = Filters.model_construct(category_filter=None, attributes={name: ("a",)})
+    asked = [TENANT, one_of(f"attributes\t{name}\tstring\ta")]
+    for all_have_terms in (True, False):
+        found = filters.of_search("shop", given, all_have_terms=all_have_terms)
+        assert found == {"must": asked}
 
 
 def test_a_group_is_left_out_where_asked() -> None:

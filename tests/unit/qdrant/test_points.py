@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.models.product import ImageFacts, Product, point_id
+from shared.models.terms import MARK
 from shared.qdrant.points import (
     VECTOR_SIZE,
     LivePoint,
@@ -52,6 +53,7 @@ def test_a_live_payload_holds_the_set_fields_and_the_facts() -> None:
         "image_last_modified": "Sat, 02 Nov 2024 10:30:00 GMT",
         "indexed_at": "2026-01-01T00:00:00+00:00",
         "warnings": [],
+        "terms": [MARK],
     }
 
 

@@ -1,5 +1,6 @@
 """The embedded server's engine thread: its bounded queue and when it flushes."""
 
+import math
 import threading
 from collections.abc import Iterator
 
@@ -62,6 +63,29 @@ def test_beyond_the_bound_work_is_refused_and_what_waits_is_done(engine: Engine)
     go_on.set()
     assert under_way.result(10)
     assert [future.result(10) for future in waiting] == [1, 2]
+
+
+@pytest.mark.parametrize("gone", [True, False])
+def test_what_nobody_waits_for_any_more_is_not_begun(engine: Engine, gone: bool) -> None:
+    begun, go_on, computed = threading.Event(), threading.Event(), []
+
+    def hold(_: Store) -> bool:
+        begun.set()
+        return go_on.wait(10)
+
+    engine.submit(hold)
+    assert begun.wait(10)
+    given_up = engine.submit(computed.append, math.inf if gone else 0.0)
+    if gone:
+        assert given_up.cancel()
+    waited_for = engine.submit(lambda _: 2, 60.0)
+    go_on.set()
+    assert waited_for.result(10) == 2
+    assert computed == []
+    if not gone:
+        with pytest.raises(Refusal) as refused:
+            given_up.result(10)
+        assert refused.value.status == 408
 
 
 def test_work_that_fails_tells_its_caller_and_the_next_is_done(engine: Engine) -> None:

@@ -1,0 +1,80 @@
+"""What filters compare: a product's strings and attributes as terms. Pure.
+
+A point holds its product's terms in one list under one keyword index. So a condition costs the same
+whatever attribute and type of value it is about, and however many values it names; an attribute
+that nobody has thought of when the collection was made is no exception.
+"""
+
+import hashlib
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+from shared.models.folding import fold
+
+FOLDED_FIELDS: Final = ("category",)
+"""The fields of a product, beside its attributes, that are compared without case and accents."""
+
+MARK: Final = "terms\t1"
+"""In every live point's terms. A change of what terms there are, or how they are folded, counts it
+up; points without it are then written anew (`shared/qdrant/upgrade.py`)."""
+
+_LONGEST: Final = 64
+"""Characters of a folded string that are kept in a term; of a longer one its digest."""
+
+
+def field_term(field: str, value: str) -> str:
+    """The term of one of `FOLDED_FIELDS`."""
+    return f"{field}\t{_text(value)}"
+
+
+def attribute_term(name: str, value: str | bool | int | float) -> str:
+    """The term of one value of an attribute. True is no 1, and 1 no "1"; 20 is 20.0."""
+    # No name holds a tab, or any other control character.
+    return f"attributes\t{name}\t{_kind_and_value(value)}"
+
+
+def terms_of(fields: Mapping[str, Any]) -> list[str]:
+    """All terms of a product, by its fields: each once, the mark first."""
+    return list(dict.fromkeys([MARK, *_terms(fields)]))
+
+
+def _terms(fields: Mapping[str, Any]) -> Iterator[str]:
+    for field in FOLDED_FIELDS:
+        if fields.get(field) is not None:
+            yield field_term(field, fields[field])
+    for name, held in fields.get("attributes", {}).items():
+        for value in members(held):
+            yield attribute_term(name, value)
+
+
+def members(held: Any) -> Sequence[Any]:
+    """The values of an attribute: a list has its members."""
+    return held if isinstance(held, list | tuple) else [held]
+
+
+def sorted_terms(terms: Iterable[str]) -> list[str]:
+    """Each once, in one order."""
+    return sorted(set(terms))
+
+
+def _kind_and_value(value: str | bool | int | float) -> str:
+    if isinstance(value, str):
+        return f"string\t{_text(value)}"
+    if isinstance(value, bool):
+        return f"boolean\t{str(value).lower()}"
+    return f"number\t{_number(value)}"
+
+
+def _number(value: int | float) -> str:
+    if isinstance(value, int) or (value.is_integer() and abs(value) < 2**53):
+        return str(int(value))
+    # Qdrant's JSON reads 11.120000000000001 as 11.12, and patches start from what it read.
+    return format(value, ".15g")
+
+
+def _text(value: str) -> str:
+    folded = fold(value)
+    if len(folded) <= _LONGEST:
+        return folded
+    # Bounds what an index holds of a description that was pushed as an attribute.
+    return f"\t{hashlib.blake2b(folded.encode(), digest_size=16).hexdigest()}"
