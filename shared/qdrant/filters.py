@@ -18,6 +18,11 @@ Filter = dict[str, Any]
 
 Condition = dict[str, Any]
 
+_FEW: Final = 4
+"""Of a condition with more values Qdrant shall not start from the products that meet it: it would
+put their lists together (16 ms for 64 values of 20,000 products), where looking at each product of
+the tenant takes 8. A double negation keeps it from that."""
+
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
 _UNNAMEABLE: Final = re.compile(r'["\\]')
 
@@ -130,12 +135,17 @@ def _replaceable(write: LivePoint | Tombstone | PayloadWrite) -> list[Condition]
 
 
 def _of_terms(filters: Filters, all_have_terms: bool) -> list[Condition]:
-    conditions: list[Condition] = [
-        {"key": TERMS, "match": {"any": terms}} for terms in filters.terms()
-    ]
+    conditions = [_has_a_term_of(terms) for terms in filters.terms()]
     if all_have_terms or not conditions or any(map(_UNNAMEABLE.search, filters.attributes)):
         return conditions
     return [{"should": [{"must": conditions}, {"must": _as_stored(filters)}]}]
+
+
+def _has_a_term_of(terms: Sequence[str]) -> Condition:
+    has_one: Condition = {"key": TERMS, "match": {"any": terms}}
+    if len(terms) <= _FEW:
+        return has_one
+    return {"must_not": [{"must_not": [has_one]}]}
 
 
 def _as_stored(filters: Filters) -> list[Condition]:

@@ -46,13 +46,21 @@ CATEGORY = one_of("category\thats")
         (
             Filters(attributes={"shoe size": ["b", 1, "a", 1.5, False, 1.0, "B"]}),
             [
-                one_of(
-                    "attributes\tshoe size\tboolean\tfalse",
-                    "attributes\tshoe size\tnumber\t1",
-                    "attributes\tshoe size\tnumber\t1.5",
-                    "attributes\tshoe size\tstring\ta",
-                    "attributes\tshoe size\tstring\tb",
-                )
+                {
+                    "must_not": [
+                        {
+                            "must_not": [
+                                one_of(
+                                    "attributes\tshoe size\tboolean\tfalse",
+                                    "attributes\tshoe size\tnumber\t1",
+                                    "attributes\tshoe size\tnumber\t1.5",
+                                    "attributes\tshoe size\tstring\ta",
+                                    "attributes\tshoe size\tstring\tb",
+                                )
+                            ]
+                        }
+                    ]
+                }
             ],
         ),
     ],
@@ -68,7 +76,9 @@ def test_each_condition_is_one_whatever_its_values_are() -> None:
     attributes = {f"name {number}": values for number in range(16)}
     must = filters.of_search("shop", Filters(attributes=attributes, category_filter="a"))["must"]
     assert len(must) == 18
-    assert {condition["key"] for condition in must} == {"tenant", "terms"}
+    innermost = [each["must_not"][0]["must_not"] for each in must if "must_not" in each]
+    assert [len(conditions) for conditions in innermost] == [1] * 16
+    assert {condition["key"] for (condition,) in innermost} == {"terms"}
 
 
 def test_while_products_lack_terms_both_kinds_are_looked_for() -> None:
