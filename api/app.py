@@ -9,6 +9,7 @@ from api.browsers import register_cors, register_hosts
 from api.documentation import Documentation
 from api.edge import register_edge
 from api.health import Health, readiness_of
+from api.index_watch import IndexWatch
 from api.indexing import Indexing
 from api.intake import Intake
 from api.jobs import JobResource
@@ -60,10 +61,12 @@ def create_app(services: Services) -> Flask:
     ):
         app.register_blueprint(protect(resource.blueprint(), keys, rates), url_prefix=PREFIX)
 
+    index = IndexWatch(services.qdrant.facts)
     for open_resource in (
         Health(
             readiness_of(services),
-            Metrics(services.ledger, services.qdrant.collection),
+            Metrics(services.ledger, services.qdrant.collection, index),
+            index,
             lambda: services.ledger.is_lost(services.qdrant.collection),
             lambda: keys is not None and keys.exposure() is not None,
         ),

@@ -46,6 +46,8 @@ def build_services(settings: Settings, watchdog: Watchdog) -> Services:
     )
     try:
         qdrant.ensure_collection(settings.attribute_indexes)
+        for code, said in qdrant.facts().warnings().items():
+            structlog.get_logger("api").warning(code, reason=said)
     except VitrineError as err:
         # Workers make the collection too, before they write to it.
         structlog.get_logger("api").warning("collection_not_ensured", error=err.message)

@@ -7,11 +7,13 @@ from typing import Final
 from flask import Blueprint, Response
 
 from api.answers import json_response
+from api.index_watch import IndexWatch
 from api.metrics import CONTENT_TYPE, Metrics
 from api.problems import Problem
 from api.readiness import OK, Check, Readiness
 from api.services import Services
 from shared.errors import LedgerUnavailable, QdrantUnavailable
+from shared.qdrant.facts import NO_PRODUCTS
 
 # A part that answers at all does so in milliseconds; probes commonly give up after some seconds.
 _CHECK_SECONDS: Final = 2.0
@@ -28,6 +30,7 @@ class Health:
         self,
         readiness: Readiness,
         metrics: Metrics,
+        index: IndexWatch,
         ledger_lost: Callable[[], bool],
         keys_exposed: Callable[[], bool],
     ) -> None:
@@ -36,6 +39,7 @@ class Health:
         """
         self._readiness = readiness
         self._metrics = metrics
+        self._index = index
         self._ledger_lost = ledger_lost
         self._keys_exposed = keys_exposed
 
@@ -63,7 +67,16 @@ class Health:
                 {"failing": failing, "checks": results},
                 {"Retry-After": "1"},
             )
-        return json_response({"status": "ready", "checks": results, "warnings": self._warnings()})
+        facts = self._index.facts()
+        of_index = {} if facts is None else facts.warnings()
+        answer = {
+            "status": "ready",
+            "checks": results,
+            "warnings": [*self._warnings(), *of_index],
+        }
+        if facts is not None and NO_PRODUCTS in of_index:
+            answer["collections"] = {facts.collection: 0, **facts.points}
+        return json_response(answer)
 
     def _warnings(self) -> list[str]:
         # No reason to take the process out: it searches and accepts, and all others would be, too.

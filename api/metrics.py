@@ -14,6 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
+from api.index_watch import IndexWatch
 from shared.errors import LedgerUnavailable
 from shared.ledger import Ledger
 
@@ -57,12 +58,35 @@ class BacklogCollector(Collector):
         )
 
 
+class IndexCollector(Collector):
+    """How much each model's collection holds. Without Qdrant there is nothing to say."""
+
+    def __init__(self, index: IndexWatch) -> None:
+        self._index = index
+
+    def collect(self) -> Iterator[Metric]:
+        """Yields the gauge."""
+        facts = self._index.facts()
+        if facts is None:
+            return
+        points = GaugeMetricFamily(
+            "index_products",
+            "Products that a model's collection holds by about, with the traces of deleted ones; "
+            "`searched` is yes for the model that is set.",
+            labels=["collection", "searched"],
+        )
+        for name, held in {facts.collection: 0, **facts.points}.items():
+            points.add_metric([name, "yes" if name == facts.collection else "no"], held)
+        yield points
+
+
 class Metrics:
     """The text that Prometheus reads."""
 
-    def __init__(self, ledger: Ledger, collection: str) -> None:
+    def __init__(self, ledger: Ledger, collection: str, index: IndexWatch) -> None:
         self._backlog = CollectorRegistry()
         self._backlog.register(BacklogCollector(ledger, collection))
+        self._backlog.register(IndexCollector(index))
 
     def text(self) -> bytes:
         """All values now."""

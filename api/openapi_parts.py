@@ -61,13 +61,16 @@ class ProductsBody(TypedDict):
 
 
 class Ready(TypedDict):
-    """All parts answer. `warnings`: `ledger_lost` where products in the index are not known,
-    `keys_file_exposed` where others may read the keys file.
+    """All parts answer. `warnings`: `ledger_lost` if products in the index are not known,
+    `keys_file_exposed` if others may read the keys file, `model_has_no_products` if the index holds
+    those of another model alone (`collections` then says how many), `index_needs_upgrade` if products
+    of an earlier release are left.
     """
 
     status: str
     checks: dict[str, str]
     warnings: list[str]
+    collections: NotRequired[dict[str, int]]
 
 
 class Alive(TypedDict):

@@ -158,6 +158,22 @@ def tune_index() -> None:
     _on_index(lambda index, tuning: index.tune(tuning))
 
 
+@main.command()
+def upgrade_index() -> None:
+    """Gives the products of an earlier release what filters compare now; embeds nothing anew."""
+
+    def run(settings: Settings, points: PointTransfer) -> str:
+        points.ensure_collection(settings.attribute_indexes)
+        done = 0
+        with progress_bar("products", points.count()) as advance:
+            for upgraded in points.add_terms():
+                done += upgraded
+                advance(upgraded)
+        return f"{points.collection}: {done} products upgraded, all others had been before"
+
+    _on_servers(run)
+
+
 def _on_index(change: Callable[[VectorIndex, IndexTuning], None]) -> None:
     def run(settings: Settings, points: PointTransfer) -> str:
         tuning = IndexTuning.of(settings)

@@ -4,6 +4,7 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
+from threading import Thread
 from typing import Final
 
 import structlog
@@ -12,7 +13,7 @@ from celery import Celery
 from shared.doorbell import Doorbell
 from shared.embedding.identity import collection_name
 from shared.embedding.service import EmbeddingService
-from shared.errors import QdrantUnavailable
+from shared.errors import QdrantUnavailable, VitrineError
 from shared.fetch.fetcher import Fetcher
 from shared.ledger import LedgerRebuild, connect
 from shared.ledger.bootstrap import build_ledger
@@ -71,10 +72,33 @@ def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) 
     """Waits for Qdrant, which may start after the worker: there is nothing to do without it."""
     while True:
         try:
-            return qdrant.ensure_collection(attribute_indexes)
+            qdrant.ensure_collection(attribute_indexes)
+            facts = qdrant.facts()
         except QdrantUnavailable as err:
             log.warning("waiting_for_qdrant", error=err.message)
             time.sleep(_QDRANT_RETRY_SECONDS)
+        else:
+            for code, said in facts.warnings().items():
+                log.warning(code, reason=said)
+            return
+
+
+def _add_terms(settings: Settings) -> None:
+    """Upgrades what an earlier release wrote, beside the worker's own work: a real server takes
+    minutes for a large catalogue, and filters find both kinds meanwhile.
+    """
+    points = PointTransfer(
+        settings.qdrant_url, collection_name(settings), api_key=settings.qdrant_api_key
+    )
+    try:
+        done = sum(points.add_terms())
+    except VitrineError as err:
+        log.warning("index_not_upgraded", code=err.code, error=err.message)
+    else:
+        if done:
+            log.info("index_upgraded", products=done)
+    finally:
+        points.close()
 
 
 def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) -> Runtime:
@@ -106,6 +130,8 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         encoder = load_embedding_service(settings, frozenset({"image"}), watchdog=watchdog)
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
     _ensure_collection(qdrant, settings.attribute_indexes)
+    if Lane.FAST in lanes:
+        Thread(target=_add_terms, args=(settings,), name="add-terms", daemon=True).start()
     points = PointTransfer(settings.qdrant_url, qdrant.collection, api_key=settings.qdrant_api_key)
     watch = LedgerWatch(LedgerRebuild(redis), points)
     watch.check()

@@ -3,10 +3,15 @@
 import logging
 import math
 from collections.abc import Sequence
+from typing import Any
+
+from qdrant_client import models
 
 from shared.errors import VitrineError
+from shared.qdrant import filters as conditions
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
+from shared.qdrant.facts import COLLECTION_PREFIX, IndexFacts
 from shared.qdrant.faults import translated
 from shared.qdrant.searching import ProductSearch
 from shared.qdrant.tuning import IndexTuning
@@ -65,6 +70,35 @@ class QdrantService(ProductSearch, ProductWriter):
         """
         with translated("set up the collection"):
             ensure_collection(self._client, self.collection, attribute_indexes, self._tuning)
+
+    def facts(self) -> IndexFacts:
+        """What is to be known of this collection and those of other models; counts nothing."""
+        with translated("look at the collections"):
+            answer = self._get("/collections")
+            names = [held["name"] for held in answer["collections"]]
+            points = {
+                name: self._get(f"/collections/{name}")["points_count"] or 0
+                for name in sorted(names)
+                if name == self.collection or name.startswith(COLLECTION_PREFIX)
+            }
+            found, _ = self._client.scroll(
+                self.collection,
+                scroll_filter=models.Filter(**conditions.live_products()),
+                limit=1,
+                with_payload=False,
+                with_vectors=False,
+                timeout=self._read_timeout,
+            )
+        all_have_terms = self.terms.look_now_and_then()
+        return IndexFacts(self.collection, points, bool(found), all_have_terms)
+
+    def _get(self, path: str) -> dict[str, Any]:
+        # The client's own questions for these take no timeout.
+        answer = self._client.http.client.request(
+            type_=dict[str, Any], method="GET", url=path, timeout=self._read_timeout
+        )
+        result: dict[str, Any] = answer["result"]
+        return result
 
     def ready(self) -> bool:
         """Whether Qdrant answers within the read timeout and has the collection."""

@@ -12,6 +12,7 @@ from shared.models.product import point_id
 from shared.models.terms import terms_of
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
+from shared.qdrant.facts import COLLECTION_PREFIX
 from shared.qdrant.faults import translated
 from shared.qdrant.filters import older_points
 from shared.qdrant.points import TERMS, VECTOR_NAME, Payload, ProductKey
@@ -24,9 +25,6 @@ PAGE: Final = 256
 
 _TIMEOUT_SECONDS: Final = 30.0
 """Nobody waits for an answer of these as for a search's, and a busy server may take a while."""
-
-COLLECTION_PREFIX: Final = "products-"
-"""What every model's collection is called by first (shared/embedding/identity.py)."""
 
 _FACTS: Final = ("id", "tenant", "tombstone_of", "rev", "version", "warnings", "awaits_picture")
 """The fields that a row of the ledger follows from."""

@@ -26,6 +26,9 @@ _PASSES: Final = 3
 _LOOK_AGAIN_SECONDS: Final = 30.0
 """The question takes a server some milliseconds, and the answer changes once."""
 
+_LOOK_ONCE_MORE_SECONDS: Final = 300.0
+"""A worker of before may still be running, and write."""
+
 _FACTS: Final = ["rev", "attributes", *FOLDED_FIELDS]
 
 
@@ -36,18 +39,24 @@ class TermsWatch:
         self._client = client
         self._collection = collection
         self._read_timeout = read_timeout
-        self._look_after = float("-inf")
+        self._looked = float("-inf")
         self.known_complete = False
 
     def complete(self) -> bool:
         """Asks Qdrant now and then until it is so. Raises QdrantUnavailable and QdrantRejected."""
-        if not self.known_complete and time.monotonic() >= self._look_after:
-            self._look_after = time.monotonic() + _LOOK_AGAIN_SECONDS
+        if not self.known_complete and time.monotonic() >= self._looked + _LOOK_AGAIN_SECONDS:
             self.look()
         return self.known_complete
 
+    def look_now_and_then(self) -> bool:
+        """As `complete`, and once in a while also after it was so."""
+        if self.known_complete and time.monotonic() >= self._looked + _LOOK_ONCE_MORE_SECONDS:
+            self.look()
+        return self.complete()
+
     def look(self) -> bool:
         """Asks Qdrant. Raises QdrantUnavailable and QdrantRejected."""
+        self._looked = time.monotonic()
         with translated("look for products without terms"):
             found, _ = self._client.scroll(
                 self._collection,

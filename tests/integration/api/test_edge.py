@@ -266,14 +266,15 @@ def test_ready_when_all_parts_answer(shop: Shop) -> None:
 
 def test_a_lost_ledger_shows_and_takes_no_process_out(shop: Shop) -> None:
     rows = LedgerRebuild(shop.services.ledger._redis)
-    assert shop.http.get("/readyz").json["warnings"] == []
+    assert "ledger_lost" not in shop.http.get("/readyz").json["warnings"]
     assert "ledger_lost 0.0" in shop.http.get("/metrics").text
     rows.say_lost(shop.services.qdrant.collection, 60)
     answer = shop.http.get("/readyz")
-    assert (answer.status_code, answer.json["warnings"]) == (200, ["ledger_lost"])
+    assert answer.status_code == 200
+    assert "ledger_lost" in answer.json["warnings"]
     assert "ledger_lost 1.0" in shop.http.get("/metrics").text
     rows.note(shop.services.qdrant.collection)
-    assert shop.http.get("/readyz").json["warnings"] == []
+    assert "ledger_lost" not in shop.http.get("/readyz").json["warnings"]
 
 
 def test_not_ready_names_the_parts_that_fail(make_shop: MakeShop) -> None:
