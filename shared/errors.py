@@ -23,6 +23,7 @@ class ItemCode(StrEnum):
     IMAGE_CORRUPT = "image_corrupt"
     IMAGE_UNSUPPORTED_FORMAT = "image_unsupported_format"
     EMBEDDING_FAILED = "embedding_failed"
+    ATTRIBUTE_TYPE_MISMATCH = "attribute_type_mismatch"
     INTERNAL_ERROR = "internal_error"
 
 

@@ -9,6 +9,7 @@ from typing import Final
 from pydantic import ValidationError
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
+from shared.models.attributes import AttributeType, mismatches
 from shared.models.change import Aspect, Kind, Outcome, Refusal, Report, State, Wanted
 from shared.models.patch import merged_without_faulty, removes_date
 from shared.models.product import ImageFacts, Product, StoredProduct
@@ -97,6 +98,19 @@ def with_refusal(wanted: Wanted, stored: StoredProduct | None) -> Wanted:
         return wanted_product(wanted, stored)[0]
     except ItemPermanent:
         return wanted
+
+
+def with_attribute_warning(step: Step, types: Mapping[str, AttributeType]) -> Report:
+    """What to report of a write that stands: with a warning where the product's value of a listed
+    attribute is of another type than listed. It is indexed and found all the same.
+    """
+    report = step.report
+    if isinstance(step.point, Tombstone) or report.code or not isinstance(report.result, Outcome):
+        return report
+    found = mismatches(step.point.product.attributes, types)
+    if not found:
+        return report
+    return replace(report, code=ItemCode.ATTRIBUTE_TYPE_MISMATCH, message=" ".join(found))
 
 
 def _whole(body: str) -> Product:

@@ -19,6 +19,7 @@ from shared.errors import (
 )
 from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
+from shared.models.attributes import attribute_types
 from shared.models.change import Claim, Lane, Report, Verdict, Wanted
 from shared.qdrant.points import PayloadWrite, StoredRev
 from shared.qdrant.service import QdrantService
@@ -28,7 +29,7 @@ from worker.decisions import Decisions, Put
 from worker.leases import LeaseKeeper
 from worker.outcomes import RetryPolicy, released, unexpected, vanished
 from worker.pictures import PictureReader, PictureRequest
-from worker.plan import Step
+from worker.plan import Step, with_attribute_warning
 
 log = structlog.get_logger(__name__)
 
@@ -79,6 +80,7 @@ class Reconciler:
         self._lanes = lanes
         self._bulk_places = BulkPlaces(bulk_tasks)
         self._attribute_indexes = attribute_indexes
+        self._attribute_types = attribute_types(attribute_indexes)
         self._fields_seconds = fields_seconds
         self._watchdog = watchdog or Watchdog()
         self._pause = Breaker(PAUSE_SECONDS)
@@ -289,7 +291,7 @@ class Reconciler:
         """Landed if this write or a newer one stands; None if it doesn't and work on it goes on."""
         wanted = step.wanted
         if stored and (stored.holds(wanted.rev) or step.brings_fields(stored)):
-            return step.report
+            return with_attribute_warning(step, self._attribute_types)
         if step.report.result is Verdict.SHOWN:
             return None
         facts = {"product_id": wanted.product_id, "request_id": wanted.request_id}

@@ -10,9 +10,6 @@ from shared.models.terms import members
 MAX_NAME: Final = 64
 _UNNAMEABLE: Final = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029"\\]')
 
-TYPE_MISMATCH: Final = "attribute_type_mismatch"
-"""The warning's code: a product's value of a listed attribute is of another type."""
-
 
 class AttributeType(StrEnum):
     """Qdrant's names of the types of payload indexes."""

@@ -3,14 +3,17 @@
 import os
 import subprocess
 import sys
+import uuid
 from collections.abc import Mapping
 from pathlib import Path
 
+import httpx
 import pytest
 
 from shared.embedded.stack import ROOT
 from shared.embedding.identity import collection_name
 from shared.qdrant.index import VectorIndex
+from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 
@@ -57,3 +60,21 @@ def test_a_server_that_is_gone_is_told_with_the_next_step(
     assert code == 69
     assert "QDRANT_URL" in said
     assert "Traceback" not in said
+
+
+def test_products_of_an_earlier_release_are_upgraded_once(
+    environ: Mapping[str, str], tmp_path: Path
+) -> None:
+    name = collection_name(Settings(_env_file=None, clip_model="demo"))
+    points = PointTransfer(environ["QDRANT_URL"], name)
+    points.ensure_collection([])
+    fields = {"id": "old", "name": "old", "category": "Hats", "tenant": uuid.uuid4().hex, "rev": 1}
+    body = {"points": [{"id": str(uuid.uuid4()), "vector": {}, "payload": fields}]}
+    url = f"{environ['QDRANT_URL']}/collections/{name}/points"
+    httpx.put(f"{url}?wait=true", json=body).raise_for_status()
+    code, said = run(tmp_path, environ, "upgrade-index")
+    assert (code, "1 products upgraded" in said) == (0, True), said
+    assert sum(points.add_terms()) == 0
+    assert "0 products upgraded" in run(tmp_path, environ, "upgrade-index")[1]
+    httpx.post(f"{url}/delete?wait=true", json={"filter": {}}).raise_for_status()
+    points.close()

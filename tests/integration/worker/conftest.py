@@ -133,6 +133,7 @@ def worker(client: redis.Redis, qdrant: QdrantService, pictures: PictureServer) 
         leases=leases,
         retries=RetryPolicy(max_attempts=2, base_seconds=0.0, not_found_seconds=0.0),
         lanes=[Lane.FAST, Lane.SINGLE, Lane.BULK],
+        attribute_indexes=["color", "in_stock:bool", "rating:float"],
     )
     yield Worker(ledger, Jobs(client), qdrant, pictures, encoder, reconciler, bell)
     leases.stop()
