@@ -154,7 +154,7 @@ def bulk_load(switch: str) -> None:
 
 @main.command()
 def tune_index() -> None:
-    """Brings the collection to QDRANT_INDEXING_THRESHOLD and QDRANT_QUANTIZATION."""
+    """Brings a collection that exists to what the settings say of its index (QDRANT_…)."""
     _on_index(lambda index, tuning: index.tune(tuning))
 
 

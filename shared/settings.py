@@ -99,6 +99,8 @@ class Settings(BaseSettings):
     # Index
     attribute_indexes: Annotated[tuple[str, ...], NoDecode] = ("color", "size")
     qdrant_indexing_threshold: int = Field(10_000, ge=1)
+    qdrant_deleted_threshold: float = Field(0.2, ge=0.01, le=1)
+    qdrant_indexing_threads: int = Field(0, ge=0, le=1024)
     qdrant_hnsw_ef: int = Field(1024, ge=10, le=10_000)
     qdrant_quantization: Literal["off", "int8"] = "off"
     qdrant_oversampling: float = Field(2.0, ge=1, le=100)

@@ -68,6 +68,7 @@ def ensure_collection(
                     VECTOR_NAME: _VECTOR.model_copy(update={"on_disk": tuning.quantized or None})
                 },
                 optimizers_config=tuning.optimizers,
+                hnsw_config=tuning.graph,
                 quantization_config=tuning.quantization,
             )
         except UnexpectedResponse:

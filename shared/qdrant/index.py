@@ -55,6 +55,7 @@ class VectorIndex:
             self._client.update_collection(
                 self.collection,
                 optimizers_config=tuning.optimizers,
+                hnsw_config=tuning.graph,
                 quantization_config=tuning.quantization or models.Disabled.DISABLED,
                 vectors_config={VECTOR_NAME: models.VectorParamsDiff(on_disk=tuning.quantized)},
             )

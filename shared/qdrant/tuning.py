@@ -24,12 +24,17 @@ class IndexTuning:
     """What the defaults are good for stands in docs/operations.md ("Qdrant for a large catalogue").
 
     `indexing_threshold`: kB of vectors in a segment from which on a graph is built; a vector has
-    two. `hnsw_ef`: candidates that a search keeps on its way through the graph. `quantized`: the
-    graph is searched by vectors of int8 in memory, `oversampling` times as many hits as asked for
-    are taken from there, and their order is decided by the whole vectors, which stay on the disk.
+    two. `deleted_threshold`: share of a segment's points that may be moved or deleted before it is
+    built anew; every write of a payload moves its point. `indexing_threads`: cores that build; 0:
+    the server decides. `hnsw_ef`: candidates that a search keeps on its way through the graph.
+    `quantized`: the graph is searched by vectors of int8 in memory, `oversampling` times as many
+    hits as asked for are taken from there, and their order is decided by the whole vectors, which
+    stay on the disk.
     """
 
     indexing_threshold: int = 10_000
+    deleted_threshold: float = 0.2
+    indexing_threads: int = 0
     hnsw_ef: int = 1024
     quantized: bool = False
     oversampling: float = 2.0
@@ -39,6 +44,8 @@ class IndexTuning:
         """As the settings say."""
         return cls(
             indexing_threshold=settings.qdrant_indexing_threshold,
+            deleted_threshold=settings.qdrant_deleted_threshold,
+            indexing_threads=settings.qdrant_indexing_threads,
             hnsw_ef=settings.qdrant_hnsw_ef,
             quantized=settings.qdrant_quantization == "int8",
             oversampling=settings.qdrant_oversampling,
@@ -55,7 +62,19 @@ class IndexTuning:
     @property
     def optimizers(self) -> models.OptimizersConfigDiff:
         """Of a collection."""
-        return models.OptimizersConfigDiff(indexing_threshold=self.indexing_threshold)
+        return models.OptimizersConfigDiff(
+            indexing_threshold=self.indexing_threshold,
+            deleted_threshold=self.deleted_threshold,
+            # One segment at a time, if only some cores may build.
+            max_optimization_threads=1
+            if self.indexing_threads
+            else models.MaxOptimizationThreadsSetting.AUTO,
+        )
+
+    @property
+    def graph(self) -> models.HnswConfigDiff:
+        """Of a collection. It changes nothing of a graph that is there."""
+        return models.HnswConfigDiff(max_indexing_threads=self.indexing_threads)
 
     @property
     def quantization(self) -> models.ScalarQuantization | None:

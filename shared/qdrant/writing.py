@@ -49,7 +49,9 @@ class ProductWriter(ProductReader):
         return self.stored_revs(list(chosen))
 
     def _overwrite_payloads(self, writes: Sequence[PayloadWrite]) -> None:
-        # Vectors stay where they are: writing them again would have a graph built anew for nothing.
+        # No vector is sent. A real server moves the point with its vector all the same, out of the
+        # segment with the graph, and builds that anew once a share of it has moved; so a change of
+        # prices costs it as much as one of pictures (docs/operations.md).
         body = orjson.dumps(
             {
                 "operations": [

@@ -43,7 +43,8 @@ def tuning_of(body: Mapping[str, Any]) -> Tuning:
             value = _quantization(value)
         elif not isinstance(value, dict):
             raise malformed(f"`{name}` must be an object")
-        said[name] = value
+        # What is left to the server is told as null.
+        said[name] = {key: None if one == "auto" else one for key, one in value.items()}
     return said
 
 

@@ -54,6 +54,27 @@ def test_a_collection_is_made_as_the_settings_say(
     assert (scalar["type"], scalar["always_ram"]) == ("int8", True)
 
 
+def test_the_optimizers_bounds_are_set_and_given_up(
+    server_url: str, http: httpx.Client, name: str, index: VectorIndex
+) -> None:
+    def held() -> tuple[float, int | None, int]:
+        config = http.get(f"/collections/{name}").json()["result"]["config"]
+        optimizer = config["optimizer_config"]
+        threads = optimizer.get("max_optimization_threads")
+        return (
+            optimizer["deleted_threshold"],
+            threads,
+            config["hnsw_config"]["max_indexing_threads"],
+        )
+
+    service(server_url, name, IndexTuning(deleted_threshold=0.5, indexing_threads=1)).close()
+    assert held() == (0.5, 1, 1)
+    index.tune(IndexTuning())
+    assert held() == (0.2, None, 0)
+    index.tune(IndexTuning(deleted_threshold=0.4, indexing_threads=2))
+    assert held() == (0.4, 1, 2)
+
+
 def test_without_settings_nothing_is_quantized(
     server_url: str, name: str, index: VectorIndex
 ) -> None:

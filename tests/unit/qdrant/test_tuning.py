@@ -26,4 +26,20 @@ def test_what_was_found_by_int8_is_rescored() -> None:
     assert tuning.quantization.model_dump(exclude_none=True) == {
         "scalar": {"type": "int8", "quantile": 0.99, "always_ram": True}
     }
-    assert tuning.optimizers.model_dump(exclude_none=True) == {"indexing_threshold": 10_000}
+    assert tuning.optimizers.model_dump(mode="json", exclude_none=True) == {
+        "indexing_threshold": 10_000,
+        "deleted_threshold": 0.2,
+        "max_optimization_threads": "auto",
+    }
+
+
+def test_the_cores_that_build_a_graph_are_bounded_where_asked() -> None:
+    settings = Settings(_env_file=None, qdrant_indexing_threads=2, qdrant_deleted_threshold=0.5)
+    tuning = IndexTuning.of(settings)
+    assert tuning.graph.model_dump(exclude_none=True) == {"max_indexing_threads": 2}
+    assert tuning.optimizers.model_dump(exclude_none=True) == {
+        "indexing_threshold": 10_000,
+        "deleted_threshold": 0.5,
+        "max_optimization_threads": 1,
+    }
+    assert IndexTuning().graph.model_dump(exclude_none=True) == {"max_indexing_threads": 0}
