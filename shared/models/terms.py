@@ -7,6 +7,7 @@ that nobody has thought of when the collection was made is no exception.
 
 import hashlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final
 
 from shared.models.folding import fold
@@ -72,6 +73,7 @@ def _number(value: int | float) -> str:
     return format(value, ".15g")
 
 
+@lru_cache(maxsize=2048)  # a catalogue says few things, over and over again
 def _text(value: str) -> str:
     folded = fold(value)
     if len(folded) <= _LONGEST:

@@ -36,7 +36,6 @@ def payload_indexes(listed: Sequence[str]) -> dict[str, IndexSchema]:
             type=models.IntegerIndexType.INTEGER, lookup=False, range=True
         ),
         TERMS: _KEYWORD,
-        "category": _KEYWORD,
         "price": models.PayloadSchemaType.FLOAT,
         "group_id": _KEYWORD,
         "tombstone_of": _KEYWORD,

@@ -183,7 +183,6 @@ def test_processes_that_set_up_the_collection_at_once_all_succeed(
         "tenant": "keyword",
         "rev": "integer",
         "terms": "keyword",
-        "category": "keyword",
         "price": "float",
         "group_id": "keyword",
         "tombstone_of": "keyword",
