@@ -123,7 +123,8 @@ class Filters(BaseModel):
         Field(
             max_length=16,
             description="By name: the value that the attribute must have, or a list of values of "
-            "which it must have one. A list among a product's attributes has each of its members. "
+            "which it must have one. Strings are compared without case and accents. A list among a "
+            "product's attributes has each of its members. "
             f"At most 16 attributes with {_MAX_FILTER_VALUES} values each: strings of up to 1,024 "
             "characters, numbers within ±(2^53 − 1), booleans.",
         ),

@@ -106,6 +106,12 @@ def test_a_name_that_no_path_can_say_is_filtered_on_by_its_terms_alone(name: str
         assert found == {"must": asked}
 
 
+def test_an_upgrade_is_of_the_rev_that_was_read() -> None:
+    assert filters.of_rev("a", 7) == {
+        "must": [{"has_id": ["a"]}, {"key": "rev", "range": {"gte": 7, "lte": 7}}]
+    }
+
+
 def test_a_group_is_left_out_where_asked() -> None:
     assert filters.of_search("shop", Filters(category_filter="hats"), "g") == {
         "must": [TENANT, CATEGORY],
