@@ -63,8 +63,8 @@ class ProductsBody(TypedDict):
 class Ready(TypedDict):
     """All parts answer. `warnings`: `ledger_lost` if products in the index are not known,
     `keys_file_exposed` if others may read the keys file, `model_has_no_products` if the index holds
-    those of another model alone (`collections` then says how many), `index_needs_upgrade` if products
-    of an earlier release are left.
+    those of another model alone (`collections` then says how many), `index_needs_upgrade` if
+    products of an earlier release are left.
     """
 
     status: str

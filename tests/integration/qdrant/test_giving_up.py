@@ -2,6 +2,7 @@
 
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import httpx
@@ -12,6 +13,7 @@ from shared.embedded.ports import free_port
 from shared.embedded.qdrant.app import build_app
 from shared.embedded.qdrant.engine import Engine
 from shared.embedded.qdrant.store import Store
+from shared.embedded.reserve import Reserve
 
 LIST = "/collections"
 
@@ -42,11 +44,16 @@ class CountingStore(Store):
 class Busy:
     """A server whose engine is busy until it is told to go on."""
 
-    def __init__(self) -> None:
+    def __init__(self, folder: Path) -> None:
         self.store = CountingStore()
         self.engine = Engine(self.store, queue_size=8, idle_seconds=1.0)
         port = free_port()
-        config = uvicorn.Config(build_app(self.engine), port=port, lifespan="off", log_config=None)
+        config = uvicorn.Config(
+            build_app(self.engine, Reserve(folder), None),
+            port=port,
+            lifespan="off",
+            log_config=None,
+        )
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
@@ -68,8 +75,8 @@ class Busy:
 
 
 @pytest.fixture
-def busy() -> Iterator[Busy]:
-    server = Busy()
+def busy(tmp_path: Path) -> Iterator[Busy]:
+    server = Busy(tmp_path)
     yield server
     server.close()
 
