@@ -13,5 +13,13 @@ def picture_fetch(settings: Settings) -> Callable[[str], bytes]:
         max_bytes=settings.image_max_bytes,
         timeout_seconds=min(settings.image_timeout_seconds, settings.search_timeout_seconds),
         connections=settings.api_picture_queries,
+        own_ports=settings.own_ports,
+        user_agent=settings.image_user_agent,
+        referer=settings.image_referer,
     )
-    return lambda url: fetcher.fetch(url).data
+
+    def fetch(url: str) -> bytes:
+        with fetcher.fetch(url) as picture:
+            return picture.data
+
+    return fetch

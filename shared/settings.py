@@ -47,6 +47,14 @@ RateLimits = Annotated[str, Field(pattern=rf"^({_PERIOD}(;{_PERIOD})*)?$")]
 
 RedisUrl = Annotated[str, Field(pattern=r"^(rediss?|unix)://.")]
 HttpUrl = Annotated[str, Field(pattern=r"^https?://[^/]")]
+# What goes into a header holds no line end, and neither begins nor ends with a space.
+UserAgent = Annotated[str, Field(pattern=r"^[!-~]([ -~]{0,498}[!-~])?$")]
+Referer = Annotated[str, Field(pattern=r"^(origin|https?://[!-~]{1,1900})?$")]
+
+DEFAULT_USER_AGENT: Final = "Vitrine/0.1 (product picture fetcher)"
+
+_PORT: Final = re.compile(r":([0-9]{1,5})(?![^/;,?#])")
+_DEFAULT_PORTS: Final = frozenset({80, 443})
 
 _ORIGIN: Final = re.compile(r"[a-z][a-z0-9+.-]*://[A-Za-z0-9.-]+(:\d+)?", re.ASCII)
 """A scheme, a name and maybe a port. A path or a pattern would match no page, without a word."""
@@ -95,6 +103,8 @@ class Settings(BaseSettings):
     image_timeout_seconds: float = Field(20.0, gt=0)
     image_threads: int = Field(16, ge=1, le=256)
     image_not_found_retry_seconds: float = Field(30.0, ge=0, le=3600)
+    image_user_agent: UserAgent = DEFAULT_USER_AGENT
+    image_referer: Referer = ""
 
     # Index
     attribute_indexes: Annotated[tuple[str, ...], NoDecode] = ("color", "size")
@@ -171,6 +181,17 @@ class Settings(BaseSettings):
         return {name.upper(): _written(getattr(self, name)) for name in self.model_fields_set}
 
     @property
+    def own_ports(self) -> frozenset[int]:
+        """Those of this service's own servers, which pictures are never fetched from.
+
+        80 and 443 are left out: pictures come from there, so a Qdrant behind one of them is
+        protected by its address alone.
+        """
+        servers = (self.redis_url, self.redis_cache_url, self.broker_url, self.qdrant_url)
+        ports = {int(port) for url in servers for port in _PORT.findall(url)}
+        return frozenset(ports | {self.api_port, self.metrics_port or 0}) - _DEFAULT_PORTS
+
+    @property
     def celery_broker_url(self) -> str:
         """Where the doorbells travel: BROKER_URL, else the ledger's Redis."""
         return self.broker_url or self.redis_url
@@ -234,6 +255,8 @@ _EXAMPLES: Final = {
     "redis_url": "redis://127.0.0.1:6379/0",
     "redis_cache_url": "redis://127.0.0.1:6380/0",
     "qdrant_url": "http://127.0.0.1:6333",
+    "image_user_agent": "Shop/1.0, in printable ASCII",
+    "image_referer": "origin, or https://shop.example/",
 }
 """What settings with a pattern look like."""
 

@@ -126,6 +126,9 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
             max_bytes=settings.image_max_bytes,
             timeout_seconds=settings.image_timeout_seconds,
             connections=2 * settings.image_threads,  # urgent pictures have threads of their own
+            own_ports=settings.own_ports,
+            user_agent=settings.image_user_agent,
+            referer=settings.image_referer,
         )
         encoder = load_embedding_service(settings, frozenset({"image"}), watchdog=watchdog)
         pictures = PictureReader(fetcher, encoder, settings.image_threads)

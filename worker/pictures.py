@@ -1,9 +1,7 @@
 """From image URLs to vectors, many at a time; one bad picture fails alone."""
 
-import hashlib
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
-from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import partial
 from typing import Final, Generic, TypeVar
@@ -13,9 +11,9 @@ import structlog
 
 from shared.embedding.encoder import PreparedImage, Vector
 from shared.embedding.service import EmbeddingService
-from shared.errors import EncoderBusy, ItemFault, ItemPermanent, ItemTransient
+from shared.errors import ItemFault, ItemPermanent, ItemTransient
 from shared.fetch.fetcher import Fetcher
-from shared.fetch.picture import FetchedPicture, MemoryShort, Validators
+from shared.fetch.picture import SMALL_BYTES, FetchedPicture, Validators
 from shared.fetch.urls import parse_picture_url
 from shared.memory_budget import MemoryBudget
 from shared.models.product import ImageFacts
@@ -36,7 +34,7 @@ _URGENT_STRAGGLER_SECONDS: Final = 0.05
 _LARGEST_AT_ONCE: Final = 8
 _LARGEST_URGENT: Final = 2
 """Pictures of IMAGE_MAX_BYTES in memory at one time, and as many besides as only urgent ones may
-be. More where they are smaller: sixteen of half that size."""
+be. More where they are smaller: sixteen of half that size. The others lie on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -128,16 +126,16 @@ class PictureReader:
     ) -> _Ready | SamePicture | ItemFault:
         known = asked.known
         try:
-            with ExitStack() as memory:
-                fetched = self._fetch(asked, urgent, memory)
-                if fetched is None:
-                    assert known is not None  # noqa: S101 - only who knows one is told "still that"
-                    return SamePicture(known)
-                facts = ImageFacts(
-                    hashlib.sha256(fetched.data).hexdigest(), fetched.etag, fetched.last_modified
-                )
+            fetched = self._fetch(asked)
+            if fetched is None:
+                assert known is not None  # noqa: S101 - only who knows one is told "still that"
+                return SamePicture(known)
+            with fetched, self._memory.account(urgent=urgent) as take:
+                facts = ImageFacts(fetched.sha256, fetched.etag, fetched.last_modified)
                 if known and facts.sha256 == known.sha256:
                     return SamePicture(facts)
+                if fetched.size > SMALL_BYTES:
+                    take(fetched.size)
                 return _Ready(self._encoder.prepare(fetched.data, urgent=urgent), facts)
         except (ItemTransient, ItemPermanent) as fault:
             return fault
@@ -146,31 +144,9 @@ class PictureReader:
             log.exception("picture_failed", url=asked.url)
             return unexpected(err)
 
-    def _fetch(
-        self, asked: PictureRequest[Key], urgent: bool, memory: ExitStack
-    ) -> FetchedPicture | None:
-        """Fetches with memory to keep it in, which `memory` gives back.
-
-        Who waits for it holds none, and keeps no server waiting: that would use up the picture's
-        time. So what finds too little is given up, and fetched anew once there is enough.
-        """
-        known = asked.known
-        validators = (
-            Validators(known.etag, known.last_modified) if known and asked.revalidate else None
-        )
-
-        def admit(size: int) -> bool:
-            try:
-                memory.enter_context(self._memory.account(urgent=urgent, timeout=0))(size)
-            except EncoderBusy:
-                return False
-            return True
-
-        try:
-            return self._fetcher.fetch_if_changed(asked.url, validators, admit)
-        except MemoryShort:
-            memory.close()
-        memory.enter_context(self._memory.account(urgent=urgent))(self._fetcher.max_bytes)
+    def _fetch(self, asked: PictureRequest[Key]) -> FetchedPicture | None:
+        known = asked.known if asked.revalidate else None
+        validators = Validators(known.etag, known.last_modified) if known else None
         return self._fetcher.fetch_if_changed(asked.url, validators)
 
     def _embed(

@@ -52,6 +52,11 @@ _NOT_PUBLIC_6: Final = tuple(
 # inside it decides.
 _NAT64: Final = IPv6Network("64:ff9b::/96")
 
+# ISATAP: under any prefix, an interface of this form is a tunnel to the IPv4 address behind it.
+# Two bits of it say whether that address is universal, and whether it is a group's.
+_ISATAP: Final = 0x00005EFE
+_ISATAP_FREE_BITS: Final = 0x03000000
+
 
 def is_public(address: Address) -> bool:
     """Whether `address` is a public unicast address, also after undoing what embeds IPv4."""
@@ -63,7 +68,10 @@ def is_public(address: Address) -> bool:
         return is_public(address.ipv4_mapped)
     if address in _NAT64:
         return is_public(IPv4Address(address.packed[-4:]))
-    return address in _GLOBAL_UNICAST_6 and not any(address in net for net in _NOT_PUBLIC_6)
+    if address not in _GLOBAL_UNICAST_6 or any(address in net for net in _NOT_PUBLIC_6):
+        return False
+    tunnel = int.from_bytes(address.packed[8:12], "big") & ~_ISATAP_FREE_BITS == _ISATAP
+    return not tunnel or is_public(IPv4Address(address.packed[-4:]))
 
 
 def is_reachable(address: Address, allowed: Iterable[Network]) -> bool:

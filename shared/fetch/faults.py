@@ -1,59 +1,24 @@
-"""What goes wrong while a picture is fetched: the errors of libraries as item faults."""
+"""What goes wrong between us and a picture server, as item faults."""
 
-import contextlib
 import ssl
 import time
-from collections.abc import Iterator
 from typing import Final
 
-from urllib3 import exceptions
-
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
-from shared.fetch.answers import too_large
-from shared.fetch.transport import AnswerTooLong
 
-NEVER_CONNECTED: Final = (exceptions.NewConnectionError, exceptions.ConnectTimeoutError)
-"""Nothing was sent yet, so that another address may be tried."""
-
-_NO_WAY: Final = "The picture server can't be reached, or broke off."
-
-
-@contextlib.contextmanager
-def faults_translated(max_bytes: int) -> Iterator[None]:
-    """Turn urllib3's errors, in sending and in reading the body, into item faults."""
-    try:
-        yield
-    except exceptions.NewConnectionError as err:  # a timeout, too, by urllib3's classes
-        raise unreachable(_NO_WAY) from err
-    except exceptions.TimeoutError as err:
-        raise timed_out() from err
-    except exceptions.SSLError as err:
-        if _caused_by(err, ssl.SSLCertVerificationError):
-            raise ItemPermanent(
-                ItemCode.IMAGE_UNREACHABLE,
-                "The picture server's certificate is not valid for its name, or has expired.",
-            ) from err
-        raise unreachable("The picture server's TLS connection failed.") from err
-    # urllib3 asks for as many bytes as a chunk says it has, negative numbers, too: ValueError.
-    except (exceptions.HTTPError, OSError, ValueError) as err:
-        if _caused_by(err, AnswerTooLong):
-            raise too_large(max_bytes) from err
-        raise unreachable(_NO_WAY) from err
+_VALIDITY: Final = {9: "is not valid yet", 10: "has expired"}
+_SELF_SIGNED: Final = frozenset({18, 19})
+_UNKNOWN_ISSUER: Final = frozenset({2, 20, 21})
+_OTHER_NAME: Final = frozenset({62, 64})
+"""OpenSSL's numbers (X509_V_ERR_…) of what fails in a certificate."""
 
 
-def _caused_by(error: BaseException, kind: type[BaseException]) -> bool:
-    """Whether an error of `kind` stands behind `error`, however the libraries wrapped it."""
-    waiting: list[object] = [error]
-    seen: set[int] = set()
-    while waiting:
-        current = waiting.pop()
-        if isinstance(current, kind):
-            return True
-        if isinstance(current, BaseException) and id(current) not in seen:
-            seen.add(id(current))
-            waiting += [*current.args, getattr(current, "reason", None), current.__cause__]
-            waiting.append(current.__context__)
-    return False
+class AnswerFault(ItemTransient):
+    """A fault in an answer that came. It says nothing against the server's other pictures."""
+
+
+class AnswerTooLong(Exception):
+    """More came than any answer that we take may have."""
 
 
 def timed_out() -> ItemTransient:
@@ -61,9 +26,40 @@ def timed_out() -> ItemTransient:
     return ItemTransient(ItemCode.IMAGE_TIMEOUT, "The picture server took too long to answer.")
 
 
-def unreachable(message: str) -> ItemTransient:
+def unreachable(message: str = "The picture server can't be reached.") -> ItemTransient:
     """There is no way to the picture's server now; the message says which step failed."""
     return ItemTransient(ItemCode.IMAGE_UNREACHABLE, message)
+
+
+def bad_answer(message: str) -> AnswerFault:
+    """An answer came, but it broke off or can't be read; the message says what is wrong."""
+    return AnswerFault(ItemCode.IMAGE_UNREACHABLE, message)
+
+
+def too_large(max_bytes: int) -> ItemPermanent:
+    """The fault of a picture of more than `max_bytes`."""
+    return ItemPermanent(
+        ItemCode.IMAGE_TOO_LARGE, f"The picture is larger than {max_bytes:,} bytes."
+    )
+
+
+def bad_certificate(error: ssl.SSLCertVerificationError) -> ItemPermanent:
+    """What of the server's certificate fails its check, and what its owner can do about it."""
+    number = error.verify_code
+    if number in _VALIDITY:
+        what = f"{_VALIDITY[number]}; its owner has to renew it"
+    elif number in _OTHER_NAME:
+        what = "is for another name than the URL's"
+    elif number in _SELF_SIGNED:
+        what = "is signed by itself or by a private authority, which nobody else can check"
+    elif number in _UNKNOWN_ISSUER:
+        what = (
+            "has an issuer that is not known; most often its server does not send the "
+            "intermediate certificate, which its owner has to add"
+        )
+    else:
+        what = "can't be verified"
+    return ItemPermanent(ItemCode.IMAGE_UNREACHABLE, f"The picture server's certificate {what}.")
 
 
 def seconds_left(deadline: float) -> float:

@@ -1,37 +1,44 @@
 """Fetches one picture: every address checked, every quantity bounded, every fault named."""
 
 import time
-from collections.abc import Mapping, Sequence
-from contextlib import closing
-from dataclasses import replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from functools import partial
 from http import HTTPStatus
 from typing import Final
 
 import certifi
-from urllib3 import BaseHTTPResponse
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.addresses import Network
 from shared.fetch.answers import redirect_location
-from shared.fetch.faults import NEVER_CONNECTED, faults_translated, seconds_left, unreachable
+from shared.fetch.connections import Connection, Connections
+from shared.fetch.cookies import Cookies
+from shared.fetch.faults import AnswerTooLong, too_large
 from shared.fetch.hosts import PAUSE_SECONDS, HostPutOff, Hosts
+from shared.fetch.http1 import Answer
 from shared.fetch.lookup import Lookup
-from shared.fetch.picture import Admit, FetchedPicture, MemoryShort, Validators, drain, read_picture
+from shared.fetch.picture import FetchedPicture, Validators, drain, read_picture
 from shared.fetch.resolver import Resolver, SystemResolver
-from shared.fetch.transport import PinnedTransport
-from shared.fetch.urls import PictureUrl, parse_picture_url
+from shared.fetch.urls import PictureUrl, blocked_port, parse_picture_url
 from shared.metrics import IMAGE_FETCH_SECONDS, IMAGE_FETCHES
+from shared.settings import DEFAULT_USER_AGENT
+
+ORIGIN: Final = "origin"
 
 _HEADERS: Final = {
-    "User-Agent": "Vitrine/0.1 (product picture fetcher)",
-    "Accept": "image/*",
+    # The formats that are opened, because servers choose by what is named here.
+    "Accept": "image/avif,image/webp,image/png,image/jpeg,image/gif,image/bmp,image/*;q=0.1",
     # Pictures are packed already; unpacking is one more thing that a server could abuse.
     "Accept-Encoding": "identity",
 }
-# A name with more addresses than this has one that answers among the first, or none.
-_MAX_CONNECT_ATTEMPTS: Final = 3
 # Beside a body, which in chunks may be sent with a quarter more than itself.
 _HEAD_BYTES: Final = 256 * 1024
+_CONNECTION_FAULTS: Final = frozenset({ItemCode.IMAGE_TIMEOUT, ItemCode.IMAGE_UNREACHABLE})
+_REFUSALS: Final = frozenset({ItemCode.IMAGE_NOT_FOUND, ItemCode.IMAGE_HTTP_ERROR})
+
+_Came = FetchedPicture | str | None
+"""The picture, the URL that a redirect leads to, or None where the picture has not changed."""
+_Read = Callable[[Answer], _Came]
 
 
 class Fetcher:
@@ -53,23 +60,29 @@ class Fetcher:
         resolver: Resolver | None = None,
         ca_file: str | None = None,
         pause_seconds: float = PAUSE_SECONDS,
+        own_ports: Collection[int] = (),
+        user_agent: str = DEFAULT_USER_AGENT,
+        referer: str = "",
     ) -> None:
         """Bounds for each picture, and what to reach it with.
 
         `allowed_networks` are reachable beside public addresses. `max_bytes` bounds the body as
         sent and as unpacked, `timeout_seconds` everything from the name's resolution to the last
-        byte, redirects included. `connections` are kept per host: as many as threads fetch at
-        once. `ca_file` (PEM) replaces certifi's authorities. A server that fails time and again, or
-        asks for patience, is left alone for `pause_seconds` at most.
+        byte, redirects included. `connections`: as many as threads fetch at once; twice as many
+        are kept. `ca_file` (PEM) replaces certifi's authorities. A server that fails time and
+        again, or asks for patience, is left alone for `pause_seconds` at most. `own_ports` are
+        those of this service's own servers, whatever address they are reached by. `referer`: a
+        URL, or "origin" for the picture's own.
         """
         self.max_bytes = max_bytes
         self._timeout = timeout_seconds
         self._max_redirects = max_redirects
         self._hosts = Hosts(pause_seconds)
         self._lookup = Lookup(resolver or SystemResolver(), allowed_networks, connections)
-        self._transport = PinnedTransport(
-            connections, ca_file or certifi.where(), max_bytes * 5 // 4 + _HEAD_BYTES
-        )
+        self._connections = Connections(2 * connections, ca_file or certifi.where())
+        self._own_ports = frozenset(own_ports)
+        self._headers = {"User-Agent": user_agent, **_HEADERS}
+        self._referer = referer
 
     def fetch(self, url: str) -> FetchedPicture:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
@@ -82,24 +95,13 @@ class Fetcher:
         assert picture is not None  # noqa: S101 - without a condition there is no 304
         return picture
 
-    def fetch_if_changed(
-        self, url: str, known: Validators | None, admit: Admit | None = None
-    ) -> FetchedPicture | None:
-        """As `fetch`; None where the server says that the picture is still the known one.
-
-        `admit` is asked for the memory of a picture beyond `SMALL_BYTES`, before it is read: for
-        what its server announces, or for the largest. Raises MemoryShort where it says no, rather
-        than have the server wait.
-        """
+    def fetch_if_changed(self, url: str, known: Validators | None) -> FetchedPicture | None:
+        """As `fetch`; None where the server says that the picture is still the known one."""
         started = time.monotonic()
         result = "ok"
         try:
-            conditions = known.headers() if known else {}
-            headers = {**_HEADERS, **conditions} if conditions else _HEADERS
-            picture = self._follow(parse_picture_url(url), headers, started + self._timeout, admit)
-        except MemoryShort:
-            result = "put_off"
-            raise
+            condition = known.headers() if known else {}
+            picture = self._follow(parse_picture_url(url), condition, started + self._timeout)
         except (ItemTransient, ItemPermanent) as fault:
             result = "put_off" if isinstance(fault, HostPutOff) else fault.code
             raise
@@ -116,54 +118,89 @@ class Fetcher:
 
     def close(self) -> None:
         """Close kept connections. Lookups under way end on their own."""
-        self._transport.close()
+        self._connections.close()
         self._lookup.close()
 
     def _follow(
-        self,
-        url: PictureUrl,
-        headers: Mapping[str, str],
-        deadline: float,
-        admit: Admit | None,
+        self, url: PictureUrl, condition: Mapping[str, str], deadline: float
     ) -> FetchedPicture | None:
-        first = url
+        first, cookies = url, Cookies()
         for _ in range(self._max_redirects + 1):
-            with (
-                self._hosts.visit(url.authority),
-                faults_translated(self.max_bytes),
-                closing(self._open(url, headers, deadline)) as response,
-            ):
-                if response.status == HTTPStatus.NOT_MODIFIED and headers is not _HEADERS:
-                    drain(response)
-                    return None
-                location = redirect_location(response)
-                if location is None:
-                    picture = read_picture(response, self.max_bytes, admit)
+            if url.port in self._own_ports:
+                raise blocked_port(url.port)
+            request = self._request(url, condition, cookies)
+            read = partial(_read, url, cookies, bool(condition), self.max_bytes)
+            with self._hosts.visit(url.authority):
+                came = self._ask(url, request, read, deadline)
+            if not isinstance(came, str):
+                if came and url is not first:
                     # What says of this address that nothing has changed can't say that of the
                     # first one, which may lead elsewhere tomorrow, to an older picture, say.
-                    return (
-                        picture if url is first else replace(picture, etag=None, last_modified=None)
-                    )
-                drain(response)
-            url, headers = url.follow(location), _HEADERS
+                    came.etag = came.last_modified = None
+                return came
+            url, condition = url.follow(came), {}
         raise ItemPermanent(
             ItemCode.IMAGE_HTTP_ERROR,
             f"The picture server redirects more than {self._max_redirects} times.",
         )
 
-    def _open(
-        self, url: PictureUrl, headers: Mapping[str, str], deadline: float
-    ) -> BaseHTTPResponse:
-        """Connect to the first checked address that accepts, and read the answer's headers."""
-        addresses = self._lookup.checked_addresses(url, deadline)[:_MAX_CONNECT_ATTEMPTS]
-        for position, address in enumerate(addresses):
-            left = seconds_left(deadline)
-            # The addresses still to be tried share the time, so that one that swallows packets
-            # leaves some for the next.
-            connect = left / (len(addresses) - position)
-            try:
-                return self._transport.open(url, address, headers, connect=connect, total=left)
-            except NEVER_CONNECTED:
-                if position + 1 == len(addresses):
-                    raise
-        raise unreachable("The picture server's name has no address.")
+    def _request(self, url: PictureUrl, condition: Mapping[str, str], cookies: Cookies) -> bytes:
+        headers = {"Host": url.authority, **self._headers, **condition}
+        if self._referer:
+            own = f"{url.scheme}://{url.authority}/"
+            headers["Referer"] = own if self._referer == ORIGIN else self._referer
+        if cookie := cookies.header(url):
+            headers["Cookie"] = cookie
+        lines = (f"{name}: {value}\r\n" for name, value in headers.items())
+        return f"GET {url.path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
+
+    def _ask(self, url: PictureUrl, request: bytes, read: _Read, deadline: float) -> _Came:
+        """What came of the request, over a kept connection or a new one."""
+        addresses = self._lookup.checked_addresses(url, deadline)
+        kept = self._connections.kept(url, addresses)
+        try:
+            if kept is not None:
+                try:
+                    return self._exchange(kept, request, read, deadline)
+                except ItemTransient as fault:
+                    # It may have died without a sign, which says nothing of a new connection.
+                    if fault.code not in _CONNECTION_FAULTS:
+                        raise
+            new = self._connections.open(url, addresses, deadline)
+            return self._exchange(new, request, read, deadline)
+        except AnswerTooLong:
+            raise too_large(self.max_bytes) from None
+
+    def _exchange(
+        self, connection: Connection, request: bytes, read: _Read, deadline: float
+    ) -> _Came:
+        """Asks and reads. The connection is kept if nothing of the answer was odd."""
+        answer, done = None, False
+        try:
+            connection.send(request, deadline, self.max_bytes * 5 // 4 + _HEAD_BYTES)
+            answer = Answer(connection)
+            came = read(answer)
+            done = True
+        except ItemPermanent as fault:
+            done = fault.code in _REFUSALS
+            raise
+        finally:
+            if done and answer is not None and answer.may_be_kept:
+                self._connections.keep(connection)
+            else:
+                connection.close()
+        return came
+
+
+def _read(
+    url: PictureUrl, cookies: Cookies, conditional: bool, max_bytes: int, answer: Answer
+) -> _Came:
+    head = answer.head
+    if head.status == HTTPStatus.NOT_MODIFIED and conditional:
+        return None
+    location = redirect_location(head)
+    if location is None:
+        return read_picture(answer, max_bytes)
+    cookies.take(url, head)
+    drain(answer)
+    return location

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from shared.errors import ItemCode, ItemTransient
+from shared.fetch.faults import AnswerFault
 
 FAILURES_IN_A_ROW: Final = 5
 """A server that is merely slow answers in between."""
@@ -89,7 +90,8 @@ class Hosts:
 
     def _note(self, authority: str, fault: ItemTransient) -> None:
         patience = fault.retry_after
-        if fault.code not in _UNANSWERED and not patience:
+        unanswered = fault.code in _UNANSWERED and not isinstance(fault, AnswerFault)
+        if not unanswered and not patience:
             return self._answered(authority)
         with self._lock:
             self._prune()

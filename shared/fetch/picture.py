@@ -1,45 +1,78 @@
-"""A picture as its server answered with it: its bytes, what is known of it, and memory for it."""
+"""A picture as its server answered with it: its bytes, and what is known of it."""
 
 import contextlib
-from collections.abc import Callable, Mapping
+import hashlib
+import io
+import tempfile
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
-from http import HTTPStatus
-from typing import Final
+from pathlib import Path
+from typing import IO, Final
 
-from urllib3 import BaseHTTPResponse
-from urllib3.exceptions import HTTPError
+from shared.errors import ItemCode, ItemPermanent, ItemTransient
+from shared.fetch.answers import entity_tag, http_date, status_fault
+from shared.fetch.faults import AnswerTooLong, too_large
+from shared.fetch.http1 import Answer
+from shared.fetch.unpacking import unpacked
 
-from shared.fetch.answers import (
-    announced_length,
-    is_coded,
-    read_body,
-    status_fault,
-    too_large,
-    validator,
-)
-
-_CHUNK_BYTES: Final = 64 * 1024
 # A body this small is read to the end, though not wanted, so that the connection can be kept.
 _MAX_DRAINED_BYTES: Final = 16 * 1024
 
 SMALL_BYTES: Final = 2**20
-"""Most pictures; they are fetched whatever memory others take."""
+"""Most pictures; a larger one lies on the disk until it is decoded."""
 
-Admit = Callable[[int], bool]
-"""Whether there is memory for a picture of so many bytes, at once; it is then taken."""
-
-
-class MemoryShort(Exception):
-    """There is no memory for the picture now. Nothing is wrong with it, nor with its server."""
+_ON_DISK: Final = Path("/var/tmp")  # noqa: S108 - the files there have no names
+_DIRECTORY: Final = _ON_DISK if _ON_DISK.is_dir() else None
+"""On the disk, because /tmp often lies in memory, which is what this saves."""
 
 
-@dataclass(frozen=True, slots=True)
 class FetchedPicture:
-    """A picture server's answer: the bytes as sent (not decoded) and its validators, if any."""
+    """A picture server's answer: the bytes as sent (not decoded) and its validators, if any.
 
-    data: bytes
-    etag: str | None = None
-    last_modified: str | None = None
+    Close it, for its file; it has no name and ends with the process in any case.
+    """
+
+    def __init__(
+        self, chunks: Iterable[bytes], etag: str | None = None, last_modified: str | None = None
+    ) -> None:
+        """Reads the `chunks`. Raises what they raise."""
+        self.etag = etag
+        self.last_modified = last_modified
+        self.size = 0
+        self._file: IO[bytes] = io.BytesIO()
+        digest = hashlib.sha256()
+        try:
+            for chunk in chunks:
+                if self.size <= SMALL_BYTES < self.size + len(chunk):
+                    self._move_to_disk()
+                self.size += len(chunk)
+                digest.update(chunk)
+                self._file.write(chunk)
+        except BaseException:
+            self.close()
+            raise
+        self.sha256 = digest.hexdigest()
+
+    def __enter__(self) -> "FetchedPicture":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    @property
+    def data(self) -> bytes:
+        """All its bytes, read into memory."""
+        self._file.seek(0)
+        return self._file.read()
+
+    def close(self) -> None:
+        """Gives its memory, or its place on the disk, back."""
+        self._file.close()
+
+    def _move_to_disk(self) -> None:
+        small, self._file = self._file, tempfile.TemporaryFile(dir=_DIRECTORY)  # noqa: SIM115
+        small.seek(0)
+        self._file.write(small.read())
 
 
 @dataclass(frozen=True, slots=True)
@@ -51,51 +84,39 @@ class Validators:
 
     def headers(self) -> Mapping[str, str]:
         """A condition for the request; an ETag is exact, so it is preferred (RFC 9110)."""
-        if self.etag:
-            return {"If-None-Match": self.etag}
-        return {"If-Modified-Since": self.last_modified} if self.last_modified else {}
+        if etag := entity_tag(self.etag):
+            return {"If-None-Match": etag}
+        date = http_date(self.last_modified)
+        return {"If-Modified-Since": date} if date else {}
 
 
-def read_picture(response: BaseHTTPResponse, max_bytes: int, admit: Admit | None) -> FetchedPicture:
+def read_picture(answer: Answer, max_bytes: int) -> FetchedPicture:
     """The picture that the answer carries, at most `max_bytes` large.
 
-    `admit` is asked for memory beyond `SMALL_BYTES`, before it is read. Raises MemoryShort where it
-    says no, the answer's own fault where it is no success, and what reading raises.
+    Raises the answer's own fault where it is no success, and what reading raises.
     """
-    fault = status_fault(response)
+    head = answer.head
+    fault = status_fault(head)
     if fault is not None:
-        drain(response)
+        drain(answer)
         raise fault
-    length, encoding = announced_length(response), response.headers.get("Content-Encoding")
-    if (length or 0) > max_bytes:
+    if (answer.length or 0) > max_bytes:
         raise too_large(max_bytes)
-
-    def take(size: int) -> None:
-        if admit is not None and not admit(size):
-            raise MemoryShort
-
-    room = SMALL_BYTES
-    if length is not None and length > room and not is_coded(encoding):
-        take(length)
-        room = length
-    return FetchedPicture(
-        data=read_body(
-            response.stream(_CHUNK_BYTES, decode_content=False),
-            encoding,
-            max_bytes,
-            room,
-            lambda: take(max_bytes),
-        ),
-        etag=validator(response.headers.get("ETag")),
-        last_modified=validator(response.headers.get("Last-Modified")),
+    codings = [*head.tokens("content-encoding"), *head.tokens("transfer-encoding")]
+    picture = FetchedPicture(
+        unpacked(answer.body(), codings, max_bytes),
+        entity_tag(head.get("etag")),
+        http_date(head.get("last-modified")),
     )
+    if not picture.size:
+        picture.close()
+        raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "The picture server sent an empty answer.")
+    return picture
 
 
-def drain(response: BaseHTTPResponse) -> None:
+def drain(answer: Answer) -> None:
     """Read a small unwanted body, so that its connection is kept; errors no longer matter."""
-    # An answer of 304 has none, whatever length it announces: that is the picture's.
-    not_modified = response.status == HTTPStatus.NOT_MODIFIED
-    length = 0 if not_modified else announced_length(response)
-    if length is not None and length <= _MAX_DRAINED_BYTES:
-        with contextlib.suppress(HTTPError, OSError):
-            response.read(_MAX_DRAINED_BYTES, decode_content=False)
+    if answer.length is not None and answer.length <= _MAX_DRAINED_BYTES:
+        with contextlib.suppress(ItemTransient, AnswerTooLong):
+            for _ in answer.body():
+                pass

@@ -6,15 +6,14 @@ allowed networks too: who opens their own network for pictures does not mean its
 
 import re
 import socket
+import string
 from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
-from urllib.parse import SplitResult, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urljoin, urlsplit
 
 import idna
-from urllib3.exceptions import LocationParseError
-from urllib3.util import parse_url
 
 from shared.errors import ItemCode, ItemPermanent
 from shared.fetch.addresses import Address
@@ -37,9 +36,19 @@ _SERVICE_PORTS: Final = frozenset(
     | {9042, 9200, 9300, 10250, 11211, 26379, 27017}
 )
 
-# White space, control characters and backslashes: readers of URLs disagree on what they mean.
-# Halves of surrogate pairs can't be sent at all.
-_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\xa0\u2028\u2029\ud800-\udfff\\]")
+WHITE_SPACE: Final = " \t\r\n\f\v"
+"""Is cut off around a URL, as browsers do."""
+
+# Browsers take tabs and line ends out of the middle of a URL; here they are refused, because
+# another program may read them as the begin of a header. Halves of surrogate pairs can't be sent.
+FORBIDDEN_IN_URL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+
+# What browsers send as it is (WHATWG URL, the percent-encode sets of path and query): no "%" of
+# the shop's is touched, for a signature may have been made over it.
+_PLAIN: Final = "".join(set(string.punctuation) - set('"#<>'))
+_PLAIN_IN_PATH: Final = "".join(set(_PLAIN) - set("?^`{}"))
+_PLAIN_IN_QUERY: Final = _PLAIN.replace("'", "")
+_DOT: Final = re.compile(r"\.|%2e", re.IGNORECASE)
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
 _MAX_HOST_LENGTH: Final = 253
@@ -53,7 +62,7 @@ class PictureUrl:
 
     `host` is a lower-case ASCII name or the text of an IP address without brackets; `address` is
     that address, or None for a name. `path` starts with "/" and holds the query, both as they are
-    sent: without dot segments, and percent-encoded where they must be.
+    sent: as the shop wrote them, but without dot segments and with characters escaped that must be.
     """
 
     scheme: str
@@ -77,8 +86,7 @@ class PictureUrl:
         Raises `ItemPermanent` like `parse_picture_url`.
         """
         try:
-            # Servers send spaces as they are; browsers escape them, and so do we.
-            joined = urljoin(str(self), location.strip().replace(" ", "%20"))
+            joined = urljoin(str(self), _with_slashes(location.strip(WHITE_SPACE)))
         except ValueError:
             raise _invalid("The redirect leads to a malformed URL.") from None
         return parse_picture_url(joined)
@@ -100,17 +108,16 @@ def parse_picture_url(url: str) -> PictureUrl:
     host, address = _host(parts)
     port = parts.port if parts.port is not None else _DEFAULT_PORTS[scheme]
     if not _port_allowed(port):
-        raise ItemPermanent(
-            ItemCode.IMAGE_BLOCKED_ADDRESS, f"Pictures are not fetched from port {port}."
-        )
+        raise blocked_port(port)
     return PictureUrl(scheme, host, port, _path(parts), address)
 
 
 def _split(url: str) -> SplitResult:
+    url = url.strip(WHITE_SPACE)
     if len(url) > MAX_URL_LENGTH:
         raise _invalid(f"The URL is longer than {MAX_URL_LENGTH} characters.")
-    if _FORBIDDEN.search(url):
-        raise _invalid("The URL holds spaces, backslashes or control characters; escape them.")
+    if FORBIDDEN_IN_URL.search(url):
+        raise _invalid("The URL holds control characters; escape them.")
     try:
         parts = urlsplit(url)
         _ = parts.port  # raises where it is no number up to 65535
@@ -120,12 +127,26 @@ def _split(url: str) -> SplitResult:
 
 
 def _path(parts: SplitResult) -> str:
-    path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-    try:
-        # By the path alone: which host it is has been read from the same parts, once and for all.
-        return parse_url(f"http://host{path}").request_uri
-    except LocationParseError:
-        raise _invalid("The URL's path is malformed.") from None
+    """Path and query as browsers send them."""
+    kept: list[str] = []
+    segments = _with_slashes(parts.path or "/").split("/")[1:]
+    for position, segment in enumerate(segments, 1):
+        dots = _DOT.sub(".", segment)
+        if dots == "..":
+            del kept[-1:]
+        elif dots != ".":
+            kept.append(segment)
+            continue
+        if position == len(segments):
+            kept.append("")
+    path = quote("/" + "/".join(kept), safe=_PLAIN_IN_PATH)
+    return path + (f"?{quote(parts.query, safe=_PLAIN_IN_QUERY)}" if parts.query else "")
+
+
+def _with_slashes(path: str) -> str:
+    """As browsers read backslashes, which mean slashes but in a query or a fragment."""
+    end = re.search(r"[?#]|\Z", path).start()  # type: ignore[union-attr]
+    return path[:end].replace("\\", "/") + path[end:]
 
 
 def _host(parts: SplitResult) -> tuple[str, Address | None]:
@@ -186,6 +207,13 @@ def _port_allowed(port: int) -> bool:
     if port in _DEFAULT_PORTS.values():
         return True
     return port >= _FIRST_UNPRIVILEGED_PORT and port not in _SERVICE_PORTS
+
+
+def blocked_port(port: int) -> ItemPermanent:
+    """The fault of a URL whose port is not one for pictures."""
+    return ItemPermanent(
+        ItemCode.IMAGE_BLOCKED_ADDRESS, f"Pictures are not fetched from port {port}."
+    )
 
 
 def _invalid(message: str) -> ItemPermanent:

@@ -24,6 +24,7 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from shared.fetch.urls import FORBIDDEN_IN_URL, WHITE_SPACE
 from shared.models.version import MAX_VERSION, not_ahead
 
 EMBEDDING_SIZE: Final = 512
@@ -31,7 +32,6 @@ EMBEDDING_SIZE: Final = 512
 
 _CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 _UNFILTERABLE: Final = re.compile(r'["\\]')
-_URL_FORBIDDEN: Final = re.compile(r"[\x00-\x20\x7f-\x9f\\]")
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
 
 # Any namespace does, as long as it never changes: point ids are derived from it.
@@ -54,10 +54,9 @@ def _without_control_characters(value: str) -> str:
 
 def _image_url(value: str) -> str:
     """Refuse what can't be fetched at all; which addresses may be reached is for `shared/fetch`."""
-    if _URL_FORBIDDEN.search(value):
-        raise PydanticCustomError(
-            "invalid_url", "must not hold spaces, backslashes or control characters; escape them"
-        )
+    value = value.strip(WHITE_SPACE)
+    if FORBIDDEN_IN_URL.search(value):
+        raise PydanticCustomError("invalid_url", "must not hold control characters; escape them")
     try:
         parts = urlsplit(value)
         fine = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
