@@ -34,7 +34,6 @@ _HEADERS: Final = {
 # Beside a body, which in chunks may be sent with a quarter more than itself.
 _HEAD_BYTES: Final = 256 * 1024
 _CONNECTION_FAULTS: Final = frozenset({ItemCode.IMAGE_TIMEOUT, ItemCode.IMAGE_UNREACHABLE})
-_REFUSALS: Final = frozenset({ItemCode.IMAGE_NOT_FOUND, ItemCode.IMAGE_HTTP_ERROR})
 
 _Came = FetchedPicture | str | None
 """The picture, the URL that a redirect leads to, or None where the picture has not changed."""
@@ -181,8 +180,9 @@ class Fetcher:
             answer = Answer(connection)
             came = read(answer)
             done = True
-        except ItemPermanent as fault:
-            done = fault.code in _REFUSALS
+        except ItemPermanent:
+            # A refusal that says something. Behind an empty one the answer may still be to come.
+            done = answer is not None and answer.head.status >= 400 and answer.length != 0
             raise
         finally:
             if done and answer is not None and answer.may_be_kept:

@@ -66,6 +66,12 @@ NOT_PUBLIC = [
     "fe80::1%eth0",
     "fec0::1",
     "2606:4700::1111%1",
+    "2606:4700::5efe:10.0.0.1",
+    "2606:4700::5efe:127.0.0.1",
+    "2606:4700::200:5efe:169.254.169.254",
+    "2606:4700::100:5efe:192.168.0.1",
+    "2606:4700::300:5efe:172.16.0.1",
+    "fe80::5efe:8.8.8.8",
     "ff02::1",
     "ff0e::1",
     "ffff::1",
@@ -88,6 +94,9 @@ PUBLIC = [
     "2001:4860:4860::8888",
     "2606:4700::1111",
     "2a00:1450:4001:81b::200e",
+    "2606:4700::5efe:8.8.8.8",
+    "2606:4700::200:5efe:8.8.8.8",
+    "2606:4700::400:5efe:10.0.0.1",
 ]
 
 
@@ -121,7 +130,7 @@ ipv4_addresses = st.ip_addresses(v=4)
 def test_mapped_and_nat64_addresses_are_as_public_as_the_ipv4_address_inside(
     inside: IPv4Address,
 ) -> None:
-    for prefix in ("::ffff:0:0", "64:ff9b::"):
+    for prefix in ("::ffff:0:0", "64:ff9b::", "2606:4700::5efe:0:0", "2606:4700::200:5efe:0:0"):
         embedded = IPv6Address(int(IPv6Address(prefix)) | int(inside))
         assert is_public(embedded) == is_public(inside)
 

@@ -5,6 +5,7 @@ import time
 import pytest
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
+from shared.fetch.faults import bad_answer
 from shared.fetch.hosts import FAILURES_IN_A_ROW, HostPutOff, Hosts
 
 PAUSE = 0.2
@@ -61,6 +62,7 @@ def test_one_failure_after_a_pause_is_enough_for_the_next(hosts: Hosts) -> None:
         None,
         ItemPermanent(ItemCode.IMAGE_NOT_FOUND, "404"),
         ItemTransient(ItemCode.IMAGE_HTTP_ERROR, "500"),
+        bad_answer("cut off"),
     ],
 )
 def test_a_server_that_answers_in_between_is_not_dead(
