@@ -91,4 +91,6 @@ class Lookup:
 def _is_internal(host: str) -> bool:
     """Whether no public server can have this name: it has no dot, or an ending of our own."""
     labels = host.split(".")
+    if host == "localhost":
+        return False  # it exists everywhere
     return len(labels) == 1 or labels[-1] in _INTERNAL or ".".join(labels[-2:]) in _INTERNAL

@@ -9,7 +9,7 @@ from ipaddress import ip_network
 import pytest
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
-from shared.fetch.addresses import Address
+from shared.fetch.addresses import Address, Network
 from shared.fetch.fetcher import Fetcher
 from tests.integration.fetch.picture_server import ScriptedServer, StubResolver, reply, sends
 
@@ -215,4 +215,65 @@ def test_a_slow_lookup_ends_at_the_deadline() -> None:
     assert time.monotonic() - started < 1
     assert raised.value.code == ItemCode.IMAGE_TIMEOUT
     release.set()
+    fetcher.close()
+
+
+def test_our_own_servers_ports_are_never_fetched_from(serve: Serve) -> None:
+    """On whatever address and by whatever name, in allowed networks too."""
+    own = serve(sends(reply(b"ours")))
+    shop = serve(sends(reply(b"", f"Location: {own.url()}", status="302 Found")))
+    resolver = StubResolver(shop_example=[["127.0.0.1"]])
+    fetcher = Fetcher(
+        (ip_network("127.0.0.0/8"), ip_network("::1/128")),
+        max_bytes=1_000,
+        timeout_seconds=5,
+        resolver=resolver,
+        own_ports=(own.port,),
+    )
+    hosts = ("127.0.0.1", "127.0.0.2", "localhost", "shop.example", "[::1]", "[::ffff:127.0.0.1]")
+    for url in [*(f"http://{host}:{own.port}/" for host in hosts), shop.url()]:
+        with pytest.raises(ItemPermanent) as raised:
+            fetcher.fetch(url)
+        assert raised.value.code == ItemCode.IMAGE_BLOCKED_ADDRESS
+    fetcher.close()
+    assert own.connections == 0
+    assert shop.connections == 1
+
+
+class SlowResolver(StubResolver):
+    """Takes its time where there is no such name, as some do."""
+
+    def resolve(self, host: str) -> Sequence[Address]:
+        try:
+            return super().resolve(host)
+        except OSError:
+            time.sleep(0.3)
+            raise
+
+
+@pytest.mark.parametrize("suffix", ["", ".local", ".internal", ".corp", ".home.arpa", ".ns.svc"])
+@pytest.mark.parametrize("allowed", [(), SHOP])
+def test_a_name_of_our_own_is_answered_in_one_way_whether_it_exists_or_not(
+    suffix: str, allowed: Sequence[Network]
+) -> None:
+    there, nowhere = f"there{suffix}", f"nowhere{suffix}"
+    resolver = SlowResolver(**{there.replace(".", "_"): [["127.0.0.2"]]})
+    fetcher = Fetcher(allowed, max_bytes=100, timeout_seconds=2, resolver=resolver)
+    told = []
+    for host in (there, nowhere):
+        with pytest.raises((ItemPermanent, ItemTransient)) as raised:
+            fetcher.fetch(f"http://{host}/")
+        told.append((type(raised.value), raised.value.code, str(raised.value)))
+    fetcher.close()
+    assert told[0] == told[1]
+    assert told[0][:2] == (
+        ItemTransient if allowed else ItemPermanent,
+        ItemCode.IMAGE_BLOCKED_ADDRESS,
+    )
+    assert resolver.questions == ([there, nowhere] if allowed else [])
+
+
+def test_an_allowed_name_of_our_own_is_fetched_from(shop: ScriptedServer) -> None:
+    fetcher = shop_fetcher(StubResolver(pictures_local=[["127.0.0.1"]]))
+    assert fetcher.fetch(f"http://pictures.local:{shop.port}/").data == b"picture"
     fetcher.close()

@@ -81,7 +81,8 @@ def test_a_certificate_for_another_name_or_only_the_address_is_refused(
 ) -> None:
     for name in ("www.shop.example", "127.0.0.1"):
         server = serve(sends(reply(b"picture")), server_context(authority.issue_cert(name)))
-        refused(fetcher, f"https://shop.example:{server.port}/")
+        fault = refused(fetcher, f"https://shop.example:{server.port}/")
+        assert "another name" in fault.message
         assert server.requests == []
 
 
@@ -93,7 +94,45 @@ def test_an_expired_certificate_is_refused(
         "shop.example", not_before=yesterday - timedelta(days=90), not_after=yesterday
     )
     server = serve(sends(reply(b"picture")), server_context(certificate))
-    refused(fetcher, f"https://shop.example:{server.port}/")
+    assert "has expired" in refused(fetcher, f"https://shop.example:{server.port}/").message
+
+
+def test_a_certificate_of_tomorrow_is_refused(
+    serve: Serve, fetcher: Fetcher, authority: trustme.CA
+) -> None:
+    tomorrow = datetime.now(UTC) + timedelta(days=1)
+    certificate = authority.issue_cert(
+        "shop.example", not_before=tomorrow, not_after=tomorrow + timedelta(days=90)
+    )
+    server = serve(sends(reply(b"picture")), server_context(certificate))
+    assert "not valid yet" in refused(fetcher, f"https://shop.example:{server.port}/").message
+
+
+def test_a_missing_intermediate_certificate_is_asked_for(
+    serve: Serve, fetcher: Fetcher, authority: trustme.CA
+) -> None:
+    certificate = authority.create_child_ca().issue_cert("shop.example")
+    whole = serve(sends(reply(b"picture")), server_context(certificate))
+    assert fetcher.fetch(f"https://shop.example:{whole.port}/").data == b"picture"
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with (
+        certificate.private_key_pem.tempfile() as key,
+        certificate.cert_chain_pems[0].tempfile() as leaf,
+    ):
+        context.load_cert_chain(leaf, key)
+    server = serve(sends(reply(b"picture")), context)
+    message = refused(fetcher, f"https://shop.example:{server.port}/").message
+    assert "intermediate certificate" in message
+    assert "expired" not in message
+
+
+def test_a_private_authority_is_named_as_one(serve: Serve, fetcher: Fetcher) -> None:
+    own = trustme.CA()
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    with own.private_key_pem.tempfile() as key, own.cert_pem.tempfile() as self_signed:
+        context.load_cert_chain(self_signed, key)
+    server = serve(sends(reply(b"picture")), context)
+    assert "signed by itself" in refused(fetcher, f"https://shop.example:{server.port}/").message
 
 
 def test_an_unknown_authority_is_refused(serve: Serve, authority: trustme.CA) -> None:
