@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from shared.settings import SETTINGS_FAULT, read_settings, unknown_names
+from shared.settings import SETTINGS_FAULT, Settings, read_settings, unknown_names
 
 
 @pytest.fixture(autouse=True)
@@ -32,6 +32,12 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
         ("REDIS_URL", "localhost:6379", "must be like redis://127.0.0.1:6379/0"),
         ("REDIS_CACHE_URL", "http://cache:6380", "must be like redis://127.0.0.1:6380/0"),
         ("QDRANT_URL", "localhost:6333", "must be like http://127.0.0.1:6333"),
+        ("IMAGE_USER_AGENT", "a\r\nX: y", "must be like Shop/1.0, in printable ASCII"),
+        ("IMAGE_USER_AGENT", "a\n", "must be like Shop/1.0, in printable ASCII"),
+        ("IMAGE_USER_AGENT", "Größe", "must be like Shop/1.0, in printable ASCII"),
+        ("IMAGE_REFERER", "https://a/\r\nX: y", "must be like origin, or https://shop.example/"),
+        ("IMAGE_REFERER", "https://a/ b", "must be like origin, or https://shop.example/"),
+        ("IMAGE_REFERER", "shop.example", "must be like origin, or https://shop.example/"),
         (
             "CORS_ORIGINS",
             "shop.example",
@@ -118,3 +124,16 @@ def test_names_in_the_env_file_that_are_no_settings_are_warned_of(folder: Path) 
         ".env: SEARCH_CACHE_TLL is no setting of Vitrine; did you mean SEARCH_CACHE_TTL?",
         ".env: NOTHING_LIKE_IT_AT_ALL is no setting of Vitrine; .env.example lists all settings",
     ]
+
+
+def test_the_ports_of_our_own_servers_are_read_from_their_urls() -> None:
+    settings = Settings(
+        redis_url="redis://:secret@[::1]:7001/0",
+        redis_cache_url="unix:///run/redis.sock",
+        broker_url="sentinel://a:7002;sentinel://b:7003/0",
+        qdrant_url="https://qdrant.example:7004",
+        api_port=7005,
+        metrics_port=7006,
+    )
+    assert {7001, 7002, 7003, 7004, 7005, 7006} <= settings.own_ports
+    assert not {80, 443} & Settings(api_port=80, qdrant_url="https://q:443").own_ports
