@@ -16,6 +16,8 @@ def picture_fetch(settings: Settings) -> Callable[[str], bytes]:
         own_ports=settings.own_ports,
         user_agent=settings.image_user_agent,
         referer=settings.image_referer,
+        # These few are decoded at once. So a full disk stops no search.
+        most_in_memory=settings.image_max_bytes,
     )
 
     def fetch(url: str) -> bytes:

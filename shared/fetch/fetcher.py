@@ -17,7 +17,13 @@ from shared.fetch.faults import AnswerTooLong, too_large
 from shared.fetch.hosts import PAUSE_SECONDS, HostPutOff, Hosts
 from shared.fetch.http1 import Answer
 from shared.fetch.lookup import Lookup
-from shared.fetch.picture import FetchedPicture, Validators, drain, read_picture
+from shared.fetch.picture import (
+    SMALL_BYTES,
+    FetchedPicture,
+    Validators,
+    drain,
+    read_picture,
+)
 from shared.fetch.resolver import Resolver, SystemResolver
 from shared.fetch.urls import PictureUrl, blocked_port, parse_picture_url
 from shared.metrics import IMAGE_FETCH_SECONDS, IMAGE_FETCHES
@@ -62,6 +68,7 @@ class Fetcher:
         own_ports: Collection[int] = (),
         user_agent: str = DEFAULT_USER_AGENT,
         referer: str = "",
+        most_in_memory: int = SMALL_BYTES,
     ) -> None:
         """Bounds for each picture, and what to reach it with.
 
@@ -71,7 +78,8 @@ class Fetcher:
         are kept. `ca_file` (PEM) replaces certifi's authorities. A server that fails time and
         again, or asks for patience, is left alone for `pause_seconds` at most. `own_ports` are
         those of this service's own servers, whatever address they are reached by. `referer`: a
-        URL, or "origin" for the picture's own.
+        URL, or "origin" for the picture's own. A picture of more than `most_in_memory` bytes lies
+        on the disk.
         """
         self.max_bytes = max_bytes
         self._timeout = timeout_seconds
@@ -82,6 +90,7 @@ class Fetcher:
         self._own_ports = frozenset(own_ports)
         self._headers = {"User-Agent": user_agent, **_HEADERS}
         self._referer = referer
+        self._most_in_memory = most_in_memory
 
     def fetch(self, url: str) -> FetchedPicture:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
@@ -128,7 +137,7 @@ class Fetcher:
             if url.port in self._own_ports:
                 raise blocked_port(url.port)
             request = self._request(url, condition, cookies)
-            read = partial(_read, url, cookies, bool(condition), self.max_bytes)
+            read = partial(self._read, url, cookies, bool(condition))
             with self._hosts.visit(url.authority):
                 came = self._ask(url, request, read, deadline)
             if not isinstance(came, str):
@@ -191,16 +200,12 @@ class Fetcher:
                 connection.close()
         return came
 
-
-def _read(
-    url: PictureUrl, cookies: Cookies, conditional: bool, max_bytes: int, answer: Answer
-) -> _Came:
-    head = answer.head
-    if head.status == HTTPStatus.NOT_MODIFIED and conditional:
-        return None
-    location = redirect_location(head)
-    if location is None:
-        return read_picture(answer, max_bytes)
-    cookies.take(url, head)
-    drain(answer)
-    return location
+    def _read(self, url: PictureUrl, cookies: Cookies, conditional: bool, answer: Answer) -> _Came:
+        if answer.head.status == HTTPStatus.NOT_MODIFIED and conditional:
+            return None
+        location = redirect_location(answer.head)
+        if location is None:
+            return read_picture(answer, self.max_bytes, self._most_in_memory)
+        cookies.take(url, answer.head)
+        drain(answer)
+        return location

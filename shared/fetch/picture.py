@@ -33,9 +33,16 @@ class FetchedPicture:
     """
 
     def __init__(
-        self, chunks: Iterable[bytes], etag: str | None = None, last_modified: str | None = None
+        self,
+        chunks: Iterable[bytes],
+        etag: str | None = None,
+        last_modified: str | None = None,
+        most_in_memory: int = SMALL_BYTES,
     ) -> None:
-        """Reads the `chunks`. Raises what they raise."""
+        """Reads the `chunks`; beyond `most_in_memory` bytes to the disk.
+
+        Raises what they raise, and OSError if the disk is full.
+        """
         self.etag = etag
         self.last_modified = last_modified
         self.size = 0
@@ -43,7 +50,7 @@ class FetchedPicture:
         digest = hashlib.sha256()
         try:
             for chunk in chunks:
-                if self.size <= SMALL_BYTES < self.size + len(chunk):
+                if self.size <= most_in_memory < self.size + len(chunk):
                     self._move_to_disk()
                 self.size += len(chunk)
                 digest.update(chunk)
@@ -90,8 +97,10 @@ class Validators:
         return {"If-Modified-Since": date} if date else {}
 
 
-def read_picture(answer: Answer, max_bytes: int) -> FetchedPicture:
-    """The picture that the answer carries, at most `max_bytes` large.
+def read_picture(
+    answer: Answer, max_bytes: int, most_in_memory: int = SMALL_BYTES
+) -> FetchedPicture:
+    """The picture that the answer carries, at most `max_bytes` large; see FetchedPicture.
 
     Raises the answer's own fault where it is no success, and what reading raises.
     """
@@ -107,6 +116,7 @@ def read_picture(answer: Answer, max_bytes: int) -> FetchedPicture:
         unpacked(answer.body(), codings, max_bytes),
         entity_tag(head.get("etag")),
         http_date(head.get("last-modified")),
+        most_in_memory,
     )
     if not picture.size:
         picture.close()

@@ -120,6 +120,8 @@ def _split(url: str) -> SplitResult:
         raise _invalid("The URL holds control characters; escape them.")
     try:
         parts = urlsplit(url)
+        if "\\" in parts.netloc and "@" not in parts.netloc:
+            parts = urlsplit(_with_slashes(url))
         _ = parts.port  # raises where it is no number up to 65535
     except ValueError:
         raise _invalid("The URL is malformed.") from None
