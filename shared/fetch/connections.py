@@ -9,6 +9,7 @@ import time
 from collections.abc import Collection, Sequence
 from typing import Final
 
+from shared.errors import ItemTransient
 from shared.fetch.addresses import Address
 from shared.fetch.faults import (
     AnswerTooLong,
@@ -182,7 +183,7 @@ class Connections:
                 return Connection(sock, _origin(url), address)
             except ssl.SSLCertVerificationError as err:
                 raise bad_certificate(err) from err
-            except TimeoutError:
+            except (TimeoutError, ItemTransient):  # the share of this address is used up
                 fault = timed_out()
             except ssl.SSLError:
                 fault = unreachable("The picture server's TLS connection failed.")
