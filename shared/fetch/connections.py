@@ -6,6 +6,7 @@ import socket
 import ssl
 import threading
 import time
+import weakref
 from collections.abc import Collection, Sequence
 from typing import Final
 
@@ -47,6 +48,8 @@ class Connection:
         self.origin = origin
         self.address = address
         self._sock = sock
+        # Also where the fetcher is forgotten rather than closed.
+        self._close = weakref.finalize(self, sock.close)
         self._buffer = bytearray()
         self._scanned = 0
         self._kept = False
@@ -117,7 +120,7 @@ class Connection:
 
     def close(self) -> None:
         """Closes it."""
-        self._sock.close()
+        self._close()
 
     def _received(self, most: int) -> bytes:
         self._sock.settimeout(seconds_left(min(self._deadline, self._begin_by)))

@@ -1,6 +1,7 @@
 """Over kept connections each product gets its own picture or a failure, never another's."""
 
 import contextlib
+import gc
 import itertools
 import socket
 import threading
@@ -292,3 +293,13 @@ def test_a_kept_connection_to_another_address_is_not_used() -> None:
         second.accept()[0].close()
     fetcher.close()
     servers[0].close()
+
+
+def test_a_fetcher_that_is_forgotten_leaves_nothing_open(serve: Serve) -> None:
+    server = serve(sends(reply(b"picture")))
+    forgotten = [Fetcher(LOOPBACK, max_bytes=100, timeout_seconds=5)]
+    forgotten[0].fetch(server.url())
+    cycle: list[object] = [forgotten]
+    forgotten.append(cycle)  # type: ignore[arg-type]
+    del cycle, forgotten
+    gc.collect()  # a socket that is not closed would be a warning, hence a failure
