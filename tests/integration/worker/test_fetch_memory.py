@@ -1,5 +1,6 @@
 """Large pictures, many at once: how much of them is in memory, and who waits for whom."""
 
+import contextlib
 import gzip
 import random
 import threading
@@ -91,7 +92,8 @@ def test_large_pictures_in_memory_are_bounded_in_sum(
     server = ScriptedServer(answer)
     small = ScriptedServer(sends(reply(picture())), address="127.0.0.2")
     tracemalloc.start()
-    with ThreadPoolExecutor(3) as pool:
+    with ThreadPoolExecutor(3) as pool, contextlib.ExitStack() as stack:
+        stack.callback(encoder.release.set)
         bulk = pool.submit(read, reader, server, THREADS)
         encoder.wait_for(AT_ONCE)
         # Small ones need none of it, and urgent ones have some that others can't hold.
