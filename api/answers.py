@@ -48,8 +48,9 @@ class RetryQueuedAnswer(TypedDict):
 class LandedAnswer(TypedDict):
     """A product whose change has ended while the caller waited.
 
-    `warnings` is there if it ended with one: the code of a new picture that can't be used, or
-    `attribute_type_mismatch` if a value is of another type than ATTRIBUTE_INDEXES lists.
+    `warnings` is there if it ended with one: the code of a new picture that can't be used,
+    `image_blank` of one that shows one colour all over, or `attribute_type_mismatch` if a value is
+    of another type than ATTRIBUTE_INDEXES lists.
     """
 
     status: Literal["success"]
@@ -76,8 +77,8 @@ class JobAnswer(TypedDict):
     """A job as it stands. `progress` is the share of items that have ended, 0 to 1.
 
     `with_warnings` counts items that have landed with a code: with their earlier picture, because
-    the new one is bad, or with an attribute of another type than ATTRIBUTE_INDEXES lists. They are
-    among the counts already.
+    the new one is bad; with a picture that shows nothing; or with an attribute of another type than
+    ATTRIBUTE_INDEXES lists. They are among the counts already.
     """
 
     job_id: str

@@ -9,7 +9,10 @@ from enum import StrEnum
 
 
 class ItemCode(StrEnum):
-    """Why one item of a job failed; stable, part of the public contract."""
+    """Why one item of a job failed; stable, part of the public contract.
+
+    IMAGE_BLANK fails none: the picture is indexed, and this is its warning.
+    """
 
     INVALID_URL = "invalid_url"
     IMAGE_BLOCKED_ADDRESS = "image_blocked_address"
@@ -22,6 +25,7 @@ class ItemCode(StrEnum):
     NOT_AN_IMAGE = "not_an_image"
     IMAGE_CORRUPT = "image_corrupt"
     IMAGE_UNSUPPORTED_FORMAT = "image_unsupported_format"
+    IMAGE_BLANK = "image_blank"
     EMBEDDING_FAILED = "embedding_failed"
     ATTRIBUTE_TYPE_MISMATCH = "attribute_type_mismatch"
     INTERNAL_ERROR = "internal_error"

@@ -3,6 +3,7 @@
 import random
 from collections.abc import Callable, Sequence, Set
 from dataclasses import dataclass, replace
+from typing import Final
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.models.change import (
@@ -14,6 +15,13 @@ from shared.models.change import (
     Verdict,
     Wanted,
 )
+
+BLANK: Final = ItemPermanent(
+    ItemCode.IMAGE_BLANK,
+    "The picture shows one colour all over, so searches by looks can't tell the product from "
+    "others. Send a picture of the product.",
+)
+"""The warning of a product that is indexed with such a picture."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -109,6 +117,8 @@ def found_done(wanted: Wanted, warnings: Sequence[str] = (), *, may_pass: bool =
     if wanted.kind is Kind.DELETE:
         return landed(wanted, Outcome.DELETED)
     # A delta leaves the picture as it is, so what is wrong with that is not its own.
+    if wanted.kind is Kind.PUT and warnings and warnings[0] == BLANK.code:
+        return landed(wanted, Outcome.INDEXED, warning=BLANK)
     if wanted.kind is Kind.PUT and warnings:
         fault = (ItemTransient if may_pass else ItemPermanent)(
             ItemCode(warnings[0]), "the new picture could not be used: the old one stays"

@@ -9,8 +9,8 @@ from typing import Final, Generic, TypeVar
 import numpy as np
 import structlog
 
-from shared.embedding.encoder import PreparedImage, Vector
-from shared.embedding.service import EmbeddingService
+from shared.embedding.encoder import Vector
+from shared.embedding.service import EmbeddingService, PreparedPicture
 from shared.errors import ItemFault, ItemPermanent, ItemTransient
 from shared.fetch.fetcher import Fetcher
 from shared.fetch.picture import SMALL_BYTES, FetchedPicture, Validators
@@ -39,10 +39,14 @@ be. More where they are smaller: sixteen of half that size. The others lie on th
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """A picture's embedding, float32 of shape (512,), L2-normalised, and facts of its file."""
+    """A picture's embedding, float32 of shape (512,), L2-normalised, and facts of its file.
+
+    `blank`: it shows one colour all over.
+    """
 
     embedding: Vector
     image: ImageFacts
+    blank: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +73,7 @@ PictureResult = Pictured | SamePicture | ItemFault
 
 @dataclass(frozen=True, slots=True)
 class _Ready:
-    prepared: PreparedImage
+    prepared: PreparedPicture
     image: ImageFacts
 
 
@@ -161,7 +165,7 @@ class PictureReader:
             if isinstance(result, _Ready):
                 vector = next(vectors)
                 if isinstance(vector, np.ndarray):
-                    results.append((key, Pictured(vector, result.image)))
+                    results.append((key, Pictured(vector, result.image, result.prepared.blank)))
                 else:
                     results.append((key, vector))
             else:

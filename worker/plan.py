@@ -21,7 +21,7 @@ from shared.qdrant.points import (
     StoredRev,
     Tombstone,
 )
-from worker.outcomes import landed, shown
+from worker.outcomes import BLANK, landed, shown
 from worker.pictures import Pictured, SamePicture
 
 _ASPECTS: Final = {
@@ -157,9 +157,11 @@ def with_new_vector(
         embedding=pictured.embedding,
         image=pictured.image,
         indexed_at=_now(),
+        warnings=[BLANK.code] if pictured.blank else [],
         after_fields=after_fields,
     )
-    return Step(wanted, point, landed(wanted, Outcome.INDEXED))
+    warning = BLANK if pictured.blank else None
+    return Step(wanted, point, landed(wanted, Outcome.INDEXED, warning=warning))
 
 
 def with_fields_first(
@@ -193,10 +195,11 @@ def with_same_picture(
     the new rev must stand, or a write from before could still land.
     """
     changed = changed_aspects(stored.product, product)
-    is_change = changed or stored.warnings or after_fields
+    kept = _of_the_picture(stored)
+    is_change = changed or kept != list(stored.warnings) or after_fields
     outcome = Outcome.INDEXED if is_change else Outcome.UNCHANGED
-    point = _payload_write(wanted, product, same.image, after_fields=after_fields)
-    return Step(wanted, point, landed(wanted, outcome, changed))
+    point = _payload_write(wanted, product, same.image, kept, after_fields=after_fields)
+    return Step(wanted, point, landed(wanted, outcome, changed, BLANK if kept else None))
 
 
 def patched(wanted: Wanted, product: Product, stored: StoredProduct) -> Step:
@@ -223,11 +226,19 @@ def despite_bad_picture(
     """
     image = ImageFacts(stored.image.sha256)
     may_pass = isinstance(fault, ItemTransient)
+    warnings = [fault.code, *_of_the_picture(stored)]
     point = _payload_write(
-        wanted, product, image, [fault.code], may_pass=may_pass, after_fields=after_fields
+        wanted, product, image, warnings, may_pass=may_pass, after_fields=after_fields
     )
     changed = changed_aspects(stored.product, product)
     return Step(wanted, point, landed(wanted, Outcome.INDEXED, changed, fault))
+
+
+def _of_the_picture(stored: StoredProduct) -> list[str]:
+    """The warnings that are true of the stored picture as long as it stays; others tell of one that
+    could not take its place.
+    """
+    return [warning for warning in stored.warnings if warning == BLANK.code]
 
 
 def changed_aspects(before: Product, after: Product) -> Set[Aspect]:

@@ -33,6 +33,7 @@ _OTHER_MAGIC = (
     (b"8BPS", "Photoshop (PSD)"),
     (b"II*\0", "TIFF"),
     (b"MM\0*", "TIFF"),
+    (b"II\xbc", "JPEG XR"),
     (b"II+\0", "TIFF"),
     (b"MM\0+", "TIFF"),
     (b"%!PS", "PostScript (EPS)"),
@@ -45,6 +46,10 @@ _OTHER_MAGIC = (
     (b"\xff\x0a", "JPEG XL"),
     (b"\0\0\0\x0cJXL \r\n\x87\n", "JPEG XL"),
     (b"qoif", "QOI"),
+    (b"BPG\xfb", "BPG"),
+    (b"FLIF", "FLIF"),
+    (b"#?RADIANCE", "Radiance HDR"),
+    (b"FUJIFILMCCD-RAW", "a camera's raw file"),
     (b"DDS ", "DirectDraw surface (DDS)"),
     (b"icns", "Apple icon (ICNS)"),
     (b"\xd7\xcd\xc6\x9a", "Windows metafile (WMF)"),
@@ -62,9 +67,12 @@ _BMP_PREFIX_BYTES = 18
 _HEIC_BRANDS = frozenset({b"heic", b"heix", b"hevc", b"hevx", b"heim", b"heis", b"mif1", b"msf1"})
 _AVIF_BRANDS = frozenset({b"avif", b"avis"})
 
-_NETPBM = re.compile(rb"P[1-7]\s+(#[^\n]*\n\s*)*(\d+\s|WIDTH)")
-_XML_PROLOGUE = re.compile(rb"^(\s|<\?xml.*?\?>|<!--.*?-->|<!DOCTYPE\s+svg.*?>)*", re.DOTALL)
-_HTML = re.compile(rb"^\s*(<\?xml.*?\?>\s*)?(<!--.*?-->\s*)*<(!doctype html|html|head|body)", re.I)
+_NETPBM = re.compile(rb"P[1-7]\s++(?:#[^\n]*+\n\s*+)*+(?:\d++\s|WIDTH)")
+
+_MARKUP_BEFORE_ROOT = ((b"<?xml", b"?>"), (b"<!--", b"-->"))
+_SVG_DOCTYPE = b"<!doctype svg"
+_SVG = (b"<svg", b"<svg:svg")
+_HTML = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
 def opened_format(data: bytes) -> OpenedFormat | None:
@@ -92,17 +100,37 @@ def unsupported_format(data: bytes) -> str | None:
         return "HEIC"
     if brands:
         return "a video"
-    head = data[:_SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf")
-    if _NETPBM.match(head):
+    if _NETPBM.match(data[:_SNIFFED_BYTES]):
         return "Netpbm (PPM)"
-    if _XML_PROLOGUE.sub(b"", head, count=1).startswith((b"<svg", b"<svg:svg")):
+    root = _root(data)
+    if root.startswith((_SVG_DOCTYPE, *_SVG)):
         return "SVG"
     return None
 
 
 def looks_like_html(data: bytes) -> bool:
     """Whether `data` is a web page, the commonest thing served in a picture's place."""
-    return bool(_HTML.match(data[:_SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf")))
+    return _root(data).startswith(_HTML)
+
+
+def _root(data: bytes) -> bytes:
+    """A text from its document type or first element on, in lower case; nothing where it has none.
+
+    Each step goes on from where the last one ended, so that no bytes take long.
+    """
+    head = data[:_SNIFFED_BYTES].removeprefix(b"\xef\xbb\xbf").lower()
+    at = 0
+    while True:
+        at += len(head[at:]) - len(head[at:].lstrip())
+        for start, end in _MARKUP_BEFORE_ROOT:
+            if head.startswith(start, at):
+                found = head.find(end, at + len(start))
+                if found < 0:
+                    return b""
+                at = found + len(end)
+                break
+        else:
+            return head[at:]
 
 
 def _brands(data: bytes) -> frozenset[bytes]:

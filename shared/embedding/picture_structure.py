@@ -7,7 +7,6 @@ is looked at here is how a file is divided; whatever is damaged is left to its d
 """
 
 import io
-import re
 from typing import Final
 
 from shared.embedding.picture_formats import OpenedFormat
@@ -16,15 +15,12 @@ from shared.errors import ItemCode, ItemPermanent
 MAX_SCANS: Final = 100
 """Of a JPEG. Encoders write up to some twenty."""
 
-MAX_READS: Final = 500_000
-"""Two or three for each chunk, segment or block that Pillow reads: a second's work. A PNG of 20 MiB
-in chunks of 8 kB, which are the smallest in use, takes 10,000."""
+MAX_SEGMENTS: Final = 100_000
+"""Segments of a JPEG before its first scan, or chunks of a PNG or WebP: a fifth of a second's work.
+A PNG of 20 MiB in chunks of 8 kB, which are the smallest in use, has 2,600."""
 
-_SCAN: Final = b"\xff\xda"
-_END: Final = 0xD9
-_WITHOUT_LENGTH: Final = frozenset({0x01, 0xD8})
-# In a scan's data 0xFF is followed by 0, and restart markers belong to it.
-_MARKER: Final = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
+MAX_READS: Final = 500_000
+"""One or two for each block that Pillow reads of a GIF or BMP: a second's work."""
 
 
 class PictureFile(io.BytesIO):
@@ -39,29 +35,12 @@ class PictureFile(io.BytesIO):
         """As usual; ItemPermanent with `image_corrupt` beyond the limit."""
         self._reads += 1
         if self._reads > MAX_READS:
-            raise _too_many("parts", self._kind)
+            raise too_many_parts("parts", self._kind)
         return super().read(size)
 
 
-def check_scans(data: bytes) -> None:
-    """Raises ItemPermanent with `image_corrupt` for a JPEG of more than `MAX_SCANS` scans."""
-    # In some files these two bytes stand behind the end or in metadata, too: only where there are
-    # many of them is it worth finding out what they are.
-    if data.count(_SCAN) <= MAX_SCANS:
-        return
-    at, scans = 2, 0
-    while (found := _MARKER.search(data, at)) is not None:
-        marker, at = found[1][0], found.end()
-        if marker == _END:
-            return
-        scans += found[0] == _SCAN
-        if scans > MAX_SCANS:
-            raise _too_many("scans", OpenedFormat.JPEG)
-        if marker not in _WITHOUT_LENGTH:
-            at += int.from_bytes(data[at : at + 2])
-
-
-def _too_many(parts: str, kind: OpenedFormat) -> ItemPermanent:
+def too_many_parts(parts: str, kind: OpenedFormat) -> ItemPermanent:
+    """The fault of a file that is divided into far too many of them."""
     return ItemPermanent(
         ItemCode.IMAGE_CORRUPT,
         f"The {kind} file is made of far more {parts} than any picture needs. "

@@ -1,29 +1,36 @@
 """Decodes a product's picture: bytes of any opened format to an upright RGB image.
 
 Pure: no network, no files, no model. The result is what a shopper's browser would show on a white
-page: EXIF orientation applied, transparency on white, 16-bit and CMYK converted, the first frame
-of an animation. An embedded ICC profile is ignored: CLIP was trained on pictures decoded without
-one, and a broken profile then does no harm.
+page: turned by its EXIF, its colours as sRGB, transparency on white, 16-bit and CMYK converted, the
+first frame of an animation. Two things differ from a browser, because a blank picture finds
+nothing: where white would show nothing of a shape, the ground is grey; and the first frame is the
+first that shows something.
 """
 
+import hashlib
+import random
+import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
 from typing import Final
 
-import numpy as np
 from PIL import Image, ImageFile
 from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Transpose
 
+from shared.embedding.colours import Conversion, conversion
+from shared.embedding.files import avif, bmp, jpeg, png, webp
+from shared.embedding.files.parts import FileParts
+from shared.embedding.flattening import bands, flattened, shows_nothing
 from shared.embedding.picture_formats import (
     OpenedFormat,
     looks_like_html,
     opened_format,
     unsupported_format,
 )
-from shared.embedding.picture_structure import PictureFile, check_scans
-from shared.errors import ItemCode, ItemPermanent, ItemTransient, VitrineError
+from shared.embedding.picture_structure import PictureFile
+from shared.errors import ItemCode, ItemPermanent, ItemTransient, TransientError, VitrineError
 
 DRAFT_EDGE: Final = 448
 """Twice CLIP's usual 224: what the decoder's coarse scaling loses is then lost anyway. At the input
@@ -47,10 +54,8 @@ _UPRIGHT: Final = {
     8: Transpose.ROTATE_90,
 }
 
-_BAND_PIXELS: Final = 4_000_000
-
-_SIXTEEN_BIT_COLOUR: Final = "RGB;16B"  # Pillow's name for how such a PNG is unpacked
-
+MAX_EDGE: Final = 65_535
+"""Pixels of the longer edge: as much as a JPEG may have."""
 
 LEAST_DECODING_BYTES: Final = 500_000_000
 
@@ -61,6 +66,19 @@ _BYTES_PER_PIXEL: Final = 10
 _WEBP_BYTES_PER_PIXEL: Final = 20
 _PROGRESSIVE_BYTES_PER_PIXEL: Final = 6
 """The coefficients of a progressive JPEG, which are held in full whatever the draft."""
+
+_DECODED_BYTES_PER_PIXEL: Final = 4
+_RESIZING_BYTES_PER_EDGE: Final = 4 * 512
+"""Resizing to a model's input, which is up to 512 pixels wide, holds so much for each row."""
+
+MAX_FRAMES: Final = 100
+FRAMES_SECONDS: Final = 1.0
+"""How many frames of an animation are looked at for the first that shows something, how long."""
+
+_FRAMES_PIXELS: Final = 2_000_000
+"""Of an animation whose further frames are looked at."""
+_FRAMES_BYTES_PER_PIXEL: Final = 25
+"""This frame, the one before, and what it leaves behind."""
 
 
 def decoding_bytes(max_pixels: int) -> int:
@@ -87,37 +105,168 @@ def decode_picture(
     in full. `admit` is called once, before anything is decoded, with the bytes of memory that it
     will take at its peak; it may wait.
 
-    Raises ItemPermanent with `not_an_image`, `image_unsupported_format`, `image_too_many_pixels`
-    or `image_corrupt`, and ItemTransient where memory ran out. Nothing else escapes but what
-    `admit` raises as an error of ours.
+    Damage that no pixel suffers from does no harm. Raises ItemPermanent with `not_an_image`,
+    `image_unsupported_format`, `image_too_many_pixels` or `image_corrupt`, and ItemTransient where
+    memory ran out. Nothing else escapes but what `admit` raises as an error of ours.
     """
     kind = _format_to_open(data)
+    file = FileParts(data)
     try:
-        if kind is OpenedFormat.JPEG:
-            check_scans(data)
-        with Image.open(PictureFile(data, kind), formats=[kind]) as image:
-            full = image.size
-            _check_pixels(full, max_pixels)
-            if draft_edge is not None:
-                image.draft(None, (draft_edge, draft_edge))
-            cost = _checked_cost(image, full, decoding_bytes(max_pixels))
-            if admit is not None:
-                admit(cost)
-            return _on_white(image)
+        file = _parts(data, kind)
+        decoding = _Decoding(file, kind, max_pixels, draft_edge, admit)
+        try:
+            return decoding.picture(file.data)
+        except (VitrineError, MemoryError, *_BOMBS):
+            raise
+        except Exception:  # Pillow's decoders raise whatever a broken file makes them raise.
+            picture = _though_its_end_is_missing(decoding, file.data, kind)
+            if picture is None:
+                raise
+            return picture
     except VitrineError:
         raise
     except MemoryError as err:
         raise ItemTransient(
             ItemCode.INTERNAL_ERROR, "There was not enough memory to decode the picture."
         ) from err
-    except (Image.DecompressionBombError, Image.DecompressionBombWarning) as err:
+    except _BOMBS as err:
         raise _too_many_pixels(None, max_pixels) from err
-    except Exception as err:  # Pillow's decoders raise whatever a broken file makes them raise.
-        raise ItemPermanent(
-            ItemCode.IMAGE_CORRUPT,
-            f"The {kind} file is damaged or incomplete ({_reason(err)}). "
-            "Export the picture again and upload it anew.",
-        ) from err
+    except Exception as err:
+        raise _fault(kind, file.form, err) from err
+
+
+_BOMBS: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
+
+
+def _parts(data: bytes, kind: OpenedFormat) -> FileParts:
+    match kind:
+        case OpenedFormat.JPEG:
+            return jpeg.parts(data)
+        case OpenedFormat.PNG:
+            return png.parts(data)
+        case OpenedFormat.WEBP:
+            return webp.parts(data)
+        case OpenedFormat.AVIF:
+            return avif.parts(data)
+        case OpenedFormat.BMP:
+            return bmp.parts(data)
+        case OpenedFormat.GIF:
+            return FileParts(data)
+
+
+def _fault(kind: OpenedFormat, form: str | None, err: Exception) -> ItemPermanent:
+    """In words of ours: a library's may hold addresses and paths, and help no shop."""
+    if kind is OpenedFormat.AVIF and "not implemented" in str(err).lower():
+        form = "an AVIF of an unusual kind"
+    if form is not None:
+        return ItemPermanent(
+            ItemCode.IMAGE_UNSUPPORTED_FORMAT,
+            f"The file is {form}, which is not opened. "
+            "Save it as a usual JPEG or PNG and upload it anew.",
+        )
+    return ItemPermanent(
+        ItemCode.IMAGE_CORRUPT,
+        f"The {kind} file is damaged or incomplete: not all of its pixels can be read. "
+        "Export the picture again and upload it anew.",
+    )
+
+
+class _Decoding:
+    """One picture's way to its pixels; a second try takes the memory of the first."""
+
+    def __init__(
+        self,
+        file: FileParts,
+        kind: OpenedFormat,
+        max_pixels: int,
+        draft_edge: int | None,
+        admit: Callable[[int], None] | None,
+    ) -> None:
+        self._file = file
+        self._kind = kind
+        self._max_pixels = max_pixels
+        self._draft_edge = draft_edge
+        self._admit = admit
+
+    def picture(self, data: bytes) -> Image.Image:
+        """Of the file or, where that is cut short, of a mended one."""
+        if self._kind is OpenedFormat.JPEG:
+            jpeg.check_scans(data)
+        with Image.open(PictureFile(data, self._kind), formats=[self._kind]) as image:
+            full = image.size
+            _check_size(full, self._max_pixels)
+            if self._draft_edge is not None:
+                image.draft(None, (self._draft_edge, self._draft_edge))
+            cost = _checked_cost(image, full, decoding_bytes(self._max_pixels))
+            if self._admit is not None:
+                self._admit(cost)
+                self._admit = None
+            profile = self._file.profile
+            if self._kind is OpenedFormat.AVIF:
+                profile = image.info.get("icc_profile")
+            return self._upright(image, conversion(profile))
+
+    def _upright(self, image: ImageFile.ImageFile, to_srgb: Conversion | None) -> Image.Image:
+        orientation = self._file.orientation
+        method = _UPRIGHT.get(_orientation(image) if orientation is None else orientation)
+        picture = _first_frame(image, to_srgb)
+        if _may_be_a_film(image) and shows_nothing(picture):
+            picture = _later_frame(image, picture, to_srgb)
+        return picture.transpose(method) if method is not None else picture
+
+
+def _though_its_end_is_missing(
+    decoding: _Decoding, data: bytes, kind: OpenedFormat
+) -> Image.Image | None:
+    """The picture of a file that is cut short behind its last pixel; None if one is missing.
+
+    Several endings are tried: a pixel that isn't in the file differs with them.
+    """
+    if kind is OpenedFormat.PNG:
+        mended = png.repacked(data)
+        return None if mended is None else decoding.picture(mended)
+    if kind is OpenedFormat.JPEG and not jpeg.lacks_only_its_end(data):
+        return None
+    if kind not in _MENDED:
+        return None
+    digests: set[bytes] = set()
+    picture = None
+    # Half of the end marker, or of a stuffed byte.
+    data = data.removesuffix(b"\xff")
+    for ending in _ENDINGS:
+        try:
+            picture = decoding.picture(data + ending + b"\xff\xd9")
+        except (MemoryError, TransientError):
+            raise
+        except Exception:  # With this ending it is worse than with none.
+            return None
+        digests.add(_digest(picture))
+        if len(digests) > 1:
+            return None
+    return picture
+
+
+_MENDED: Final = frozenset({OpenedFormat.JPEG, OpenedFormat.GIF, OpenedFormat.BMP})
+
+
+def _endings() -> Iterator[bytes]:
+    """Noise and its complement, without 0xFF, which would begin a marker in a JPEG; several, since
+    a last bit that is missing is the same in two of them by chance.
+    """
+    for seed in range(4):
+        noise = bytes(random.Random(seed).choices(range(1, 255), k=1_024))  # noqa: S311 - no secret
+        yield noise
+        yield bytes(255 - value for value in noise)
+
+
+_ENDINGS: Final = tuple(_endings())
+
+
+def _digest(picture: Image.Image) -> bytes:
+    digest = hashlib.sha256()
+    for box in bands(picture.size):
+        digest.update(picture.crop(box).tobytes())
+    return digest.digest()
 
 
 def _format_to_open(data: bytes) -> OpenedFormat:
@@ -147,20 +296,32 @@ def _format_to_open(data: bytes) -> OpenedFormat:
     )
 
 
-def _check_pixels(size: tuple[int, int], max_pixels: int) -> None:
+def _check_size(size: tuple[int, int], max_pixels: int) -> None:
     if size[0] * size[1] > max_pixels:
         raise _too_many_pixels(size, max_pixels)
+    if max(size) > MAX_EDGE:
+        raise ItemPermanent(
+            ItemCode.IMAGE_TOO_MANY_PIXELS,
+            f"The picture has {size[0]:,} × {size[1]:,} pixels; at most {MAX_EDGE:,} are accepted "
+            "on the longer edge. Send a smaller version; about 1,000 are plenty.",
+        )
 
 
 def _checked_cost(image: Image.Image, full: tuple[int, int], most: int) -> int:
-    """Bytes that decoding takes at its peak; raises ItemPermanent where they are more than `most`.
+    """Bytes that decoding and resizing take at their peak; raises ItemPermanent where they are more
+    than `most`.
 
     That hits large WebP files alone: their decoder holds the picture four times.
     """
     per_pixel = _WEBP_BYTES_PER_PIXEL if image.format == OpenedFormat.WEBP else _BYTES_PER_PIXEL
-    cost = image.width * image.height * per_pixel
+    if _may_be_a_film(image):
+        per_pixel = _FRAMES_BYTES_PER_PIXEL
+    pixels = image.width * image.height
+    cost = pixels * per_pixel
     if image.info.get("progressive"):
         cost += full[0] * full[1] * _PROGRESSIVE_BYTES_PER_PIXEL
+    resizing = pixels * _DECODED_BYTES_PER_PIXEL + max(image.size) * _RESIZING_BYTES_PER_EDGE
+    cost = max(cost, resizing)
     if cost > most:
         raise _too_many_pixels(full, most // per_pixel)
     return cost
@@ -175,23 +336,50 @@ def _too_many_pixels(size: tuple[int, int] | None, max_pixels: int) -> ItemPerma
     )
 
 
-def _on_white(image: ImageFile.ImageFile) -> Image.Image:
-    """Decode an opened file and convert it: upright, RGB, transparency on white."""
+def _first_frame(image: ImageFile.ImageFile, to_srgb: Conversion | None) -> Image.Image:
     rawmode = _rawmode(image)
     frame_box = image.tile[0][1] if image.format == OpenedFormat.GIF and image.tile else None
     image.load()
-    method = _UPRIGHT.get(_orientation(image))
-    picture = _rgb(image, rawmode)
+    picture = flattened(image, rawmode, to_srgb)
     if frame_box is not None and frame_box != (0, 0, *picture.size):
         # Around a first frame that doesn't fill its canvas there is nothing, not colour 0.
         framed = Image.new("RGB", picture.size, "white")
         framed.paste(picture.crop(frame_box), frame_box)
         picture = framed
-    return picture.transpose(method) if method is not None else picture
+    return picture
+
+
+def _may_be_a_film(image: Image.Image) -> bool:
+    """Whether it may have frames that are small enough to look for one that shows something."""
+    if image.width * image.height > _FRAMES_PIXELS:
+        return False
+    # A GIF's frames would have to be counted.
+    return image.format == OpenedFormat.GIF or getattr(image, "n_frames", 1) > 1
+
+
+def _later_frame(
+    image: ImageFile.ImageFile, first: Image.Image, to_srgb: Conversion | None
+) -> Image.Image:
+    """The first frame behind the first that shows something; the first where none of them does."""
+    first, deadline = first.copy(), time.monotonic() + FRAMES_SECONDS
+    for number in range(1, MAX_FRAMES):
+        try:
+            image.seek(number)
+            image.load()
+            picture = flattened(image, "", to_srgb)
+        except VitrineError:
+            raise
+        except Exception:  # No further frame, or one that is damaged: nobody needs it.
+            break
+        if not shows_nothing(picture):
+            return picture
+        if time.monotonic() > deadline:
+            break
+    return first
 
 
 def _orientation(image: Image.Image) -> int:
-    """The EXIF orientation, 1 … 8; a broken EXIF block counts as none."""
+    """As the decoder has it from the file's own boxes, told in EXIF's numbers."""
     with suppress(Exception):
         return int(image.getexif().get(ExifTag.Orientation, 1))
     return 1
@@ -203,47 +391,3 @@ def _rawmode(image: ImageFile.ImageFile) -> str:
         return ""
     args = image.tile[0][3]
     return args if isinstance(args, str) else ""
-
-
-def _rgb(image: Image.Image, rawmode: str) -> Image.Image:
-    """A loaded image as RGB; transparent parts become white, whatever colour they hide."""
-    if image.mode.startswith("I"):
-        return _from_sixteen_bit_grey(image)
-    if not image.has_transparency_data:
-        # Converting RGB to RGB would be one more copy: 200 MB of the largest pictures.
-        return image if image.mode == "RGB" else image.convert("RGB")
-    if rawmode == _SIXTEEN_BIT_COLOUR:
-        # Pillow keeps the high byte of each sample, but all 16 bits of the transparent colour.
-        image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
-    flat = Image.new("RGB", image.size, "white")
-    for box in _bands(image.size):
-        band = image.crop(box).convert("RGBA")
-        flat.paste(band, box, mask=band.getchannel("A"))
-    return flat
-
-
-def _from_sixteen_bit_grey(image: Image.Image) -> Image.Image:
-    """16-bit grey scaled to 8 bits. Pillow's own conversion clips: all above 255 turns white."""
-    flat = Image.new("RGB", image.size)
-    transparent = image.info.get("transparency")
-    for box in _bands(image.size):
-        samples = np.asarray(image.crop(box))
-        grey = (np.clip(samples, 0, 65_535) >> 8).astype(np.uint8)
-        if isinstance(transparent, int):
-            grey[samples == transparent] = 255
-        flat.paste(Image.fromarray(grey), box)
-    return flat
-
-
-def _bands(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    """The picture in rows of a few million pixels: what is in between need not be held in full."""
-    width, height = size
-    rows = max(1, _BAND_PIXELS // width)
-    for top in range(0, height, rows):
-        yield 0, top, width, min(top + rows, height)
-
-
-def _reason(err: Exception) -> str:
-    """Pillow's own words in one short line: they name the fault, and no path or address."""
-    words = " ".join(str(err).split())
-    return words[:120] if words else type(err).__name__

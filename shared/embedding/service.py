@@ -17,6 +17,7 @@ from PIL import Image
 
 from shared.embedding.batcher import Batcher
 from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
+from shared.embedding.flattening import shows_nothing
 from shared.embedding.pictures import (
     URGENT_DECODING_BYTES,
     decode_picture,
@@ -42,6 +43,14 @@ class PictureFetcher(Protocol):
     """Gets a picture's bytes. Raises ItemPermanent or ItemTransient."""
 
     def __call__(self, url: str, /) -> bytes: ...
+
+
+@dataclass(frozen=True, slots=True)
+class PreparedPicture:
+    """A picture file made ready for the model. `blank`: it shows one colour all over."""
+
+    pixels: PreparedImage
+    blank: bool
 
 
 @dataclass(frozen=True)
@@ -124,10 +133,11 @@ class EmbeddingService:
 
     def prepare(
         self, data: bytes, timeout: float | None = None, *, urgent: bool = False
-    ) -> PreparedImage:
+    ) -> PreparedPicture:
         """Decode and preprocess a picture file in the calling thread.
 
-        Returns float32 of shape (3, height, width) for `embed_images`. Waits where others decode
+        Returns float32 of shape (3, height, width) for `embed_images`, and whether the picture
+        shows anything. Waits where others decode
         so much that memory would run short; urgent pictures overtake. Raises ItemPermanent or
         ItemTransient with the picture's fault, and EncoderBusy after `timeout` seconds in line.
         """
@@ -140,13 +150,12 @@ class EmbeddingService:
                 with step.waiting():
                     admit(size)
 
-            return self._preprocessed(
-                decode_picture(data, self._max_pixels, self._draft_edge, admit_in_turn)
-            )
+            picture = decode_picture(data, self._max_pixels, self._draft_edge, admit_in_turn)
+            return PreparedPicture(self._preprocessed(picture), shows_nothing(picture))
 
     def embed_images(
         self,
-        pictures: Sequence[Image.Image | PreparedImage],
+        pictures: Sequence[Image.Image | PreparedPicture],
         timeout: float | None = None,
         *,
         urgent: bool = False,
@@ -224,8 +233,8 @@ class EmbeddingService:
             with self._watchdog.loading():
                 self._encoder.open_tower(tower)
 
-    def _as_prepared(self, picture: Image.Image | PreparedImage) -> PreparedImage:
-        return self._preprocessed(picture) if isinstance(picture, Image.Image) else picture
+    def _as_prepared(self, picture: Image.Image | PreparedPicture) -> PreparedImage:
+        return self._preprocessed(picture) if isinstance(picture, Image.Image) else picture.pixels
 
     def _preprocessed(self, picture: Image.Image) -> PreparedImage:
         try:

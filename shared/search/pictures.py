@@ -5,8 +5,7 @@ from contextlib import contextmanager
 from typing import Protocol
 
 from shared.caches.query_vectors import QueryVectorCache, Vector
-from shared.embedding.encoder import PreparedImage
-from shared.embedding.service import PictureFetcher
+from shared.embedding.service import PictureFetcher, PreparedPicture
 from shared.errors import (
     EncoderBusy,
     ItemCode,
@@ -22,7 +21,7 @@ from shared.search.question import QueryPicture
 class PictureEncoder(Protocol):
     """What a picture query needs of the embedding service."""
 
-    def prepare(self, data: bytes, timeout: float, *, urgent: bool) -> PreparedImage:
+    def prepare(self, data: bytes, timeout: float, *, urgent: bool) -> PreparedPicture:
         """The decoded picture as the model's input; urgent ones have memory of their own.
 
         Raises the picture's fault, and EncoderBusy where memory for it takes too long to come.
@@ -30,7 +29,7 @@ class PictureEncoder(Protocol):
         ...
 
     def embed_images(
-        self, pictures: list[PreparedImage], timeout: float
+        self, pictures: list[PreparedPicture], timeout: float
     ) -> list[Vector | ItemFault]:
         """Their vectors, or the fault in a vector's place. Raises EncoderBusy."""
         ...

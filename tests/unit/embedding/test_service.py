@@ -113,7 +113,7 @@ def test_an_urgent_file_is_decoded_while_large_ones_hold_all_memory(
     data = saved(red(50), "PNG")
     with service._decoding.account() as take:
         take(service._decoding.total)
-        assert service.prepare(data, 5, urgent=True).shape == (3, 8, 8)
+        assert service.prepare(data, 5, urgent=True).pixels.shape == (3, 8, 8)
         with pytest.raises(EncoderBusy):
             service.prepare(data, 0.05)
 

@@ -1,0 +1,31 @@
+"""The orientation in an EXIF block, as browsers read it: nothing else of it is used."""
+
+from typing import Final
+
+_ORIENTATION: Final = 0x0112
+_SHORT: Final = 3
+_ENTRY_BYTES: Final = 12
+
+
+def orientation(tiff: bytes) -> int:
+    """1 … 8 of a block that begins with its byte order; 1 where it is broken or says nothing.
+
+    Like Chromium it takes one unsigned SHORT of the first directory, and no other type.
+    """
+    orders: dict[bytes, str] = {b"II*\0": "little", b"MM\0*": "big"}
+    order = orders.get(tiff[:4])
+    if order is None:
+        return 1
+
+    def number(at: int, size: int) -> int:
+        return int.from_bytes(tiff[at : at + size], "little" if order == "little" else "big")
+
+    start = number(4, 4)
+    for entry in range(number(start, 2)):
+        at = start + 2 + entry * _ENTRY_BYTES
+        if at + _ENTRY_BYTES > len(tiff):
+            return 1
+        if (number(at, 2), number(at + 2, 2), number(at + 4, 4)) == (_ORIENTATION, _SHORT, 1):
+            value = number(at + 8, 2)
+            return value if 1 <= value <= 8 else 1
+    return 1

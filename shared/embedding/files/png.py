@@ -1,0 +1,254 @@
+"""Takes a PNG apart: header, palette, transparency, pixels and frames stay, the rest goes."""
+
+import struct
+import zlib
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from typing import Final
+
+from shared.embedding.files.exif import orientation
+from shared.embedding.files.parts import MAX_PROFILE_BYTES, FileParts, is_profile
+from shared.embedding.files.profiles import of_code_points, of_gamma
+from shared.embedding.picture_formats import OpenedFormat
+from shared.embedding.picture_structure import MAX_SEGMENTS, too_many_parts
+
+_MAGIC: Final = b"\x89PNG\r\n\x1a\n"
+_BLOCK: Final = 1 << 20
+_PASSES: Final = (
+    (0, 0, 8, 8),
+    (4, 0, 8, 8),
+    (0, 4, 4, 8),
+    (2, 0, 4, 4),
+    (0, 2, 2, 4),
+    (1, 0, 2, 2),
+    (0, 1, 1, 2),
+)
+"""Of an interlaced PNG: first column and row, and steps."""
+
+_CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_TRANSPARENT_BYTES: Final = {0: 2, 2: 6}
+
+
+@dataclass(frozen=True, slots=True)
+class _Chunk:
+    name: bytes
+    body: memoryview
+    sound: bool
+    """Whether its checksum is right; of pixels it isn't looked at, as Pillow doesn't."""
+
+
+@dataclass(slots=True)
+class _Found:
+    header: _Chunk | None = None
+    palette: _Chunk | None = None
+    transparency: bytes | None = None
+    pixels: list[memoryview] = field(default_factory=list)
+    film: list[_Chunk] = field(default_factory=list)
+    film_before_pixels: int = 0
+    about: dict[bytes, bytes] = field(default_factory=dict)
+
+
+def parts(data: bytes) -> FileParts:
+    """The file of what pixels need; all of its pixels in one chunk, in frames as they are."""
+    found = _Found()
+    for chunk in _chunks(data):
+        _sort(found, chunk)
+    if found.header is None:
+        return FileParts(data)
+    head = bytes(found.header.body)
+    pieces = [_MAGIC, _written(found.header)]
+    film = found.film if _is_a_film(found.film) else []
+    before = found.film_before_pixels if film else 0
+    if before == 1:
+        # The still picture is for those who know no animations; browsers show the first frame.
+        film, before, found.pixels = [], 0, _first_frame(film, head) or found.pixels
+    if film:
+        pieces += map(_written, film[:before])
+    if found.palette is not None:
+        pieces.append(_written(found.palette))
+    elif head[9:10] == b"\3":
+        return FileParts(b"".join(pieces))
+    if (transparency := _transparency(head, found.transparency)) is not None:
+        pieces.append(_chunk(b"tRNS", transparency))
+    pieces.append(_chunk(b"IDAT", b"".join(found.pixels)))
+    if film:
+        pieces += map(_written, film[before:])
+    pieces.append(_chunk(b"IEND", b""))
+    return FileParts(
+        b"".join(pieces), orientation(found.about.get(b"eXIf", b"")), _profile(found.about)
+    )
+
+
+def _chunks(data: bytes) -> Iterator[_Chunk]:
+    """All chunks up to the end, the last one maybe cut short; what is no chunk ends the file."""
+    view, at = memoryview(data), len(_MAGIC)
+    for _ in range(MAX_SEGMENTS):
+        length, name = int.from_bytes(view[at : at + 4]), bytes(view[at + 4 : at + 8])
+        if len(name) < 4 or not name.isalpha() or name == b"IEND":
+            return
+        end = at + 8 + length
+        body, crc = view[at + 8 : end], view[end : end + 4]
+        # Of pixels and of what isn't used there is no need to know.
+        looked_at = name in _LOOKED_AT
+        sound = not looked_at or zlib.crc32(body, zlib.crc32(name)) == int.from_bytes(crc)
+        yield _Chunk(name, body, sound and (name == b"IDAT" or len(body) == length))
+        at = end + 4
+    raise too_many_parts("parts", OpenedFormat.PNG)
+
+
+_COLOURS: Final = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP")
+_FILM: Final = (b"acTL", b"fcTL", b"fdAT")
+_LOOKED_AT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"eXIf", *_COLOURS, *_FILM})
+
+
+def _sort(found: _Found, chunk: _Chunk) -> None:
+    """Of what comes twice the first counts, as in browsers; behind the pixels nothing does."""
+    name = chunk.name
+    if name == b"IHDR":
+        found.header = found.header or chunk
+    elif name == b"PLTE":
+        found.palette = found.palette or chunk
+    elif name == b"IDAT":
+        if not found.pixels:
+            found.film_before_pixels = len(found.film)
+        found.pixels.append(chunk.body)
+    elif name in _FILM:
+        found.film.append(chunk)
+    elif chunk.sound and not found.pixels:
+        if name == b"tRNS":
+            found.transparency = found.transparency or bytes(chunk.body)
+        elif name in _LOOKED_AT:
+            found.about.setdefault(name, bytes(chunk.body))
+
+
+def _transparency(head: bytes, body: bytes | None) -> bytes | None:
+    """The chunk as far as it belongs to a picture of this kind; else there is none."""
+    if body is None or len(head) < 13:
+        return None
+    kind = head[9]
+    if kind == 3:
+        return body[:256] or None
+    size = _TRANSPARENT_BYTES.get(kind)
+    return body[:size] if size and len(body) >= size else None
+
+
+def _is_a_film(film: list[_Chunk]) -> bool:
+    """Whether frames are numbered and sized as they must be: else the still picture is shown."""
+    if len(film) < 3 or film[0].name != b"acTL" or len(film[0].body) < 8:
+        return False
+    numbered = film[1:]
+    return numbered[0].name == b"fcTL" and all(
+        chunk.sound
+        and chunk.name != b"acTL"
+        and len(chunk.body) >= (26 if chunk.name == b"fcTL" else 5)
+        and int.from_bytes(chunk.body[:4]) == number
+        for number, chunk in enumerate(numbered)
+    )
+
+
+def _first_frame(film: list[_Chunk], head: bytes) -> list[memoryview]:
+    """The pixels of the first frame, if it fills the canvas; of a film that begins behind the still
+    picture.
+    """
+    if bytes(film[1].body[4:12]) != head[:8] or any(film[1].body[12:20]):
+        return []
+    pixels = []
+    for chunk in film[2:]:
+        if chunk.name != b"fdAT":
+            break
+        pixels.append(chunk.body[4:])
+    return pixels
+
+
+def _profile(about: dict[bytes, bytes]) -> bytes | None:
+    """The colours' profile, from the chunk that browsers go by where there are several."""
+    code = about.get(b"cICP", b"")
+    if len(code) == 4 and code[2:] == b"\0\1":  # RGB of full range
+        return of_code_points(code[0], code[1])
+    if (profile := _unpacked(about.get(b"iCCP", b""))) is not None:
+        return profile
+    if b"sRGB" in about or len(about.get(b"gAMA", b"")) != 4:
+        return None
+    primaries = about.get(b"cHRM", b"")
+    numbers = struct.unpack(">8I", primaries) if len(primaries) == 32 else None
+    return of_gamma(int.from_bytes(about[b"gAMA"]), numbers)
+
+
+def _unpacked(body: bytes) -> bytes | None:
+    """The profile in a chunk; None where it is broken or larger than any in use."""
+    _, _, rest = body.partition(b"\0")
+    unpacker = zlib.decompressobj()
+    try:
+        profile = unpacker.decompress(rest[1:], MAX_PROFILE_BYTES)
+    except zlib.error:
+        return None
+    return profile if unpacker.eof and is_profile(profile) else None
+
+
+def repacked(data: bytes) -> bytes | None:
+    """`data`, as `parts` returns it, with its pixels packed anew where none is missing, though the
+    end of the stream is, or its checksum is wrong; else None.
+
+    Block by block: not more than 1 MiB of pixels is held at once.
+    """
+    chunks: dict[bytes, bytes] = {}
+    for chunk in _chunks(data):
+        if not chunk.sound:
+            return None
+        chunks[chunk.name] = bytes(chunk.body)
+    head, packed = chunks.get(b"IHDR", b""), chunks.get(b"IDAT", b"")
+    left = _pixel_bytes(head)
+    if left is None:
+        return None
+    unpacker, packer = zlib.decompressobj(-15), zlib.compressobj(1)
+    anew: list[bytes] = []
+    rest = packed[2:]
+    while left:
+        try:
+            block = unpacker.decompress(rest, min(left, _BLOCK))
+        except zlib.error:
+            return None
+        if not block:
+            return None
+        rest = unpacker.unconsumed_tail
+        left -= len(block)
+        anew.append(packer.compress(block))
+    anew.append(packer.flush())
+    return b"".join(
+        (
+            _MAGIC,
+            *(
+                _chunk(name, b"".join(anew) if name == b"IDAT" else body)
+                for name, body in chunks.items()
+                if name not in _FILM
+            ),
+            _chunk(b"IEND", b""),
+        )
+    )
+
+
+def _pixel_bytes(head: bytes) -> int | None:
+    """Bytes of all rows with their filters' numbers, unpacked; None for no sound header."""
+    if len(head) < 13 or head[9] not in _CHANNELS:
+        return None
+    width, height = struct.unpack(">II", head[:8])
+    bits = head[8] * _CHANNELS[head[9]]
+    passes = _PASSES if head[12] else ((0, 0, 1, 1),)
+    total = 0
+    for column, row, across, down in passes:
+        wide, high = -((column - width) // across), -((row - height) // down)
+        if wide > 0 and high > 0:
+            total += high * (1 + -(-wide * bits // 8))
+    return total
+
+
+def _written(chunk: _Chunk) -> bytes:
+    """As it was: a header or palette with a wrong checksum stays wrong, and is refused."""
+    if chunk.sound:
+        return _chunk(chunk.name, chunk.body)
+    return struct.pack(">I", len(chunk.body)) + chunk.name + bytes(chunk.body) + b"\0\0\0\0"
+
+
+def _chunk(name: bytes, body: bytes | memoryview) -> bytes:
+    crc = zlib.crc32(body, zlib.crc32(name))
+    return b"".join((struct.pack(">I", len(body)), name, body, struct.pack(">I", crc)))

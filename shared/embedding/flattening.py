@@ -1,0 +1,147 @@
+"""A decoded picture as RGB: transparency on white, and on grey where white would hide a shape."""
+
+from collections.abc import Iterator
+from typing import Final
+
+import numpy as np
+from PIL import Image
+
+from shared.embedding.colours import Conversion
+
+NOTHING_SHOWN: Final = 16
+"""Grey levels of 255 by which a picture's pixels may differ and still show nothing: more than what
+JPEG's rounding makes of one colour."""
+
+_GREY_GROUND: Final = (128, 128, 128)
+_SHAPE: Final = 32
+"""Levels of opacity, of 255, that a shape differs from what is around it."""
+
+_SIXTEEN_BIT_COLOUR: Final = "RGB;16B"  # Pillow's name for how such a PNG is unpacked
+
+_BAND_PIXELS: Final = 4_000_000
+
+
+def shows_nothing(picture: Image.Image) -> bool:
+    """Whether an RGB picture is of one colour all over, but for the noise of its compression."""
+    # Nearly every picture shows something at a look at a few places.
+    few = np.array([picture.getpixel(place) for place in _places(picture.size)])
+    if np.ptp(few, axis=0).max() > NOTHING_SHOWN:
+        return False
+    spread = np.ptp(np.array(picture.getextrema()), axis=1)
+    return bool(spread.max() <= NOTHING_SHOWN)
+
+
+def _places(size: tuple[int, int]) -> Iterator[tuple[int, int]]:
+    """Pixels in the middles of a picture's sixteenths."""
+    for row in range(1, 8, 2):
+        for column in range(1, 8, 2):
+            yield size[0] * column // 8, size[1] * row // 8
+
+
+def flattened(image: Image.Image, rawmode: str, conversion: Conversion | None) -> Image.Image:
+    """A loaded image as RGB, its colours as sRGB; transparent parts become white, whatever colour
+    they hide.
+
+    Where then nothing is left to be seen, a white garment on transparency, they become grey.
+    `rawmode` is how the file's samples were unpacked, by Pillow's name.
+    """
+    if image.mode.startswith("I"):
+        image, transparent = _from_sixteen_bit_grey(image)
+        if transparent is not None:
+            return _on_ground(image, transparent, conversion)
+    if not image.has_transparency_data:
+        return _opaque(image, conversion)
+    if rawmode == _SIXTEEN_BIT_COLOUR and "transparency" in image.info:
+        # Pillow keeps the high byte of each sample, but all 16 bits of the transparent colour.
+        image.info["transparency"] = tuple(value >> 8 for value in image.info["transparency"])
+    return _on_ground(image, None, conversion)
+
+
+def _opaque(image: Image.Image, conversion: Conversion | None) -> Image.Image:
+    if conversion is None or not _fits(image, conversion):
+        # Converting RGB to RGB would be one more copy: 200 MB of the largest pictures.
+        return image if image.mode == "RGB" else image.convert("RGB")
+    if image.mode == "RGB":
+        converted = image
+        for box in bands(image.size):
+            converted.paste(conversion(image.crop(box)), box)
+        return converted
+    turned = Image.new("RGB", image.size)
+    for box in bands(image.size):
+        turned.paste(conversion(image.crop(box).convert(conversion.mode)), box)
+    return turned
+
+
+def _fits(image: Image.Image, conversion: Conversion) -> bool:
+    """Whether a profile is for such a picture: one for inks says nothing of RGB, nor one for grey;
+    grey is a kind of RGB.
+    """
+    if "CMYK" in (image.mode, conversion.mode):
+        return image.mode == conversion.mode
+    return conversion.mode == "RGB" or image.mode in {"1", "L", "LA"}
+
+
+def _on_ground(
+    image: Image.Image, transparent: Image.Image | None, conversion: Conversion | None
+) -> Image.Image:
+    """Flattened on white, or on grey where white would show nothing of a shape that is there.
+
+    `transparent` is 255 where the image is, if it doesn't say so itself.
+    """
+    flat = Image.new("RGB", image.size, "white")
+    lowest, highest = 255, 0
+    for box in bands(image.size):
+        band, alpha = _band(image, transparent, conversion, box)
+        flat.paste(band, box, mask=alpha)
+        found = np.array(alpha.getextrema())
+        lowest, highest = min(lowest, found[0]), max(highest, found[1])
+    if highest - lowest < _SHAPE or not shows_nothing(flat):
+        return flat
+    for box in bands(image.size):
+        band, alpha = _band(image, transparent, conversion, box)
+        flat.paste(_GREY_GROUND, box)
+        flat.paste(band, box, mask=alpha)
+    return flat
+
+
+def _band(
+    image: Image.Image,
+    transparent: Image.Image | None,
+    conversion: Conversion | None,
+    box: tuple[int, int, int, int],
+) -> tuple[Image.Image, Image.Image]:
+    """A part of the image as RGB, and its opacity."""
+    band = image.crop(box)
+    fits = conversion is not None and _fits(image, conversion)
+    rgba = band.convert("RGBA")
+    alpha = rgba.getchannel("A")
+    if transparent is not None:
+        alpha = transparent.crop(box).point(lambda value: 255 - value)
+    if conversion is not None and fits:
+        source = band.convert("L") if conversion.mode == "L" else rgba.convert("RGB")
+        return conversion(source), alpha
+    return rgba, alpha
+
+
+def _from_sixteen_bit_grey(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
+    """16-bit grey scaled to 8 bits, and where it is transparent. Pillow's own conversion clips: all
+    above 255 turns white.
+    """
+    flat = Image.new("L", image.size)
+    key = image.info.get("transparency")
+    transparent = Image.new("L", image.size) if isinstance(key, int) else None
+    for box in bands(image.size):
+        samples = np.asarray(image.crop(box))
+        grey = (np.clip(samples, 0, 65_535) >> 8).astype(np.uint8)
+        flat.paste(Image.fromarray(grey), box)
+        if transparent is not None:
+            transparent.paste(Image.fromarray((samples == key).astype(np.uint8) * 255), box)
+    return flat, transparent
+
+
+def bands(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
+    """The picture in rows of a few million pixels: what is in between need not be held in full."""
+    width, height = size
+    rows = max(1, _BAND_PIXELS // width)
+    for top in range(0, height, rows):
+        yield 0, top, width, min(top + rows, height)

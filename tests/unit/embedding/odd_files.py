@@ -1,0 +1,104 @@
+"""Real picture files taken apart and put together again, damaged or oddly made."""
+
+import struct
+import zlib
+from collections.abc import Iterable, Iterator, Sequence
+
+from PIL import Image
+
+from tests.unit.embedding.drawn import saved, scene
+
+PNG_MAGIC = b"\x89PNG\r\n\x1a\n"
+Chunk = tuple[bytes, bytes]
+
+
+def png_chunk(name: bytes, body: bytes = b"", *, bad_crc: bool = False) -> bytes:
+    """One chunk, its checksum right or wrong."""
+    crc = zlib.crc32(name + body) ^ bad_crc
+    return struct.pack(">I", len(body)) + name + body + struct.pack(">I", crc)
+
+
+def png_chunks(data: bytes) -> Iterator[Chunk]:
+    """Names and bodies of a sound PNG's chunks."""
+    at = len(PNG_MAGIC)
+    while at < len(data):
+        length = int.from_bytes(data[at : at + 4])
+        yield data[at + 4 : at + 8], data[at + 8 : at + 8 + length]
+        at += 12 + length
+
+
+def png_of(chunks: Iterable[Chunk | bytes]) -> bytes:
+    """A PNG of chunks, or of bytes that are written as they are."""
+    return PNG_MAGIC + b"".join(
+        part if isinstance(part, bytes) else png_chunk(*part) for part in chunks
+    )
+
+
+def png_with(extra: bytes, *, before: bytes = b"IDAT", picture: Image.Image | None = None) -> bytes:
+    """A PNG with bytes put in before the first chunk of that name, or behind all."""
+    parts: list[bytes] = []
+    done = False
+    for name, body in png_chunks(saved(picture or scene(), "PNG")):
+        if name == before and not done:
+            parts.append(extra)
+            done = True
+        parts.append(png_chunk(name, body))
+    return png_of(parts if done else [*parts, extra])
+
+
+def jpeg_segment(marker: int, body: bytes, length: int | None = None) -> bytes:
+    """One segment, whose length may lie."""
+    claimed = len(body) + 2 if length is None else length
+    return bytes([0xFF, marker]) + struct.pack(">H", claimed) + body
+
+
+def jpeg_with(
+    extra: bytes, *, picture: Image.Image | None = None, at: int = 2, **options: object
+) -> bytes:
+    """A JPEG with bytes put in behind its start, or elsewhere."""
+    data = saved(picture or scene(), "JPEG", **options)
+    return data[:at] + extra + data[at:]
+
+
+def exif(orientation: int, *, kind: int = 3, big: bool = False, offset: int = 8) -> bytes:
+    """A TIFF block of one tag, the orientation, as SHORT (3) or another type."""
+    order = ">" if big else "<"
+    form = {1: "B3x", 3: "H2x", 4: "I", 8: "h2x", 9: "i"}[kind]
+    return (
+        (b"MM" if big else b"II")
+        + struct.pack(order + "HI", 42, offset)
+        + struct.pack(order + "HHHI", 1, 0x0112, kind, 1)
+        + struct.pack(order + form, orientation)
+        + bytes(4)
+    )
+
+
+def webp_chunks(data: bytes) -> Iterator[Chunk]:
+    """Names and bodies of a sound WebP's chunks."""
+    at = 12
+    while at < len(data):
+        length = int.from_bytes(data[at + 4 : at + 8], "little")
+        yield data[at : at + 4], data[at + 8 : at + 8 + length]
+        at += 8 + length + length % 2
+
+
+def webp_of(chunks: Sequence[Chunk | bytes], size: int | None = None) -> bytes:
+    """A WebP of chunks, whose RIFF size may lie."""
+    body = b"WEBP" + b"".join(
+        part
+        if isinstance(part, bytes)
+        else part[0] + struct.pack("<I", len(part[1])) + part[1] + bytes(len(part[1]) % 2)
+        for part in chunks
+    )
+    return b"RIFF" + struct.pack("<I", len(body) if size is None else size) + body
+
+
+def webp_with(
+    flags: int, *extra: Chunk | bytes, first: Sequence[Chunk | bytes] = (), size: int | None = None
+) -> bytes:
+    """An extended WebP with chunks behind its pixels, or before them."""
+    picture = scene()
+    pixels = list(webp_chunks(saved(picture, "WEBP", quality=95)))
+    head = bytes([flags, 0, 0, 0])
+    head += (picture.width - 1).to_bytes(3, "little") + (picture.height - 1).to_bytes(3, "little")
+    return webp_of([(b"VP8X", head), *first, *pixels, *extra], size)
