@@ -12,6 +12,7 @@ from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from shared.embedding.files.parts import is_profile
@@ -22,6 +23,8 @@ _INDISTINGUISHABLE: Final = 2
 
 _WHITE_FROM: Final = 160
 _BLACK_UP_TO: Final = 110
+_MIDDLE_FROM, _MIDDLE_UP_TO = 12, 243
+_STEPS: Final = np.array((0, 16, 48, 96, 144, 200, 255), dtype=np.uint8)
 _MODES: Final = {"RGB ": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 _SRGB: Final = ImageCms.createProfile("sRGB")
@@ -94,23 +97,28 @@ def _built(profile: bytes) -> Conversion | None:
         before, after = _sampled(built)
     except Exception:  # LittleCMS's binding raises whatever a broken profile makes it raise.
         return None
-    if mode != "CMYK":
-        if after[0].max() > _BLACK_UP_TO or after[-1].min() < _WHITE_FROM:
-            return None
-        if np.abs(after - before).max() <= _INDISTINGUISHABLE:
-            return None
-    elif after[0].min() < _WHITE_FROM or after[-1].max() > _BLACK_UP_TO:
+    if not _is_sound(after if mode != "CMYK" else after[::-1]):
+        return None
+    if mode != "CMYK" and np.abs(after - before).max() <= _INDISTINGUISHABLE:
         return None
     return built
 
 
-def _sampled(built: Conversion) -> tuple[np.ndarray, np.ndarray]:
+def _is_sound(darkest_first: NDArray[np.int_]) -> bool:
+    """Whether black stays dark, white bright, and what lies between neither."""
+    return bool(
+        darkest_first[0].max() <= _BLACK_UP_TO
+        and darkest_first[-1].min() >= _WHITE_FROM
+        and _MIDDLE_FROM <= np.median(darkest_first) <= _MIDDLE_UP_TO
+    )
+
+
+def _sampled(built: Conversion) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
     """Colours from all over, the first without any light or ink and the last with all, and what
     becomes of them.
     """
-    steps = np.array((0, 16, 48, 96, 144, 200, 255), dtype=np.uint8)
     channels = Image.getmodebands(built.mode)
-    samples = np.stack(np.meshgrid(*[steps] * channels, indexing="ij"), -1).reshape(-1, channels)
+    samples = np.stack(np.meshgrid(*[_STEPS] * channels, indexing="ij"), -1).reshape(-1, channels)
     if built.mode == "L":
         source = Image.fromarray(samples)
     else:

@@ -6,7 +6,7 @@ segment whose length lies costs no more than itself.
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from shared.embedding.files.exif import orientation
@@ -33,52 +33,58 @@ _FORMS: Final = {
     **dict.fromkeys((0xC9, 0xCA), "a JPEG with arithmetic coding"),
     0xF7: "a JPEG-LS",
 }
+_READ: Final = frozenset({_APP0, _APP1, _APP2, _ADOBE, *_FRAMES, *_FORMS})
 
 
-@dataclass(slots=True)
 class _Header:
-    kept: list[bytes] = field(default_factory=lambda: [b"\xff\xd8"])
-    orientation: int | None = None
-    profile: dict[int, bytes] = field(default_factory=dict)
-    profile_parts: int = 0
-    frame: int = 0
-    form: str | None = None
+    """What is known before the first scan."""
+
+    __slots__ = ("form", "kept", "orientation", "profile", "profile_parts")
+
+    def __init__(self) -> None:
+        self.kept: list[bytes | memoryview] = [b"\xff\xd8"]
+        self.orientation: int | None = None
+        self.profile: dict[int, bytes] = {}
+        self.profile_parts = 0
+        self.form: str | None = None
 
 
 def parts(data: bytes) -> FileParts:
     """The file with its tables, its frame and all from the first scan on."""
-    header, at = _Header(), 2
+    header, at, view = _Header(), 2, memoryview(data)
+    search = _MARKER.search
     for _ in range(MAX_SEGMENTS):
-        found = _MARKER.search(data, at)
-        if found is None or found[1][0] == _EOI:
-            return FileParts(b"".join(header.kept), form=header.form)
-        marker, start = found[1][0], found.start()
+        found = search(data, at)
+        if found is None:
+            break
+        start, at = found.span()
+        marker = data[at - 1]
         if marker == _SOS:
-            return FileParts(
-                b"".join((*header.kept, memoryview(data)[start:])),
-                header.orientation or 1,
-                _profile(header),
-                header.form,
-            )
-        at = found.end()
+            header.kept.append(view[start:])
+            profile = _profile(header) if header.profile else None
+            return FileParts(b"".join(header.kept), header.orientation or 1, profile, header.form)
+        if marker == _EOI:
+            break
         if marker in _WITHOUT_LENGTH:
             continue
-        at += max(2, int.from_bytes(data[at : at + 2]))
-        _read(header, marker, data[start:at])
-    raise too_many_parts("parts", OpenedFormat.JPEG)
+        at += max(2, data[at] << 8 | data[at + 1]) if at + 2 <= len(data) else 2
+        if marker in _TABLES:
+            header.kept.append(view[start:at])
+        elif marker in _READ:
+            _read(header, marker, data[start:at])
+    else:
+        raise too_many_parts("parts", OpenedFormat.JPEG)
+    return FileParts(b"".join(header.kept), form=header.form)
 
 
 def _read(header: _Header, marker: int, segment: bytes) -> None:
     body = segment[4:]
-    if (
-        marker in _TABLES
-        or (marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES)
-        or (marker == _ADOBE and body.startswith(b"Adobe") and len(body) >= _ADOBE_BYTES)
+    if (marker == _APP0 and body.startswith(b"JFIF\0") and len(body) >= _JFIF_BYTES) or (
+        marker == _ADOBE and body.startswith(b"Adobe") and len(body) >= _ADOBE_BYTES
     ):
         header.kept.append(segment)
     elif marker in _FRAMES or marker in _FORMS:
         header.kept.append(segment)
-        header.frame = marker
         header.form = _form(marker, body)
     elif marker == _APP1 and body.startswith(b"Exif\0") and header.orientation is None:
         # The sixth byte is padding, and not always 0.
@@ -101,7 +107,7 @@ def _form(marker: int, frame: bytes) -> str | None:
 def _profile(header: _Header) -> bytes | None:
     """The parts of the profile in their order, where none is missing."""
     numbers = range(1, header.profile_parts + 1)
-    if not header.profile or any(number not in header.profile for number in numbers):
+    if any(number not in header.profile for number in numbers):
         return None
     profile = b"".join(header.profile[number] for number in numbers)
     return profile if len(profile) <= MAX_PROFILE_BYTES else None
