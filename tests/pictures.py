@@ -9,11 +9,25 @@ from types import TracebackType
 
 from PIL import Image
 
+_HALF_BRIGHT = 3 * 128
+
 
 def picture(colour: tuple[int, int, int] = (200, 30, 30), size: int = 96) -> bytes:
-    """A JPEG of one colour."""
+    """A JPEG of one colour with a mark in its middle, without which it would count as blank."""
+    plain = Image.new("RGB", (size, size), colour)
+    mark = "black" if sum(colour) > _HALF_BRIGHT else "white"
+    plain.paste(mark, (size * 3 // 8, size * 3 // 8, size * 5 // 8, size * 5 // 8))
+    return _jpeg(plain)
+
+
+def blank_picture(colour: tuple[int, int, int] = (240, 240, 240), size: int = 96) -> bytes:
+    """A JPEG of one colour, as shops serve where they have no picture yet."""
+    return _jpeg(Image.new("RGB", (size, size), colour))
+
+
+def _jpeg(image: Image.Image) -> bytes:
     file = io.BytesIO()
-    Image.new("RGB", (size, size), colour).save(file, "JPEG")
+    image.save(file, "JPEG")
     return file.getvalue()
 
 

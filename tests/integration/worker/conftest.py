@@ -8,7 +8,8 @@ import numpy as np
 import pytest
 import redis
 
-from shared.embedding.encoder import PreparedImage, Vector
+from shared.embedding.encoder import Vector
+from shared.embedding.service import PreparedPicture
 from shared.errors import ItemCode, ItemFault, ItemPermanent
 from shared.fetch.fetcher import Fetcher
 from shared.ledger import Jobs, Ledger
@@ -17,7 +18,7 @@ from shared.models.job import Job
 from shared.models.product import Product, StoredProduct
 from shared.qdrant.service import QdrantService
 from tests.integration.fetch.picture_server import LOOPBACK
-from tests.pictures import PictureServer
+from tests.pictures import PictureServer, blank_picture
 from worker.leases import LeaseKeeper
 from worker.outcomes import RetryPolicy
 from worker.pictures import PictureReader
@@ -43,20 +44,21 @@ class HashingEncoder:
         timeout: float | None = None,  # noqa: ARG002 - the service's signature
         *,
         urgent: bool = False,
-    ) -> PreparedImage:
+    ) -> PreparedPicture:
         self.decoded_urgently += urgent
         if data.startswith(b"<html"):
             raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "no picture")
         if data in self.refused:
             raise ZeroDivisionError("a fault of our own")
-        return np.frombuffer(hashlib.sha512(data).digest() * 8, np.uint8).astype(np.float32)
+        pixels = np.frombuffer(hashlib.sha512(data).digest() * 8, np.uint8).astype(np.float32)
+        return PreparedPicture(pixels, blank=data == blank_picture())
 
     def embed_images(
-        self, pictures: Sequence[PreparedImage], *, urgent: bool = False
+        self, pictures: Sequence[PreparedPicture], *, urgent: bool = False
     ) -> list[Vector | ItemFault]:
         self.embedded += len(pictures)
         self.urgent += len(pictures) if urgent else 0
-        return [picture / np.linalg.norm(picture) for picture in pictures]
+        return [picture.pixels / np.linalg.norm(picture.pixels) for picture in pictures]
 
 
 class Bell:

@@ -13,7 +13,7 @@ from shared.ledger import RowsAtRest
 from shared.models.change import Change, Lane, Outcome, Report, State
 from shared.qdrant.points import PointWrite, ProductKey
 from tests.integration.worker.conftest import LEASE_SECONDS, TENANT, Worker
-from tests.pictures import picture
+from tests.pictures import blank_picture, picture
 
 
 def test_the_same_catalogue_again_embeds_and_downloads_nothing(worker: Worker) -> None:
@@ -405,3 +405,19 @@ def test_a_delete_after_patches_wins(worker: Worker) -> None:
     worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
     worker.reconciler.answer()
     assert worker.qdrant.get_product(TENANT, "p") is None
+
+
+def test_a_blank_picture_is_indexed_with_a_warning_that_stays_as_long_as_it_does(
+    worker: Worker,
+) -> None:
+    blank = worker.product("p", blank_picture())
+    for outcome in (Outcome.INDEXED, Outcome.UNCHANGED):
+        job_id = worker.push(blank)
+        worker.reconciler.answer()
+        assert worker.counts(job_id) == {outcome: 1}
+        (item,), _ = worker.jobs.items(TENANT, worker.job(job_id), outcome, None, 10)
+        assert (item.outcome, item.code, item.retryable) == (outcome, "image_blank", False)
+        assert list(worker.stored("p").warnings) == ["image_blank"]
+    worker.push(worker.product("p", picture()))
+    worker.reconciler.answer()
+    assert list(worker.stored("p").warnings) == []

@@ -53,9 +53,10 @@ class Catalogue:
         self.puts += 1
         number = self.puts
         file = io.BytesIO()
-        Image.new("RGB", (8, 8), (number % 251, number // 251 % 251, number % 7 * 30)).save(
-            file, "PNG"
-        )
+        image = Image.new("RGB", (8, 8), (number % 251, number // 251 % 251, number % 7 * 30))
+        image.paste("white", (0, 0, 4, 4))
+        image.paste("black", (4, 4, 8, 8))
+        image.save(file, "PNG")
         # Bytes behind the picture's end make its digest its own where colours repeat.
         data = file.getvalue() + self.shop.key.encode() + str(number).encode()
         url = self.pictures.add(f"/{self.shop.key}/{number}.png", data)

@@ -65,6 +65,9 @@ def test_work_found_done_still_says_what_is_wrong_with_its_picture() -> None:
     report = found_done(wanted(), ["image_not_found"])
     assert (report.result, report.code) == (Outcome.INDEXED, "image_not_found")
     assert found_done(wanted(kind=Kind.DELTA), ["image_not_found"]).code == ""
+    blank = found_done(wanted(), ["image_blank"])
+    assert (blank.result, blank.code) == (Outcome.INDEXED, "image_blank")
+    assert "one colour" in blank.message
 
 
 def test_what_changed_is_believed_only_of_who_was_alone() -> None:

@@ -5,12 +5,22 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any
 
+import numpy as np
 import pytest
 
+from shared.errors import ItemCode, ItemPermanent
 from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Wanted
 from shared.models.product import ImageFacts, Product, StoredProduct
-from worker.pictures import SamePicture
-from worker.plan import deletion, patched, wanted_product, with_same_picture
+from shared.qdrant.points import LivePoint, PayloadWrite
+from worker.pictures import Pictured, SamePicture
+from worker.plan import (
+    deletion,
+    despite_bad_picture,
+    patched,
+    wanted_product,
+    with_new_vector,
+    with_same_picture,
+)
 
 FACTS = ImageFacts("0" * 64)
 WANTED = Wanted("shop", "p", 7, Kind.DELTA, "", (), None, 0, "", alone=True)
@@ -113,3 +123,33 @@ def test_a_product_that_never_had_a_date_has_that_of_its_acceptance() -> None:
 
 def test_a_deletion_changes_everything() -> None:
     assert deletion(WANTED).report.changed == EVERYTHING
+
+
+def test_a_blank_picture_is_a_warning_as_long_as_it_stays() -> None:
+    embedding = np.zeros(512, dtype=np.float32)
+    step = with_new_vector(WANTED, product(), Pictured(embedding, FACTS, blank=True))
+    assert isinstance(step.point, LivePoint)
+    assert list(step.point.warnings) == ["image_blank"]
+    assert (step.report.result, step.report.code) == (Outcome.INDEXED, "image_blank")
+    assert not step.report.retryable
+
+    stored = replace(STORED, warnings=("image_not_found", "image_blank"))
+    same = with_same_picture(WANTED, product(), stored, SamePicture(FACTS))
+    assert isinstance(same.point, PayloadWrite)
+    assert list(same.point.warnings) == ["image_blank"]
+    assert (same.report.result, same.report.code) == (Outcome.INDEXED, "image_blank")
+
+    still = replace(STORED, warnings=("image_blank",))
+    again = with_same_picture(WANTED, product(), still, SamePicture(FACTS))
+    assert (again.report.result, again.report.code) == (Outcome.UNCHANGED, "image_blank")
+
+    fault = ItemPermanent(ItemCode.IMAGE_NOT_FOUND, "gone")
+    kept = despite_bad_picture(WANTED, product(), still, fault)
+    assert isinstance(kept.point, PayloadWrite)
+    assert list(kept.point.warnings) == ["image_not_found", "image_blank"]
+    assert kept.report.code == "image_not_found"
+
+    seen = with_new_vector(WANTED, product(), Pictured(embedding, FACTS))
+    assert isinstance(seen.point, LivePoint)
+    assert list(seen.point.warnings) == []
+    assert seen.report.code == ""
