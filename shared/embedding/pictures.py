@@ -233,7 +233,10 @@ def _though_its_end_is_missing(
     picture = None
     # Half of the end marker, or of a stuffed byte.
     data = data.removesuffix(b"\xff")
-    for ending in _ENDINGS:
+    deadline = time.monotonic() + ENDINGS_SECONDS
+    for place, ending in enumerate(_ENDINGS):
+        if place > 1 and time.monotonic() > deadline:
+            break
         try:
             picture = decoding.picture(data + ending + b"\xff\xd9")
         except (MemoryError, TransientError):
@@ -247,6 +250,10 @@ def _though_its_end_is_missing(
 
 
 _MENDED: Final = frozenset({OpenedFormat.JPEG, OpenedFormat.GIF, OpenedFormat.BMP})
+
+
+ENDINGS_SECONDS: Final = 2.0
+"""How long endings are tried, but for the first two: a hostile file takes seconds with each."""
 
 
 def _endings() -> Iterator[bytes]:

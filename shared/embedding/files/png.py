@@ -53,8 +53,9 @@ def parts(data: bytes) -> FileParts:
     found = _Found()
     for chunk in _chunks(data):
         _sort(found, chunk)
+    form = "a PNG of Apple's own kind" if data[12:16] == b"CgBI" else None
     if found.header is None:
-        return FileParts(data)
+        return FileParts(data, form=form)
     head = bytes(found.header.body)
     pieces: list[bytes | memoryview] = [_MAGIC, _written(found.header)]
     film = found.film if _is_a_film(found.film) else []
@@ -67,7 +68,7 @@ def parts(data: bytes) -> FileParts:
     if found.palette is not None:
         pieces.append(_written(found.palette))
     elif head[9:10] == b"\3":
-        return FileParts(b"".join(pieces))
+        return FileParts(b"".join(pieces), form=form)
     if (transparency := _transparency(head, found.transparency)) is not None:
         pieces.append(_chunk(b"tRNS", transparency))
     # Nobody looks at the checksum of pixels: it would take longer than all the rest here.
@@ -76,9 +77,8 @@ def parts(data: bytes) -> FileParts:
     if film:
         pieces += map(_written, film[before:])
     pieces.append(_chunk(b"IEND", b""))
-    return FileParts(
-        b"".join(pieces), orientation(found.about.get(b"eXIf", b"")), _profile(found.about)
-    )
+    turn = orientation(found.about.get(b"eXIf", b""))
+    return FileParts(b"".join(pieces), turn, _profile(found.about), form)
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:

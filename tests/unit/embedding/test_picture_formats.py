@@ -2,6 +2,7 @@
 
 import struct
 import time
+import zlib
 
 import pytest
 from PIL import Image
@@ -10,6 +11,7 @@ from shared.embedding.picture_formats import looks_like_html, opened_format, uns
 from shared.embedding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent
 from tests.unit.embedding.drawn import saved, scene
+from tests.unit.embedding.odd_files import png_chunks, png_of
 
 REPEATED = (
     b"<!---->", b"<!-- -->", b"<!--", b"-->", b"<?xml?>", b"<?xml ", b"?>", b" ", b"\n\t ", b"<",
@@ -120,6 +122,15 @@ def test_a_jpeg_of_another_depth_is_no_damaged_one(bits: int) -> None:
     found = fault(JPEG[: FRAME + 4] + bytes([bits]) + JPEG[FRAME + 5 :])
     assert found.code is ItemCode.IMAGE_UNSUPPORTED_FORMAT
     assert f"{bits} bits" in found.message
+
+
+def test_a_png_as_apple_packs_it_is_no_damaged_one() -> None:
+    (head, packed, end) = png_chunks(saved(scene(), "PNG"))
+    raw = zlib.compressobj(wbits=-15)
+    body = raw.compress(zlib.decompress(packed[1])) + raw.flush()
+    found = fault(png_of([(b"CgBI", b"\x50\0\x20\2"), head, (b"IDAT", body), end]))
+    assert found.code is ItemCode.IMAGE_UNSUPPORTED_FORMAT
+    assert "Apple" in found.message
 
 
 def bmp(
