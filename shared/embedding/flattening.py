@@ -18,7 +18,7 @@ _SHAPE: Final = 32
 
 _SIXTEEN_BIT_COLOUR: Final = "RGB;16B"  # Pillow's name for how such a PNG is unpacked
 
-_BAND_PIXELS: Final = 4_000_000
+_BAND_PIXELS: Final = 1_000_000
 
 
 def shows_nothing(picture: Image.Image) -> bool:
@@ -34,7 +34,9 @@ def shows_nothing(picture: Image.Image) -> bool:
                 abs(one - other) > NOTHING_SHOWN for one, other in zip(first, here, strict=True)
             ):
                 return False
-    spread = np.ptp(np.array(picture.getextrema()), axis=1)
+    # In bands, because Pillow copies a channel to look for its extremes.
+    found = np.array([picture.crop(box).getextrema() for box in bands(picture.size)])
+    spread = found[..., 1].max(axis=0) - found[..., 0].min(axis=0)
     return bool(spread.max() <= NOTHING_SHOWN)
 
 
@@ -140,7 +142,7 @@ def _from_sixteen_bit_grey(image: Image.Image) -> tuple[Image.Image, Image.Image
 
 
 def bands(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    """The picture in rows of a few million pixels: what is in between need not be held in full."""
+    """The picture in rows of a million pixels: what is in between need not be held in full."""
     width, height = size
     rows = max(1, _BAND_PIXELS // width)
     for top in range(0, height, rows):

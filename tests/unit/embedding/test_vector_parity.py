@@ -23,7 +23,7 @@ from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2
 from shared.embedding.openvino_runtime import supported_precisions
 from shared.embedding.pictures import decode_picture
 from shared.embedding.preprocess import ImagePreprocessor
-from shared.embedding.service import EmbeddingService
+from shared.embedding.service import EmbeddingService, PreparedPicture
 from shared.settings import Settings
 from tests.unit.embedding.drawn import saved
 
@@ -100,7 +100,8 @@ def test_the_measure_would_catch_another_models_normalisation(
     """Keeps the test above honest: SigLIP's mean and deviation of 0.5 must fail it by far."""
     config = {**demo.preprocess_config, "mean": (0.5,) * 3, "std": (0.5,) * 3}
     preprocess = ImagePreprocessor(config)
-    wrong = [preprocess(decode_picture(data, max_pixels=10**6)) for data in files()]
+    pictures = [decode_picture(data, max_pixels=10**6) for data in files()]
+    wrong = [PreparedPicture(preprocess(picture), blank=False) for picture in pictures]
     found = shares(np.stack(service.embed_images(wrong)), open_clips_vectors(demo))
     assert found.max() > 5 * ALLOWED_SHARE, found.round(3)
 
