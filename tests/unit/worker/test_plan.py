@@ -127,29 +127,31 @@ def test_a_deletion_changes_everything() -> None:
 
 def test_a_blank_picture_is_a_warning_as_long_as_it_stays() -> None:
     embedding = np.zeros(512, dtype=np.float32)
-    step = with_new_vector(WANTED, product(), Pictured(embedding, FACTS, blank=True))
+    step = with_new_vector(
+        WANTED, product(), Pictured(embedding, FACTS, blank=True), after_fields=False
+    )
     assert isinstance(step.point, LivePoint)
     assert list(step.point.warnings) == ["image_blank"]
     assert (step.report.result, step.report.code) == (Outcome.INDEXED, "image_blank")
     assert not step.report.retryable
 
     stored = replace(STORED, warnings=("image_not_found", "image_blank"))
-    same = with_same_picture(WANTED, product(), stored, SamePicture(FACTS))
+    same = with_same_picture(WANTED, product(), stored, SamePicture(FACTS), after_fields=False)
     assert isinstance(same.point, PayloadWrite)
     assert list(same.point.warnings) == ["image_blank"]
     assert (same.report.result, same.report.code) == (Outcome.INDEXED, "image_blank")
 
     still = replace(STORED, warnings=("image_blank",))
-    again = with_same_picture(WANTED, product(), still, SamePicture(FACTS))
+    again = with_same_picture(WANTED, product(), still, SamePicture(FACTS), after_fields=False)
     assert (again.report.result, again.report.code) == (Outcome.UNCHANGED, "image_blank")
 
     fault = ItemPermanent(ItemCode.IMAGE_NOT_FOUND, "gone")
-    kept = despite_bad_picture(WANTED, product(), still, fault)
+    kept = despite_bad_picture(WANTED, product(), still, fault, after_fields=False)
     assert isinstance(kept.point, PayloadWrite)
     assert list(kept.point.warnings) == ["image_not_found", "image_blank"]
     assert kept.report.code == "image_not_found"
 
-    seen = with_new_vector(WANTED, product(), Pictured(embedding, FACTS))
+    seen = with_new_vector(WANTED, product(), Pictured(embedding, FACTS), after_fields=False)
     assert isinstance(seen.point, LivePoint)
     assert list(seen.point.warnings) == []
     assert seen.report.code == ""
