@@ -150,8 +150,10 @@ class EmbeddingService:
                 with step.waiting():
                     admit(size)
 
-            picture = decode_picture(data, self._max_pixels, self._draft_edge, admit_in_turn)
-            return PreparedPicture(self._preprocessed(picture), shows_nothing(picture))
+            # No name may hold the picture here: its memory must be free once it is given back.
+            return self._ready(
+                decode_picture(data, self._max_pixels, self._draft_edge, admit_in_turn)
+            )
 
     def embed_images(
         self,
@@ -232,6 +234,9 @@ class EmbeddingService:
         if tower not in self._encoder.towers:
             with self._watchdog.loading():
                 self._encoder.open_tower(tower)
+
+    def _ready(self, picture: Image.Image) -> PreparedPicture:
+        return PreparedPicture(self._preprocessed(picture), shows_nothing(picture))
 
     def _as_prepared(self, picture: Image.Image | PreparedPicture) -> PreparedImage:
         return self._preprocessed(picture) if isinstance(picture, Image.Image) else picture.pixels
