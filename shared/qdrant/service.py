@@ -1,5 +1,6 @@
 """`QdrantService`: store, read and search products in Qdrant."""
 
+import contextlib
 import logging
 import math
 from collections.abc import Sequence
@@ -7,7 +8,7 @@ from typing import Any
 
 from qdrant_client import models
 
-from shared.errors import VitrineError
+from shared.errors import QdrantRejected, QdrantUnavailable, VitrineError
 from shared.qdrant import filters as conditions
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
@@ -57,6 +58,9 @@ class QdrantService(ProductSearch, ProductWriter):
     @property
     def view(self) -> str:
         """What an answer depends on beside the products: the collection, and how filters see it."""
+        # Asked for here, too, so that the first answer is kept under the name of the next ones.
+        with contextlib.suppress(QdrantUnavailable, QdrantRejected):
+            self.terms.complete()
         return self.collection if self.terms.known_complete else f"{self.collection} as stored"
 
     def close(self) -> None:

@@ -5,6 +5,7 @@ given theirs here, without a picture fetched or embedded; until all have them, f
 kinds (`shared/qdrant/filters.py`).
 """
 
+import threading
 import time
 from collections.abc import Iterator
 from typing import Any, Final
@@ -41,11 +42,14 @@ class TermsWatch:
         self._read_timeout = read_timeout
         self._looked = float("-inf")
         self.known_complete = False
+        self._lock = threading.Lock()
 
     def complete(self) -> bool:
         """Asks Qdrant now and then until it is so. Raises QdrantUnavailable and QdrantRejected."""
-        if not self.known_complete and time.monotonic() >= self._looked + _LOOK_AGAIN_SECONDS:
-            self.look()
+        if not self.known_complete:
+            with self._lock:  # who comes meanwhile waits for the answer, rather than do without
+                if time.monotonic() >= self._looked + _LOOK_AGAIN_SECONDS:
+                    self.look()
         return self.known_complete
 
     def look_now_and_then(self) -> bool:

@@ -1,6 +1,7 @@
 """The embedded server computes nothing that nobody waits for."""
 
 import threading
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,7 @@ def test_a_caller_that_has_hung_up_costs_nothing(busy: Busy) -> None:
     for _ in range(4):
         with pytest.raises(httpx.ReadTimeout):
             busy.client.get(LIST, timeout=0.2)
+    time.sleep(0.5)  # until the server has seen the last of them go
     busy.go_on()
     assert busy.client.get(LIST).status_code == 200
     assert busy.store.asked == 1

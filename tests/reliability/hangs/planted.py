@@ -15,8 +15,7 @@ from PIL import Image
 
 import shared.embedding.bootstrap
 import shared.embedding.service
-from shared.embedding.encoder import PreparedImage
-from shared.embedding.service import EmbeddingService
+from shared.embedding.service import EmbeddingService, PreparedPicture
 
 DECODING_WITH_LOCK: Final = b"hangs in decoding and holds the interpreter's lock"
 DECODING_WITHOUT_LOCK: Final = b"hangs in decoding without the interpreter's lock"
@@ -48,10 +47,10 @@ def _decode(data: bytes, *args: Any, **options: Any) -> Image.Image:
 class HangingService(EmbeddingService):
     """Hangs in the forward pass of a picture that is marked."""
 
-    def prepare(self, data: bytes, *args: Any, **options: Any) -> PreparedImage:
+    def prepare(self, data: bytes, *args: Any, **options: Any) -> PreparedPicture:
         prepared = super().prepare(data, *args, **options)
         if data.endswith(FORWARD):
-            prepared[0, 0, 0] = _MARK
+            prepared.pixels[0, 0, 0] = _MARK
         return prepared
 
     def _run(self, kind: Any, core: Callable[..., Any], batch: Sequence[Any]) -> Any:
