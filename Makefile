@@ -21,8 +21,8 @@ test test-slow mutants: export PYTHONDONTWRITEBYTECODE :=
 test: venv
 	@$(BIN)/python -m pytest -m "not slow" $(IN_PROCESSES) $(TEST_ARGS)
 
-# The rest: what is opt-in (int8, multilingual towers), conversions' damage, a tiny benchmark, and two
-# long stories (backup, hostile pictures in memory). `.ci/run` runs both.
+# The rest: what is opt-in (int8, multilingual towers), conversions' damage, a tiny benchmark, and long
+# stories (backup, hostile pictures in memory, a full disk, pictures that hang). `.ci/run` runs both.
 test-slow: venv
 	@$(BIN)/python -m pytest -m slow $(IN_PROCESSES) $(TEST_ARGS)
 

@@ -18,6 +18,8 @@ from shared.embedded.stack import Stack
 from shared.settings import Settings
 from tests.pictures import PictureServer, picture
 
+pytestmark = pytest.mark.slow
+
 _DISK_BYTES = 256 * 2**20
 
 

@@ -16,6 +16,8 @@ from tests.reliability.faults.conftest import SHOP_KEYS, settings_of
 from tests.reliability.faults.stack import FaultyStack, eventually
 from tests.reliability.hangs.planted import DECODING_WITH_LOCK, DECODING_WITHOUT_LOCK, PLANTED
 
+pytestmark = pytest.mark.slow
+
 _APPS = {
     "worker.app": "tests.reliability.hangs.hanging_worker",
     "api.wsgi:app": "tests.reliability.hangs.hanging_api:app",
