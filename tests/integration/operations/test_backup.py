@@ -172,6 +172,7 @@ def test_what_is_accepted_meanwhile_can_be_pushed_again(
     assert outcomes(other, job) == ["indexed", "indexed"]
 
 
+@pytest.mark.slow
 def test_a_backup_taken_amid_changes_holds_together(
     site: Site, other: Site, tmp_path: Path
 ) -> None:

@@ -36,6 +36,7 @@ def environ(qdrant_server: EmbeddedQdrantProcess, ledger_server: RedisServer) ->
     return {"QDRANT_URL": qdrant_server.url, "REDIS_URL": ledger_server.url}
 
 
+@pytest.mark.slow
 def test_the_index_is_held_back_while_much_is_loaded_and_built_as_the_settings_say(
     environ: Mapping[str, str], tmp_path: Path
 ) -> None:

@@ -40,6 +40,7 @@ def python_of(checkout: Path) -> Path:
     return checkout / ".venv" / "bin" / "python"
 
 
+@pytest.mark.slow
 def test_it_goes_by_content_and_mends_what_is_broken(checkout: Path) -> None:
     code, said = set_up(checkout, sys.executable)
     assert (code, f"Setting up .venv with Python {VERSION}" in said) == (0, True), said
