@@ -42,7 +42,7 @@ mutants: venv
 	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
 
 run: venv
-	@exec $(BIN)/python -m shared.embedded
+	@exec $(BIN)/python -m stack
 
 lint: venv
 	$(BIN)/ruff check .

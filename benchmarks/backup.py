@@ -17,11 +17,11 @@ from pathlib import Path
 
 import numpy as np
 
-from shared.embedded.ports import free_port
-from shared.embedded.stack import ROOT
 from shared.models.product import point_id
 from shared.qdrant.points import VECTOR_SIZE
 from shared.qdrant.transfer import PAGE, PointTransfer, RawPoint
+from stack.ports import free_port
+from stack.stack import ROOT
 
 # Runs the command and says the most memory that it had, in kB.
 _MEASURED = (
@@ -66,7 +66,7 @@ class Site:
             "REDIS_URL": f"redis://127.0.0.1:{free_port()}/0",
             "QDRANT_URL": f"http://127.0.0.1:{free_port()}",
         }
-        commands = (["shared.embedded.redis", "ledger"], ["shared.embedded.qdrant"])
+        commands = (["stack.redis", "ledger"], ["stack.qdrant"])
         self._processes = [
             subprocess.Popen(  # noqa: S603 - our own command line
                 [sys.executable, "-m", *command],

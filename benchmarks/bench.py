@@ -11,8 +11,8 @@ from typing import Any
 from benchmarks.catalogue import Catalogue
 from benchmarks.http_load import Connection
 from benchmarks.picture_server import PictureServer
-from shared.embedded.stack import Stack
 from shared.settings import Settings
+from stack.stack import Stack
 
 
 @dataclass(frozen=True)

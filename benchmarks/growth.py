@@ -12,10 +12,10 @@ from benchmarks.catalogue import TENANT, Catalogue
 from benchmarks.memory import disk_mb, memory_of
 from benchmarks.results import Measured, Row
 from benchmarks.service import running_stack
-from shared.embedded.stack import Stack
 from shared.errors import TransientError
 from shared.models.product import EMBEDDING_SIZE
 from shared.models.search import Filters
+from stack.stack import Stack
 
 _QUERIES: Final = 100
 _STARTING_SECONDS: Final = 60.0

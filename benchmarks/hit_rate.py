@@ -37,8 +37,8 @@ from demo.client import ShopClient
 from demo.pictures import PictureServer
 from demo.settings import demo_settings
 from demo.vocabulary import ENGLISH_NOUNS
-from shared.embedded.ports import free_port
-from shared.embedded.stack import Stack
+from stack.ports import free_port
+from stack.stack import Stack
 
 PRODUCTS: Final = 500
 QUESTIONS: Final = 50

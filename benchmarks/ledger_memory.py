@@ -16,11 +16,11 @@ from typing import Final
 
 import redis
 
-from shared.embedded.ports import free_port
-from shared.embedded.redis import server_command
 from shared.ledger import Ledger, connect
 from shared.models.change import Change, Lane, Outcome, Report
 from shared.models.product import Product
+from stack.ports import free_port
+from stack.redis import server_command
 
 RETENTION_SECONDS: Final = 75
 """Above the minute for which the end of a job is kept for those who wait for it."""

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.results import Measured, Row
-from shared.embedded.stack import Stack
+from stack.stack import Stack
 
 
 def measure(bench: Bench) -> Measured:

@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from benchmarks.drawn_vectors import Vectors
-from shared.embedded.stack import Stack
 from shared.errors import TransientError
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
+from stack.stack import Stack
 
 TENANT: Final = "default"
 

@@ -13,10 +13,10 @@ import requests
 
 from benchmarks.closing import Closing
 from demo.settings import demo_settings
-from shared.embedded.ports import free_port
-from shared.embedded.stack import Stack
 from shared.embedding.identity import DEMO_MODEL, RANDOM_WEIGHTS
 from shared.settings import Settings
+from stack.ports import free_port
+from stack.stack import Stack
 
 EVERYTHING: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
 

@@ -24,8 +24,8 @@ from demo.report import Report
 from demo.settings import demo_settings
 from demo.story import DemoFault, Story
 from demo.terminal import hang_up_with_terminal
-from shared.embedded.ports import free_port
-from shared.embedded.stack import Stack
+from stack.ports import free_port
+from stack.stack import Stack
 
 _INTRO: Final = (
     "A shop pushes its catalogue to a fresh Vitrine, then searches it:",

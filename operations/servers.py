@@ -8,12 +8,12 @@ from pathlib import Path
 from typing import Final
 
 from operations.faults import ExitCode, OperationFault
-from shared.embedded.data_dir import DataDir, DataDirInUse
-from shared.embedded.stack import Stack, StackError
 from shared.errors import LedgerUnavailable, QdrantUnavailable
 from shared.ledger import LedgerRebuild, connect
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
+from stack.data_dir import DataDir, DataDirInUse
+from stack.stack import Stack, StackError
 
 _EMBEDDED: Final = {
     "redis_url": ("redis_url",),

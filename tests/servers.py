@@ -10,9 +10,9 @@ from pathlib import Path
 import httpx
 import redis
 
-from shared.embedded.ports import free_port
-from shared.embedded.redis import server_command
 from shared.qdrant.service import QdrantService
+from stack.ports import free_port
+from stack.redis import server_command
 
 
 class RedisServer:
@@ -76,7 +76,7 @@ class EmbeddedQdrantProcess:
         """Starts it on the data it left, and returns once it answers."""
         self._process = subprocess.Popen(
             [
-                *(sys.executable, "-m", "shared.embedded.qdrant"),
+                *(sys.executable, "-m", "stack.qdrant"),
                 *("--port", str(self.port), "--data", str(self._data_dir), *self._arguments),
             ]
         )

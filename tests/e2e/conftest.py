@@ -13,9 +13,9 @@ from typing import Any
 import pytest
 import requests
 
-from shared.embedded.ports import free_port
-from shared.embedded.stack import Stack
 from shared.settings import Settings
+from stack.ports import free_port
+from stack.stack import Stack
 from tests.pictures import PictureServer
 
 SHOP_KEYS = tuple(f"shop-{number}" for number in range(20))

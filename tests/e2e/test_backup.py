@@ -10,8 +10,8 @@ from typing import Any
 
 import pytest
 
-from shared.embedded.ports import free_port
-from shared.embedded.stack import ROOT, Stack
+from stack.ports import free_port
+from stack.stack import ROOT, Stack
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
 

@@ -13,9 +13,9 @@ from pathlib import Path
 import pytest
 import requests
 
-from shared.embedded.ports import free_port
-from shared.embedded.stack import Stack
 from shared.settings import Settings
+from stack.ports import free_port
+from stack.stack import Stack
 from tests.pictures import PictureServer, picture
 
 pytestmark = pytest.mark.slow

@@ -8,16 +8,16 @@ from pathlib import Path
 
 import pytest
 
-from shared.embedded.stack import ROOT
 from shared.settings import SETTINGS_FAULT
+from stack.stack import ROOT
 
 
 @pytest.mark.parametrize(
     "command",
     [
-        ["-m", "shared.embedded"],
-        ["-m", "shared.embedded.redis", "ledger"],
-        ["-m", "shared.embedded.qdrant"],
+        ["-m", "stack"],
+        ["-m", "stack.redis", "ledger"],
+        ["-m", "stack.qdrant"],
         ["-m", "gunicorn", "-c", str(ROOT / "api/gunicorn_conf.py"), "api.wsgi:app"],
         ["-m", "celery", "--quiet", "-A", "worker.app", "worker", "--pool", "threads"],
         ["-m", "operations", "backup"],

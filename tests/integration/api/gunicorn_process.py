@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import IO
 
-from shared.embedded.ports import free_port
+from stack.ports import free_port
 
 ROOT = Path(__file__).parents[3]
 

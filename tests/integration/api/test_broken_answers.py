@@ -6,7 +6,7 @@ import time
 
 import pytest
 
-from shared.embedded.ports import free_port
+from stack.ports import free_port
 from tests.integration.api.gunicorn_process import start_gunicorn
 
 THREADS = 4

@@ -9,8 +9,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.embedded.ports import free_port
 from shared.settings import SETTINGS_FAULT
+from stack.ports import free_port
 from tests.integration.api.conftest import product
 from tests.integration.api.gunicorn_process import serving, start_gunicorn
 from tests.servers import EmbeddedQdrantProcess, RedisServer

@@ -12,9 +12,9 @@ import pytest
 from benchmarks.drawn_vectors import DrawnCatalogue, around
 from benchmarks.graph import recall
 from benchmarks.recall import measured
-from shared.embedded.stack import ROOT
 from shared.models.search import Filters, Hit
 from shared.qdrant.service import QdrantService
+from stack.stack import ROOT
 from tests.servers import EmbeddedQdrantProcess
 
 

@@ -15,12 +15,12 @@ from typing import Any
 
 import pytest
 
-from shared.embedded import stack as stack_module
-from shared.embedded.data_dir import DataDir
-from shared.embedded.reaper import socket_path
-from shared.embedded.stack import ROOT, Stack, StackError
-from shared.embedded.supervision import has_given_up
 from shared.settings import SETTINGS_FAULT, Settings
+from stack import stack as stack_module
+from stack.data_dir import DataDir
+from stack.reaper import socket_path
+from stack.stack import ROOT, Stack, StackError
+from stack.supervision import has_given_up
 
 
 @pytest.mark.parametrize(
@@ -148,7 +148,7 @@ def test_an_address_of_another_machine_is_told_by_its_setting(tmp_path: Path) ->
 # `make run` with the servers alone: they write as all processes do, and start within a second.
 _SERVERS_ALONE = (
     "import functools\n"
-    "from shared.embedded import __main__ as command\n"
+    "from stack import __main__ as command\n"
     "servers = ('redis', 'redis-cache', 'qdrant')\n"
     "command.Stack = functools.partial(command.Stack, only=servers)\n"
     "command.main()\n"
@@ -185,7 +185,7 @@ def test_a_file_that_the_output_goes_to_keeps_every_line_of_every_process(tmp_pa
 def _make_run(folder: Path, **settings: str) -> subprocess.CompletedProcess[str]:
     """What `make run` runs, in a folder without a `.env`; it must end by itself."""
     return subprocess.run(
-        [sys.executable, "-m", "shared.embedded"],
+        [sys.executable, "-m", "stack"],
         cwd=folder,
         env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), **settings},
         capture_output=True,

@@ -16,10 +16,10 @@ from operations.backup import back_up
 from operations.faults import ExitCode, OperationFault
 from operations.restore import restore
 from operations.servers import check_room
-from shared.embedded.data_dir import DataDir
-from shared.embedded.stack import ROOT
 from shared.ledger import LedgerSnapshot
 from shared.qdrant.transfer import PointTransfer
+from stack.data_dir import DataDir
+from stack.stack import ROOT
 from tests.integration.operations.conftest import MODEL, Site
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 

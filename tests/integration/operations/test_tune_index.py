@@ -10,11 +10,11 @@ from pathlib import Path
 import httpx
 import pytest
 
-from shared.embedded.stack import ROOT
 from shared.embedding.identity import collection_name
 from shared.qdrant.index import VectorIndex
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
+from stack.stack import ROOT
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 
 

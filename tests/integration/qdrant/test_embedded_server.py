@@ -17,11 +17,11 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.embedded.ports import free_port
 from shared.errors import QdrantUnavailable
 from shared.qdrant.points import Tombstone
 from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning
+from stack.ports import free_port
 from tests.integration.qdrant.conftest import MakePoint
 from tests.servers import EmbeddedQdrantProcess
 
@@ -140,7 +140,7 @@ def test_a_creation_that_was_cut_short_leaves_no_trace(tmp_path: Path) -> None:
 def test_a_second_process_on_the_directory_is_refused(
     server: EmbeddedQdrantProcess, tmp_path: Path
 ) -> None:
-    command = [sys.executable, "-m", "shared.embedded.qdrant", "--port", "1"]
+    command = [sys.executable, "-m", "stack.qdrant", "--port", "1"]
     second = subprocess.run(
         [*command, "--data", str(tmp_path / "qdrant")],
         check=False,
@@ -155,7 +155,7 @@ def test_a_second_process_on_the_directory_is_refused(
 
 @pytest.mark.parametrize("host", ["0.0.0.0", "192.0.2.1", "example.com"])
 def test_it_binds_to_loopback_only(tmp_path: Path, host: str) -> None:
-    command = [sys.executable, "-m", "shared.embedded.qdrant", "--host", host]
+    command = [sys.executable, "-m", "stack.qdrant", "--host", host]
     refused = subprocess.run(
         [*command, "--data", str(tmp_path)],
         check=False,
@@ -324,7 +324,7 @@ def test_how_a_collection_was_tuned_is_known_after_a_restart(
 
 def test_a_connection_that_stays_silent_does_not_hold_up_an_orderly_end(tmp_path: Path) -> None:
     port = free_port()
-    command = [sys.executable, "-m", "shared.embedded.qdrant", "--port", str(port)]
+    command = [sys.executable, "-m", "stack.qdrant", "--port", str(port)]
     with subprocess.Popen([*command, "--data", str(tmp_path)], stdout=subprocess.PIPE) as server:
         assert server.stdout is not None
         while b"serving" not in server.stdout.readline():

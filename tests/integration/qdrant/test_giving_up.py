@@ -10,11 +10,11 @@ import httpx
 import pytest
 import uvicorn
 
-from shared.embedded.ports import free_port
-from shared.embedded.qdrant.app import build_app
-from shared.embedded.qdrant.engine import Engine
-from shared.embedded.qdrant.store import Store
-from shared.embedded.reserve import Reserve
+from stack.ports import free_port
+from stack.qdrant.app import build_app
+from stack.qdrant.engine import Engine
+from stack.qdrant.store import Store
+from stack.reserve import Reserve
 
 LIST = "/collections"
 

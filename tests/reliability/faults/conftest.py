@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from shared.embedded.ports import free_port
 from shared.settings import Settings
+from stack.ports import free_port
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer
 from tests.reliability.faults.catalogue import Catalogue

@@ -13,8 +13,8 @@ from typing import Any
 
 import requests
 
-from shared.embedded.ports import free_port
-from shared.embedded.stack import ROOT
+from stack.ports import free_port
+from stack.stack import ROOT
 from tests.reliability.faults.catalogue import Catalogue
 from tests.reliability.faults.stack import FaultyStack, eventually
 from tests.reliability.faults.table import Row

@@ -12,9 +12,9 @@ from typing import Any, TypeVar
 import redis
 from supervisor.xmlrpc import SupervisorTransport
 
-from shared.embedded import reaper
-from shared.embedded.stack import Stack
 from shared.settings import Settings
+from stack import reaper
+from stack.stack import Stack
 from tests.reliability.faults.orders import Orders
 
 T = TypeVar("T")

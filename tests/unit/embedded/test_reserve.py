@@ -5,7 +5,7 @@ from types import SimpleNamespace
 
 import pytest
 
-from shared.embedded.reserve import Reserve
+from stack.reserve import Reserve
 
 MIB = 2**20
 
@@ -14,7 +14,7 @@ MIB = 2**20
 def free(monkeypatch: pytest.MonkeyPatch) -> SimpleNamespace:
     """What the disk says; `tests/e2e/test_full_disk.py` has a real one."""
     said = SimpleNamespace(free=1000 * MIB)
-    monkeypatch.setattr("shared.embedded.reserve.shutil.disk_usage", lambda _: said)
+    monkeypatch.setattr("stack.reserve.shutil.disk_usage", lambda _: said)
     return said
 
 

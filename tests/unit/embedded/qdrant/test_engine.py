@@ -6,9 +6,9 @@ from collections.abc import Iterator
 
 import pytest
 
-from shared.embedded.qdrant.engine import Engine
-from shared.embedded.qdrant.refusals import Refusal
-from shared.embedded.qdrant.store import Store
+from stack.qdrant.engine import Engine
+from stack.qdrant.refusals import Refusal
+from stack.qdrant.store import Store
 
 
 class RecordingStore(Store):

@@ -6,9 +6,9 @@ from typing import Any, Final
 
 import qdrant_edge as edge
 
-from shared.embedded.qdrant.conditions import filter_of, members
-from shared.embedded.qdrant.refusals import invalid, malformed, not_served
-from shared.embedded.qdrant.tuning import PARTS, Tuning, tuning_of
+from stack.qdrant.conditions import filter_of, members
+from stack.qdrant.refusals import invalid, malformed, not_served
+from stack.qdrant.tuning import PARTS, Tuning, tuning_of
 
 Selector = Any
 """What to return of a payload or of vectors: a bool, names, or the engine's PayloadSelector."""

@@ -14,9 +14,9 @@ from typing import Any, Final, Self
 import numpy as np
 import qdrant_edge as edge
 
-from shared.embedded.qdrant import operations, tuning
-from shared.embedded.qdrant.conditions import filter_of
-from shared.embedded.qdrant.refusals import Refusal, wrong_input
+from stack.qdrant import operations, tuning
+from stack.qdrant.conditions import filter_of
+from stack.qdrant.refusals import Refusal, wrong_input
 
 _SHAPE_FILE: Final = "collection.json"
 _SHARD_DIRECTORY: Final = "shard"

@@ -14,8 +14,8 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
-from shared.embedded.qdrant.refusals import busy, too_late
-from shared.embedded.qdrant.store import Store
+from stack.qdrant.refusals import busy, too_late
+from stack.qdrant.store import Store
 
 log = logging.getLogger(__name__)
 

@@ -9,9 +9,9 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from shared.embedded.qdrant import operations, tuning
-from shared.embedded.qdrant.engine import Work
-from shared.embedded.qdrant.refusals import bad_parameter
+from stack.qdrant import operations, tuning
+from stack.qdrant.engine import Work
+from stack.qdrant.refusals import bad_parameter
 
 _FOR_EVER: Final = 10**9
 """Seconds."""

@@ -1,4 +1,4 @@
-"""Ends a stack whose leader is gone, however it went: `python -m shared.embedded.reaper`.
+"""Ends a stack whose leader is gone, however it went: `python -m stack.reaper`.
 
 A leader killed with -9 can't stop what it started. So it starts this small process first, which
 waits for the leader's end (and, under make, for make's) and then ends every process that carries
@@ -37,7 +37,7 @@ def start(
     `scratch` is removed in the end. A leader that has stopped its stack itself may end the reaper.
     `lock`: descriptor of a lock that is to be held until the last of the stack's processes is gone.
     """
-    command = [sys.executable, "-m", "shared.embedded.reaper", mark, *map(str, watched)]
+    command = [sys.executable, "-m", "stack.reaper", mark, *map(str, watched)]
     if scratch:
         command += ["--scratch", str(scratch)]
     # A session of its own: Ctrl-C and the terminal's end are not meant for it.

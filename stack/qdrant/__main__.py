@@ -1,4 +1,4 @@
-"""Start the server: `python -m shared.embedded.qdrant [--host 127.0.0.1] [--port N] [--data DIR]`.
+"""Start the server: `python -m stack.qdrant [--host 127.0.0.1] [--port N] [--data DIR]`.
 
 What isn't given follows from the settings: host and port from QDRANT_URL, the directory from
 DATA_DIR. With QDRANT_API_KEY it answers to those alone who send the key.
@@ -15,15 +15,15 @@ from urllib.parse import urlsplit
 
 import uvicorn
 
-from shared.embedded.qdrant.app import build_app
-from shared.embedded.qdrant.engine import Engine
-from shared.embedded.qdrant.store import DirectoryInUse, Store
-from shared.embedded.reserve import Reserve
 from shared.logs import configure_logging
 from shared.loopback import is_loopback
 from shared.settings import get_settings
+from stack.qdrant.app import build_app
+from stack.qdrant.engine import Engine
+from stack.qdrant.store import DirectoryInUse, Store
+from stack.reserve import Reserve
 
-log = logging.getLogger("shared.embedded.qdrant")
+log = logging.getLogger("stack.qdrant")
 
 # A server that was just killed, or stopped and still flushes, gives its directory up within this.
 _PREDECESSOR_SECONDS: Final = 5.0
@@ -74,7 +74,7 @@ def main() -> None:
 def _arguments() -> argparse.Namespace:
     settings = get_settings()
     url = urlsplit(settings.qdrant_url)
-    parser = argparse.ArgumentParser(prog="python -m shared.embedded.qdrant", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m stack.qdrant", description=__doc__)
     parser.add_argument("--host", type=_loopback, default=url.hostname)
     parser.add_argument("--port", type=int, default=url.port or 6333)
     parser.add_argument("--data", type=Path, default=settings.data_dir / "qdrant")

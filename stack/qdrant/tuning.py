@@ -7,8 +7,8 @@ collection's description shows it, as programs expect that have just set it.
 from collections.abc import Mapping
 from typing import Any, Final
 
-from shared.embedded.qdrant.conditions import members
-from shared.embedded.qdrant.refusals import malformed, not_served
+from stack.qdrant.conditions import members
+from stack.qdrant.refusals import malformed, not_served
 
 Tuning = Mapping[str, Mapping[str, Any]]
 """By the name of the part; a part that isn't in it has Qdrant's defaults."""

@@ -4,5 +4,5 @@ It owns one directory and listens on loopback. Clients can't tell it from a real
 operation it doesn't serve, which it answers with 501 and the operation's name. It compares every
 vector (no HNSW graph), so its stated limit is 50,000 products.
 
-Run it with `python -m shared.embedded.qdrant --port 6333 --data var/qdrant`.
+Run it with `python -m stack.qdrant --port 6333 --data var/qdrant`.
 """

@@ -1,4 +1,4 @@
-"""`python -m shared.embedded`, which is `make run`: the stack in the foreground."""
+"""`python -m stack`, which is `make run`: the stack in the foreground."""
 
 import fcntl
 import os
@@ -8,9 +8,9 @@ import sys
 import time
 from types import FrameType
 
-from shared.embedded.stack import Stack, StackError
-from shared.embedded.supervision import STOP_SECONDS
 from shared.settings import get_settings, unknown_names
+from stack.stack import Stack, StackError
+from stack.supervision import STOP_SECONDS
 
 
 def _interrupt(number: int, _: FrameType | None) -> None:

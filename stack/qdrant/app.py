@@ -14,11 +14,11 @@ from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
 from starlette.routing import Route
 
-from shared.embedded.qdrant.endpoints import ENDPOINTS, WRITES, Call, Endpoint
-from shared.embedded.qdrant.engine import Engine
-from shared.embedded.qdrant.refusals import Refusal, disk_full, malformed, not_served, wrong_input
-from shared.embedded.reserve import Reserve
 from shared.loopback import is_loopback
+from stack.qdrant.endpoints import ENDPOINTS, WRITES, Call, Endpoint
+from stack.qdrant.engine import Engine
+from stack.qdrant.refusals import Refusal, disk_full, malformed, not_served, wrong_input
+from stack.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
