@@ -21,7 +21,7 @@ from shared.models.product import point_id
 from shared.qdrant.points import VECTOR_SIZE
 from shared.qdrant.transfer import PAGE, PointTransfer, RawPoint
 from stack.ports import free_port
-from stack.stack import ROOT
+from stack.run import ROOT
 
 # Runs the command and says the most memory that it had, in kB.
 _MEASURED = (

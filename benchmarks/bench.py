@@ -12,7 +12,7 @@ from benchmarks.catalogue import Catalogue
 from benchmarks.http_load import Connection
 from benchmarks.picture_server import PictureServer
 from shared.settings import Settings
-from stack.stack import Stack
+from stack.run import Stack
 
 
 @dataclass(frozen=True)

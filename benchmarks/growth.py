@@ -15,7 +15,7 @@ from benchmarks.service import running_stack
 from shared.errors import TransientError
 from shared.models.product import EMBEDDING_SIZE
 from shared.models.search import Filters
-from stack.stack import Stack
+from stack.run import Stack
 
 _QUERIES: Final = 100
 _STARTING_SECONDS: Final = 60.0

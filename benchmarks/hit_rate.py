@@ -38,7 +38,7 @@ from demo.pictures import PictureServer
 from demo.settings import demo_settings
 from demo.vocabulary import ENGLISH_NOUNS
 from stack.ports import free_port
-from stack.stack import Stack
+from stack.run import Stack
 
 PRODUCTS: Final = 500
 QUESTIONS: Final = 50

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from benchmarks.bench import Bench
 from benchmarks.results import Measured, Row
-from stack.stack import Stack
+from stack.run import Stack
 
 
 def measure(bench: Bench) -> Measured:

@@ -19,7 +19,7 @@ from typing import Final
 from urllib.parse import urlsplit
 
 from benchmarks.closing import Closing
-from stack.stack import ROOT
+from stack.run import ROOT
 
 _END_OF_HEAD: Final = b"\r\n\r\n"
 

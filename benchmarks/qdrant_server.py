@@ -13,7 +13,7 @@ from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
-from stack.stack import Stack
+from stack.run import Stack
 
 TENANT: Final = "default"
 

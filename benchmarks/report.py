@@ -10,7 +10,7 @@ from rich.table import Table
 from benchmarks import machine
 from benchmarks.plot import draw
 from benchmarks.results import Results, Row
-from stack.stack import ROOT
+from stack.run import ROOT
 
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
 _PLOT: Final = "performance.png"

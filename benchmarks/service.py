@@ -16,7 +16,7 @@ from demo.settings import demo_settings
 from shared.embedding.identity import DEMO_MODEL, RANDOM_WEIGHTS
 from shared.settings import Settings
 from stack.ports import free_port
-from stack.stack import Stack
+from stack.run import Stack
 
 EVERYTHING: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
 

@@ -25,7 +25,7 @@ from demo.settings import demo_settings
 from demo.story import DemoFault, Story
 from demo.terminal import hang_up_with_terminal
 from stack.ports import free_port
-from stack.stack import Stack
+from stack.run import Stack
 
 _INTRO: Final = (
     "A shop pushes its catalogue to a fresh Vitrine, then searches it:",

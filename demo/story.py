@@ -11,7 +11,7 @@ from demo.client import Accepted, ApiFault, Searched, ShopClient
 from demo.pictures import PictureServer
 from demo.report import Report
 from demo.showcase import Row, picture_of
-from stack.stack import Stack, StackError
+from stack.run import Stack, StackError
 
 _DRAWING_SIZE: Final = 256
 """Pixels; the model looks at 96 of them, people like to see more."""

@@ -13,7 +13,7 @@ from shared.ledger import LedgerRebuild, connect
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
 from stack.data_dir import DataDir, DataDirInUse
-from stack.stack import Stack, StackError
+from stack.run import Stack, StackError
 
 _EMBEDDED: Final = {
     "redis_url": ("redis_url",),

@@ -9,7 +9,7 @@ import time
 from types import FrameType
 
 from shared.settings import get_settings, unknown_names
-from stack.stack import Stack, StackError
+from stack.run import Stack, StackError
 from stack.supervision import STOP_SECONDS
 
 

@@ -11,7 +11,7 @@ from typing import Any
 import pytest
 
 from stack.ports import free_port
-from stack.stack import ROOT, Stack
+from stack.run import ROOT, Stack
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
 

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from benchmarks.results import Results
-from stack.stack import ROOT
+from stack.run import ROOT
 
 pytestmark = pytest.mark.slow
 

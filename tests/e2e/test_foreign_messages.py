@@ -12,7 +12,7 @@ import pytest
 import redis
 
 from shared.doorbell import RECONCILE_TASK
-from stack.stack import Stack
+from stack.run import Stack
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
 

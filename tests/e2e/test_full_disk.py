@@ -15,7 +15,7 @@ import requests
 
 from shared.settings import Settings
 from stack.ports import free_port
-from stack.stack import Stack
+from stack.run import Stack
 from tests.pictures import PictureServer, picture
 
 pytestmark = pytest.mark.slow

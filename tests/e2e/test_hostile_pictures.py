@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 from PIL import Image
 
-from stack.stack import Stack
+from stack.run import Stack
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
 

@@ -2,7 +2,7 @@
 
 import os
 
-from stack.stack import Stack
+from stack.run import Stack
 
 
 def test_the_worker_that_embeds_pictures_is_nicer_than_the_others(stack: Stack) -> None:

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import SETTINGS_FAULT
-from stack.stack import ROOT
+from stack.run import ROOT
 
 
 @pytest.mark.parametrize(

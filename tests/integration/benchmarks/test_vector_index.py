@@ -14,7 +14,7 @@ from benchmarks.graph import recall
 from benchmarks.recall import measured
 from shared.models.search import Filters, Hit
 from shared.qdrant.service import QdrantService
-from stack.stack import ROOT
+from stack.run import ROOT
 from tests.servers import EmbeddedQdrantProcess
 
 

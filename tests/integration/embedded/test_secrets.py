@@ -17,7 +17,7 @@ from operations.servers import running_servers
 from shared.settings import Settings
 from stack.data_dir import DataDir
 from stack.reaper import metrics_dir
-from stack.stack import ROOT, Stack
+from stack.run import ROOT, Stack
 
 _SERVERS = ("redis", "redis-cache", "qdrant")
 
@@ -151,7 +151,7 @@ def test_the_metrics_of_a_stack_end_with_it_also_where_it_was_killed(tmp_path: P
     assert not metrics_dir(stopped.mark).exists()
 
     code = (
-        "import os, sys; from pathlib import Path; from stack.stack import Stack\n"
+        "import os, sys; from pathlib import Path; from stack.run import Stack\n"
         "from shared.settings import Settings\n"
         "stack = Stack(Settings(_env_file=None, data_dir=Path(sys.argv[1])), only=('redis-cache',),"
         " log_dir=Path(sys.argv[1]) / 'log')\n"
@@ -174,7 +174,7 @@ def test_the_metrics_of_a_stack_end_with_it_also_where_it_was_killed(tmp_path: P
 def test_where_memory_has_no_room_the_metrics_lie_on_the_disk(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("stack.stack._METRICS_BYTES", 2**62)
+    monkeypatch.setattr("stack.run._METRICS_BYTES", 2**62)
     settings = Settings(_env_file=None, data_dir=tmp_path)
     stack = Stack(settings, log_dir=tmp_path / "log", only=())
     assert not stack.metrics_in_memory

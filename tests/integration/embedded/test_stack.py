@@ -16,10 +16,10 @@ from typing import Any
 import pytest
 
 from shared.settings import SETTINGS_FAULT, Settings
-from stack import stack as stack_module
+from stack import run as stack_module
 from stack.data_dir import DataDir
 from stack.reaper import socket_path
-from stack.stack import ROOT, Stack, StackError
+from stack.run import ROOT, Stack, StackError
 from stack.supervision import has_given_up
 
 

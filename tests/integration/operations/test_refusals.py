@@ -19,7 +19,7 @@ from operations.servers import check_room
 from shared.ledger import LedgerSnapshot
 from shared.qdrant.transfer import PointTransfer
 from stack.data_dir import DataDir
-from stack.stack import ROOT
+from stack.run import ROOT
 from tests.integration.operations.conftest import MODEL, Site
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 

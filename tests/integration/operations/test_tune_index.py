@@ -14,7 +14,7 @@ from shared.embedding.identity import collection_name
 from shared.qdrant.index import VectorIndex
 from shared.qdrant.transfer import PointTransfer
 from shared.settings import Settings
-from stack.stack import ROOT
+from stack.run import ROOT
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 
 

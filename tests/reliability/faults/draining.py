@@ -14,7 +14,7 @@ from typing import Any
 import requests
 
 from stack.ports import free_port
-from stack.stack import ROOT
+from stack.run import ROOT
 from tests.reliability.faults.catalogue import Catalogue
 from tests.reliability.faults.stack import FaultyStack, eventually
 from tests.reliability.faults.table import Row

@@ -14,7 +14,7 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from shared.settings import Settings
 from stack import reaper
-from stack.stack import Stack
+from stack.run import Stack
 from tests.reliability.faults.orders import Orders
 
 T = TypeVar("T")
