@@ -2,7 +2,7 @@
 # the newest Python that the pins allow, or with PYTHON. What Docker Compose takes needs none.
 
 BIN := .venv/bin
-KEYS := $(or $(shell command -v python3),$(BIN)/python) -B -m api.keys
+KEYS := $(or $(shell command -v python3),$(BIN)/python) -B -m api.access.keys
 KEYS_FILE := --file deploy/api-keys
 IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 

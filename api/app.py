@@ -3,24 +3,24 @@
 import structlog
 from flask import Flask
 
-from api.answers import PREFIX
-from api.auth import key_ring, protect
-from api.browsers import register_cors, register_hosts
-from api.documentation import Documentation
-from api.edge import register_edge
-from api.health import Health, readiness_of
-from api.index_watch import IndexWatch
-from api.indexing import Indexing
+from api.access.auth import key_ring, protect
+from api.access.browsers import register_cors, register_hosts
+from api.access.rates import SEARCH, WRITE, RateLimiter
+from api.access.slots import WaitingRoom, shares
 from api.intake import Intake
-from api.jobs import JobResource
-from api.landing import Landing
 from api.metrics import Metrics
-from api.problems import register_problems
-from api.products import ProductIdConverter, Products
-from api.rates import SEARCH, WRITE, RateLimiter
-from api.search import Searching
+from api.openapi.page import Documentation
+from api.request_log import register_edge
+from api.resources.health import Health, readiness_of
+from api.resources.index_watch import IndexWatch
+from api.resources.indexing import Indexing
+from api.resources.jobs import JobResource
+from api.resources.products import ProductIdConverter, Products
+from api.resources.search import Searching
+from api.responses.answers import PREFIX
+from api.responses.landing import Landing
+from api.responses.problems import register_problems
 from api.services import Services
-from api.waiting import WaitingRoom, shares
 
 
 def create_app(services: Services) -> Flask:

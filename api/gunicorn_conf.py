@@ -7,8 +7,8 @@ from typing import Any
 
 from prometheus_client.multiprocess import mark_process_dead
 
-from api.auth import OpenToTheNetwork, key_ring
-from api.keys import KeysFileError
+from api.access.auth import OpenToTheNetwork, key_ring
+from api.access.keys import KeysFileError
 from shared.settings import SETTINGS_FAULT, get_settings
 
 _settings = get_settings()
@@ -58,7 +58,7 @@ limit_request_field_size = 8190
 forwarded_allow_ips = ""
 forwarder_headers = ""
 
-# Access lines are ours (api/edge.py). The control socket would be one per user, not per process.
+# Access lines are ours (api/request_log.py). The control socket would be one per user, not per process.
 accesslog = None
 control_socket_disable = True
 logger_class = "api.gunicorn_logger.GunicornLogger"

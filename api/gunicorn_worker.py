@@ -20,11 +20,11 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import STOP_KEEPALIVE_LINGER, ThreadWorker
 from pydantic_core import to_json
 
+from api.access.slots import shares
 from api.backlog import Backlog
 from api.connections import CLOSING_SECONDS, HEAD_SECONDS, Connection, Stage
-from api.problems import MEDIA_TYPE, problem_document
 from api.request_threads import RequestThreads
-from api.waiting import shares
+from api.responses.problems import MEDIA_TYPE, problem_document
 from shared.settings import get_settings
 
 # What gunicorn refuses before the app sees it; the most telling class first.

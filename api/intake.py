@@ -6,8 +6,8 @@ from typing import Final
 import structlog
 from flask import Request, g
 
-from api.idempotency import idempotency
-from api.rates import WRITE, RateLimiter
+from api.access.rates import WRITE, RateLimiter
+from api.requests.idempotency import idempotency
 from shared.breaker import Breaker
 from shared.doorbell import Doorbell, DoorbellFailed
 from shared.ledger import Idempotency, Ledger

@@ -14,7 +14,7 @@ from prometheus_client.core import GaugeMetricFamily, Metric
 from prometheus_client.multiprocess import MultiProcessCollector
 from prometheus_client.registry import Collector
 
-from api.index_watch import IndexWatch
+from api.resources.index_watch import IndexWatch
 from shared.errors import LedgerUnavailable
 from shared.ledger import Ledger
 

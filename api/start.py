@@ -7,10 +7,10 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import structlog
 from flask import Flask
 
+from api.access.auth import OpenToTheNetwork
+from api.access.keys import KeysFileError
 from api.app import create_app
-from api.auth import OpenToTheNetwork
 from api.bootstrap import build_services
-from api.keys import KeysFileError
 from shared.errors import ModelUnavailable
 from shared.logs import configure_logging
 from shared.settings import get_settings, unknown_names

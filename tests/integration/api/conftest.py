@@ -17,8 +17,8 @@ from jsonschema import Draft202012Validator
 from werkzeug.exceptions import HTTPException
 from werkzeug.test import TestResponse
 
+from api.access.keys import add_key
 from api.app import create_app
-from api.keys import add_key
 from api.picture_fetch import picture_fetch
 from api.services import Services
 from shared.caches.answers import AnswerCache, RankingCache

@@ -17,8 +17,8 @@ from schemathesis.specs.openapi.checks import (
     status_code_conformance,
 )
 
-from api.openapi_parts import Operation
-from api.operations import OPERATIONS
+from api.openapi.operations import OPERATIONS
+from api.openapi.parts import Operation
 from tests.integration.api.gunicorn_process import serving
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 

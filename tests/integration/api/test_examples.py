@@ -7,7 +7,7 @@ from typing import Any
 
 import pytest
 
-from api.openapi import document
+from api.openapi.document import document
 from demo.catalogue import catalogue
 from shared.models.change import Lane
 from tests.integration.api.conftest import Shop

@@ -6,8 +6,8 @@ import time
 
 import pytest
 
-from api import indexing
-from api.batch import Batch
+from api.requests.batch import Batch
+from api.resources import indexing
 from tests.integration.api.conftest import MakeShop, Shop, product
 
 ONE = "/api/v1/index-product"

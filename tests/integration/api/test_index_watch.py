@@ -8,7 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import create_app
-from api.index_watch import IndexWatch
+from api.resources.index_watch import IndexWatch
 from shared.errors import QdrantUnavailable
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.facts import IndexFacts

@@ -7,9 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import add_key
-from api.problems import Problem
-from api.rates import SEARCH, RateLimiter
+from api.access.keys import add_key
+from api.access.rates import SEARCH, RateLimiter
+from api.responses.problems import Problem
 from shared.settings import Settings
 from tests.integration.api.conftest import MakeShop, Shop, product
 from tests.servers import RedisServer

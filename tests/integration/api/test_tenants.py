@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import add_key
-from api.openapi_parts import Operation
-from api.operations import OPERATIONS
+from api.access.keys import add_key
+from api.openapi.operations import OPERATIONS
+from api.openapi.parts import Operation
 from tests.integration.api.conftest import MakeShop, Shop, product
 
 SECRET = "ruby-nightgown"

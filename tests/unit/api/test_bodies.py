@@ -13,8 +13,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from werkzeug.test import EnvironBuilder
 
-from api.batch import MAX_ITEMS, read_batch
-from api.bodies import (
+from api.requests.batch import MAX_ITEMS, read_batch
+from api.requests.bodies import (
     JSON,
     MAX_PRODUCT_BYTES,
     NDJSON,
@@ -23,7 +23,7 @@ from api.bodies import (
     parse_json,
     read_body,
 )
-from api.problems import Problem
+from api.responses.problems import Problem
 from shared.errors import EncoderBusy
 
 

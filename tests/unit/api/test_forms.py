@@ -5,8 +5,8 @@ from flask import Request
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.test import EnvironBuilder
 
-from api.forms import MULTIPART, Form, parse_form
-from api.problems import Problem
+from api.requests.forms import MULTIPART, Form, parse_form
+from api.responses.problems import Problem
 
 
 def _part(name: str, value: bytes, filename: str | None = None) -> bytes:

@@ -8,10 +8,10 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.batch import MAX_ITEMS, Batch, read_batch
-from api.bodies import JSON, NDJSON
-from api.json_items import cut_items, named_id
-from api.problems import Problem
+from api.requests.batch import MAX_ITEMS, Batch, read_batch
+from api.requests.bodies import JSON, NDJSON
+from api.requests.json_items import cut_items, named_id
+from api.responses.problems import Problem
 
 BOM = b"\xef\xbb\xbf"
 

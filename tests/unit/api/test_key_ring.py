@@ -5,9 +5,9 @@ from pathlib import Path
 
 import pytest
 
-from api.auth import OpenToTheNetwork, key_ring
-from api.key_ring import KeyRing
-from api.keys import KeysFileError, add_key, revoke_key
+from api.access.auth import OpenToTheNetwork, key_ring
+from api.access.key_ring import KeyRing
+from api.access.keys import KeysFileError, add_key, revoke_key
 from shared.settings import Settings
 
 

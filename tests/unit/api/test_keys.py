@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from api.keys import Key, KeysFileError, add_key, main, parse_keys, revoke_key
+from api.access.keys import Key, KeysFileError, add_key, main, parse_keys, revoke_key
 
 ROOT = Path(__file__).parents[3]
 DIGEST = hashlib.sha256(b"key").hexdigest()
@@ -157,7 +157,7 @@ def test_several_commands_at_once_lose_no_key(tmp_path: Path) -> None:
     file = tmp_path / "keys"
     add_key(file, "gone", name="gone")
     code = (
-        "import sys; from pathlib import Path; from api.keys import add_key\n"
+        "import sys; from pathlib import Path; from api.access.keys import add_key\n"
         "print(*(add_key(Path(sys.argv[1]), 'one') for _ in range(10)))"
     )
     adding = [
@@ -231,7 +231,7 @@ def test_any_python_runs_it_without_a_package(tmp_path: Path) -> None:
     found = [shutil.which(f"python3{minor}", path=os.defpath) for minor in ("", ".9", ".12", ".13")]
     pythons = {python for python in found if python} or {sys.executable}
     code = (
-        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from api.keys import main\n"
+        f"import sys; sys.path.insert(0, {str(ROOT)!r}); from api.access.keys import main\n"
         f"main(['add', '--file', {str(tmp_path / 'keys')!r}])\n"
         "assert not {'flask', 'click', 'structlog', 'pydantic'} & set(sys.modules)"
     )

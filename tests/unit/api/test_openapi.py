@@ -3,8 +3,8 @@
 import pytest
 from pydantic import TypeAdapter
 
-from api.openapi import document
-from api.openapi_parts import ProductsBody
+from api.openapi.document import document
+from api.openapi.parts import ProductsBody
 from shared.models.patch import Patch
 from shared.models.product import Product
 from shared.models.search import SearchRequest

@@ -6,8 +6,8 @@ import pytest
 from flask import Flask, abort
 from werkzeug.exceptions import HTTPException
 
-from api.problems import Problem, invalid, problem_document, problem_of, register_problems
-from api.validation import Fault
+from api.requests.validation import Fault
+from api.responses.problems import Problem, invalid, problem_document, problem_of, register_problems
 from shared import errors
 from shared.doorbell import DoorbellFailed
 

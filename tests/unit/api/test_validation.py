@@ -2,8 +2,8 @@
 
 import pytest
 
-from api.batch import read_product
-from api.validation import MAX_FAULTS, Invalid, unknown_field, validated
+from api.requests.batch import read_product
+from api.requests.validation import MAX_FAULTS, Invalid, unknown_field, validated
 from shared.models.patch import Patch
 from shared.models.product import Product
 from shared.models.search import SearchRequest

@@ -6,8 +6,8 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.readiness import Check, Readiness
-from api.waiting import WaitingRoom, shares
+from api.access.slots import WaitingRoom, shares
+from api.resources.readiness import Check, Readiness
 from shared.errors import QdrantUnavailable
 
 

@@ -6,8 +6,8 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from api.parameters import DeleteParameters
-from api.validation import Invalid, validated
+from api.requests.parameters import DeleteParameters
+from api.requests.validation import Invalid, validated
 from shared.models.product import Product
 from shared.models.version import MAX_VERSION, NOW
 

@@ -7,7 +7,11 @@ from typing import Any, Final, NotRequired
 from pydantic import BaseModel
 from typing_extensions import TypedDict
 
-from api.answers import (
+from api.openapi.examples import KNOWN_ID, LEFT_EMPTY, NEW_ID, SEARCHES
+from api.requests.batch import Rejected
+from api.requests.bodies import JSON, NDJSON
+from api.requests.validation import Fault
+from api.responses.answers import (
     BatchQueuedAnswer,
     JobAnswer,
     JobItemsAnswer,
@@ -21,10 +25,6 @@ from api.answers import (
     SearchResultsAnswer,
     WaitingAnswer,
 )
-from api.batch import Rejected
-from api.bodies import JSON, NDJSON
-from api.openapi_examples import KNOWN_ID, LEFT_EMPTY, NEW_ID, SEARCHES
-from api.validation import Fault
 from shared.models.patch import Patch
 from shared.models.product import MAX_PRICE, Product
 from shared.models.search import MAX_OFFSET, MAX_TOP_K, SearchRequest

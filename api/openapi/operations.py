@@ -3,22 +3,8 @@
 from collections.abc import Sequence
 from typing import Final
 
-from api.answers import (
-    PREFIX,
-    BatchQueuedAnswer,
-    JobAnswer,
-    JobsAnswer,
-    LandedAnswer,
-    ProductAnswer,
-    ProductsAnswer,
-    QueuedAnswer,
-    RetryQueuedAnswer,
-    SearchResultsAnswer,
-)
-from api.bodies import JSON, MERGE_PATCH, NDJSON
-from api.forms import MULTIPART
-from api.openapi_examples import PATCH, PRODUCT, PRODUCTS, SEARCHES
-from api.openapi_parts import (
+from api.openapi.examples import PATCH, PRODUCT, PRODUCTS, SEARCHES
+from api.openapi.parts import (
     BODY_PROBLEMS,
     CONTENT_ENCODING,
     DELETED_ID,
@@ -40,7 +26,9 @@ from api.openapi_parts import (
     reference,
     text_answer,
 )
-from api.parameters import (
+from api.requests.bodies import JSON, MERGE_PATCH, NDJSON
+from api.requests.forms import MULTIPART
+from api.requests.parameters import (
     BatchParameters,
     DeleteParameters,
     IndexParameters,
@@ -49,6 +37,18 @@ from api.parameters import (
     ListParameters,
     ProductParameters,
     WaitParameters,
+)
+from api.responses.answers import (
+    PREFIX,
+    BatchQueuedAnswer,
+    JobAnswer,
+    JobsAnswer,
+    LandedAnswer,
+    ProductAnswer,
+    ProductsAnswer,
+    QueuedAnswer,
+    RetryQueuedAnswer,
+    SearchResultsAnswer,
 )
 from shared.models.patch import Patch
 from shared.models.product import Product

@@ -10,7 +10,7 @@ from urllib.parse import unquote_to_bytes
 
 from flask import Request
 
-from api.problems import Problem
+from api.responses.problems import Problem
 
 _BROKEN: Final = re.compile(r"%(?![0-9A-Fa-f]{2})")
 _LIKE_JAVASCRIPTS_ESCAPE: Final = re.compile(r"%u[0-9A-Fa-f]{4}")

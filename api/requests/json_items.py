@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from pydantic_core import from_json
 
-from api.bodies import MAX_PRODUCT_BYTES
+from api.requests.bodies import MAX_PRODUCT_BYTES
 
 _STRING: Final = rb'"(?:[^"\\]++|\\.)*+"'
 _TO_BRACKET: Final = re.compile(rb'(?:[^"\[\]{}]++|%s)*+([\[\]{}])' % _STRING, re.DOTALL)

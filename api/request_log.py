@@ -10,8 +10,8 @@ import structlog
 from flask import Flask, Response, g, request
 from structlog.contextvars import bind_contextvars, clear_contextvars
 
-from api.bodies import DISCARD_SECONDS, discard
-from api.targets import check_target
+from api.requests.bodies import DISCARD_SECONDS, discard
+from api.requests.targets import check_target
 from shared.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 _access = structlog.get_logger("api.access")

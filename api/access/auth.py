@@ -5,11 +5,11 @@ from typing import Final
 from flask import Blueprint, Request, g, request
 from structlog.contextvars import bind_contextvars
 
-from api.idempotency import key_digest
-from api.key_ring import KeyRing
-from api.keys import DEFAULT_TENANT, Key
-from api.problems import Problem
-from api.rates import SEARCH, WRITE, RateLimiter
+from api.access.key_ring import KeyRing
+from api.access.keys import DEFAULT_TENANT, Key
+from api.access.rates import SEARCH, WRITE, RateLimiter
+from api.requests.idempotency import key_digest
+from api.responses.problems import Problem
 from shared.loopback import is_loopback
 from shared.settings import Settings
 

@@ -1,6 +1,6 @@
 """The file of API keys: which tenant each key stands for. It keeps SHA-256 digests alone.
 
-`python3 -m api.keys add --file deploy/api-keys` makes a key; `list` and `revoke` are its fellows.
+`python3 -m api.access.keys add --file deploy/api-keys` makes a key; `list` and `revoke` are its fellows.
 This module imports the standard library alone, so that any Python from 3.9 on runs it: Docker
 Compose needs no Python environment on the host.
 
@@ -300,7 +300,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
     """Reads the command line. A fault ends the process with 1 and a line on stderr."""
     from pathlib import Path  # noqa: PLC0415 - the module's other users pass paths of their own
 
-    parser = argparse.ArgumentParser(prog="python3 -m api.keys", description="The API's keys.")
+    parser = argparse.ArgumentParser(
+        prog="python3 -m api.access.keys", description="The API's keys."
+    )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
     for command, run, told in (
         ("add", _add, "make a key, print it once, and keep its digest alone"),

@@ -8,7 +8,7 @@ from flask import Response
 from pydantic_core import to_json
 from typing_extensions import TypedDict
 
-from api.batch import Rejected
+from api.requests.batch import Rejected
 from shared.models.change import Outcome
 from shared.models.job import Job, JobItem, JobState, ProductStatus
 from shared.models.product import StoredProduct

@@ -8,8 +8,8 @@ from flask import Request
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
 from werkzeug.datastructures import MultiDict
 
-from api.problems import invalid
-from api.validation import Fault, Invalid, validated
+from api.requests.validation import Fault, Invalid, validated
+from api.responses.problems import invalid
 from shared.models.change import Outcome
 from shared.models.job import JobState
 from shared.models.product import Category

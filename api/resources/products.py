@@ -6,8 +6,8 @@ from flask import Blueprint, Response, g, request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.routing import BaseConverter
 
-from api.answers import json_response, listed_product, product_answer, waiting_answer
-from api.bodies import (
+from api.intake import Intake
+from api.requests.bodies import (
     JSON,
     MAX_PRODUCT_BYTES,
     MERGE_PATCH,
@@ -15,17 +15,17 @@ from api.bodies import (
     parse_json,
     read_body,
 )
-from api.intake import Intake
-from api.landing import Landing
-from api.parameters import (
+from api.requests.parameters import (
     DeleteParameters,
     ListParameters,
     ProductParameters,
     WaitParameters,
     read_parameters,
 )
-from api.problems import Problem, invalid
-from api.validation import Invalid, faults, validated
+from api.requests.validation import Invalid, faults, validated
+from api.responses.answers import json_response, listed_product, product_answer, waiting_answer
+from api.responses.landing import Landing
+from api.responses.problems import Problem, invalid
 from shared.breaker import Breaker
 from shared.errors import LedgerUnavailable
 from shared.ledger import Ledger

@@ -5,8 +5,8 @@ from urllib.parse import urlencode
 
 from flask import Request
 
-from api.problems import invalid
-from api.validation import Fault
+from api.requests.validation import Fault
+from api.responses.problems import invalid
 from shared.ledger import Idempotency
 
 _HEADER: Final = "Idempotency-Key"

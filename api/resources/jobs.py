@@ -8,7 +8,17 @@ from urllib.parse import urlencode
 from flask import Blueprint, Response, g, request
 from pydantic_core import to_json
 
-from api.answers import (
+from api.access.slots import WaitingRoom
+from api.intake import Intake
+from api.requests.bodies import JSON, NDJSON
+from api.requests.parameters import (
+    ItemsParameters,
+    JobsParameters,
+    NoParameters,
+    WaitParameters,
+    read_parameters,
+)
+from api.responses.answers import (
     RetryQueuedAnswer,
     accepted_response,
     item_answer,
@@ -16,17 +26,7 @@ from api.answers import (
     json_response,
     status_url,
 )
-from api.bodies import JSON, NDJSON
-from api.intake import Intake
-from api.parameters import (
-    ItemsParameters,
-    JobsParameters,
-    NoParameters,
-    WaitParameters,
-    read_parameters,
-)
-from api.problems import Problem
-from api.waiting import WaitingRoom
+from api.responses.problems import Problem
 from shared.ledger import Jobs
 from shared.models.change import Outcome
 from shared.models.job import Job, JobItem, Retried

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from api.keys import Key, KeysFileError, digest_of, parse_keys, read_text
+from api.access.keys import Key, KeysFileError, digest_of, parse_keys, read_text
 
 _Stamp = tuple[int, int, int, int]
 
@@ -59,7 +59,7 @@ class KeyRing:
         with self._lock:
             if stamp == self._stamp:
                 return
-            log = structlog.get_logger("api.keys")
+            log = structlog.get_logger("api.access.keys")
             try:  # the stamp last, so that others wait for the keys
                 self._keys = parse_keys(read_text(self._path), self._path)
             except KeysFileError as err:

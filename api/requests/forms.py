@@ -9,8 +9,8 @@ from flask import Request
 from werkzeug.datastructures import Headers
 from werkzeug.formparser import MultiPartParser
 
-from api.parameters import check_once
-from api.problems import Problem
+from api.requests.parameters import check_once
+from api.responses.problems import Problem
 
 MULTIPART: Final = "multipart/form-data"
 

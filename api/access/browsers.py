@@ -6,8 +6,8 @@ from urllib.parse import urlsplit
 from flask import Flask, request
 from flask_cors import CORS
 
-from api.answers import PREFIX
-from api.problems import Problem
+from api.responses.answers import PREFIX
+from api.responses.problems import Problem
 from shared.loopback import is_loopback
 from shared.settings import Settings
 

@@ -4,9 +4,9 @@ from typing import Any
 
 from flask import Response, g
 
-from api.answers import LandedAnswer, json_response, queued
-from api.problems import Problem
-from api.waiting import WaitingRoom
+from api.access.slots import WaitingRoom
+from api.responses.answers import LandedAnswer, json_response, queued
+from api.responses.problems import Problem
 from shared.errors import TransientError
 from shared.ledger import Jobs
 from shared.models.change import Outcome

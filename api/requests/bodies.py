@@ -14,7 +14,7 @@ from gunicorn.http.errors import ParseException
 from pydantic_core import from_json
 
 from api.connections import BoundedSocket
-from api.problems import Problem
+from api.responses.problems import Problem
 
 JSON: Final = "application/json"
 NDJSON: Final = "application/x-ndjson"

@@ -7,8 +7,8 @@ from typing import Final
 from flask import Blueprint, Response
 from pydantic_core import to_json
 
-from api.openapi import document
-from api.problems import Problem
+from api.openapi.document import document
+from api.responses.problems import Problem
 
 # Swagger UI puts style attributes into its markup, hence the one relaxation.
 _PAGE_POLICY: Final = (

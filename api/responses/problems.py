@@ -11,7 +11,7 @@ from flask import Flask, Response, g
 from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
-from api.validation import Fault
+from api.requests.validation import Fault
 from shared.errors import (
     EncoderBusy,
     IdempotencyConflict,

@@ -5,7 +5,8 @@ from typing import Any, Literal
 
 from pydantic import BaseModel, TypeAdapter
 
-from api.openapi_parts import (
+from api.openapi.operations import OPERATIONS
+from api.openapi.parts import (
     ANSWERS,
     BODIES,
     BOUNDS,
@@ -15,8 +16,7 @@ from api.openapi_parts import (
     ProblemAnswer,
     reference,
 )
-from api.operations import OPERATIONS
-from api.problems import MEDIA_TYPE
+from api.responses.problems import MEDIA_TYPE
 
 _Schema = tuple[type, Literal["validation", "serialization"], TypeAdapter[Any]]
 

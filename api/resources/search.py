@@ -8,8 +8,8 @@ from typing import Any, Final, TypeVar
 from flask import Blueprint, Response, g, request
 from pydantic_core import from_json
 
-from api.answers import json_response, search_answer
-from api.bodies import (
+from api.access.slots import WaitingRoom
+from api.requests.bodies import (
     JSON,
     MAX_PICTURE_SEARCH_BYTES,
     MAX_SEARCH_BYTES,
@@ -18,11 +18,11 @@ from api.bodies import (
     read_body,
     too_large,
 )
-from api.forms import MULTIPART, parse_form
-from api.parameters import NoParameters, check_once, read_parameters, without_empty
-from api.problems import invalid
-from api.validation import MAX_FAULTS, Fault, Invalid, unknown_field, validated
-from api.waiting import WaitingRoom
+from api.requests.forms import MULTIPART, parse_form
+from api.requests.parameters import NoParameters, check_once, read_parameters, without_empty
+from api.requests.validation import MAX_FAULTS, Fault, Invalid, unknown_field, validated
+from api.responses.answers import json_response, search_answer
+from api.responses.problems import invalid
 from shared.errors import EncoderBusy, QueryPictureFault
 from shared.models.search import Ranking, SearchAnswer, SearchRequest, SimilarRequest, Text
 from shared.search.service import SearchService

@@ -6,11 +6,11 @@ from typing import Final
 
 from flask import Blueprint, Response
 
-from api.answers import json_response
-from api.index_watch import IndexWatch
 from api.metrics import CONTENT_TYPE, Metrics
-from api.problems import Problem
-from api.readiness import OK, Check, Readiness
+from api.resources.index_watch import IndexWatch
+from api.resources.readiness import OK, Check, Readiness
+from api.responses.answers import json_response
+from api.responses.problems import Problem
 from api.services import Services
 from shared.errors import LedgerUnavailable, QdrantUnavailable
 from shared.qdrant.facts import NO_PRODUCTS

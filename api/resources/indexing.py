@@ -7,13 +7,10 @@ from typing import Final
 
 from flask import Blueprint, Response, request
 
-from api.answers import (
-    BatchQueuedAnswer,
-    accepted_response,
-    status_url,
-)
-from api.batch import read_batch, read_product
-from api.bodies import (
+from api.access.slots import WaitingRoom
+from api.intake import Intake
+from api.requests.batch import read_batch, read_product
+from api.requests.bodies import (
     JSON,
     MAX_BATCH_BYTES,
     MAX_PRODUCT_BYTES,
@@ -22,12 +19,15 @@ from api.bodies import (
     parse_json,
     read_body,
 )
-from api.intake import Intake
-from api.landing import Landing
-from api.parameters import BatchParameters, IndexParameters, read_parameters
-from api.problems import Problem, invalid
-from api.validation import Invalid
-from api.waiting import WaitingRoom
+from api.requests.parameters import BatchParameters, IndexParameters, read_parameters
+from api.requests.validation import Invalid
+from api.responses.answers import (
+    BatchQueuedAnswer,
+    accepted_response,
+    status_url,
+)
+from api.responses.landing import Landing
+from api.responses.problems import Problem, invalid
 from shared.models.change import Change, Lane
 from shared.models.product import Product
 

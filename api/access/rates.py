@@ -15,7 +15,7 @@ from limits.errors import StorageError
 from limits.storage import MemoryStorage, RedisStorage
 from limits.strategies import FixedWindowRateLimiter
 
-from api.problems import Problem
+from api.responses.problems import Problem
 from shared.breaker import Breaker
 from shared.metrics import RATE_LIMITED
 
@@ -110,7 +110,9 @@ class RateLimiter:
                 return question(self._shared)
             except StorageError as err:
                 self._breaker.trip()
-                structlog.get_logger("api.rates").warning("rates_counted_here", error=str(err))
+                structlog.get_logger("api.access.rates").warning(
+                    "rates_counted_here", error=str(err)
+                )
         return question(self._local)
 
     def _refusal(self, limit: RateLimitItem, kind: str, caller: str) -> Problem:

@@ -9,10 +9,10 @@ from typing import Any, Final
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-from api.bodies import MALFORMED, MAX_PRODUCT_BYTES, NDJSON, check_cost, parse_json, utf8
-from api.json_items import cut_items, named_id
-from api.problems import Problem, invalid
-from api.validation import Fault, Invalid, validated
+from api.requests.bodies import MALFORMED, MAX_PRODUCT_BYTES, NDJSON, check_cost, parse_json, utf8
+from api.requests.json_items import cut_items, named_id
+from api.requests.validation import Fault, Invalid, validated
+from api.responses.problems import Problem, invalid
 from shared.models.change import Change
 from shared.models.product import Product
 
