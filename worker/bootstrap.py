@@ -23,12 +23,12 @@ from shared.qdrant.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings
 from shared.watchdog import Watchdog
-from worker.leases import LeaseKeeper
-from worker.lost_ledger import LedgerWatch
-from worker.outcomes import RetryPolicy
-from worker.pictures import PictureReader
-from worker.reconciler import Reconciler
-from worker.sweeper import Sweeper
+from worker.pictures.reader import PictureReader
+from worker.reconcile.reconciler import Reconciler
+from worker.reconcile.reports import RetryPolicy
+from worker.upkeep.leases import LeaseKeeper
+from worker.upkeep.ledger_watch import LedgerWatch
+from worker.upkeep.sweeper import Sweeper
 
 log = structlog.get_logger(__name__)
 

@@ -3,7 +3,7 @@
 from celery import Celery
 
 from shared.doorbell import RECONCILE_TASK
-from worker.reconciler import Reconciler
+from worker.reconcile.reconciler import Reconciler
 
 
 def register(app: Celery, reconciler: Reconciler) -> None:

@@ -34,11 +34,11 @@ from tests.reliability.reference import (
     Verdict,
 )
 from tests.reliability.stepping import Gated, Task
-from worker.leases import LeaseKeeper
-from worker.outcomes import RetryPolicy
-from worker.pictures import PictureReader
-from worker.reconciler import Reconciler
-from worker.sweeper import Sweeper
+from worker.pictures.reader import PictureReader
+from worker.reconcile.reconciler import Reconciler
+from worker.reconcile.reports import RetryPolicy
+from worker.upkeep.leases import LeaseKeeper
+from worker.upkeep.sweeper import Sweeper
 
 LANES_OF_WORKERS = (
     (Lane.FAST,),

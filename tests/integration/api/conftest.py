@@ -37,8 +37,8 @@ from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings
 from tests.servers import EmbeddedQdrantProcess, RedisServer
-from worker.outcomes import landed
-from worker.plan import wanted_product
+from worker.reconcile.plan import wanted_product
+from worker.reconcile.reports import landed
 
 
 class WordEncoder:

@@ -12,7 +12,7 @@ import pytest
 from shared.errors import ItemCode, ItemPermanent
 from shared.models.change import Change, Lane, Outcome, Report
 from tests.integration.api.conftest import MakeShop, Shop, product
-from worker.outcomes import landed
+from worker.reconcile.reports import landed
 
 ONE = "/api/v1/index-product"
 MANY = "/api/v1/index-products"

@@ -6,7 +6,7 @@ import pytest
 
 from shared.models.change import Lane
 from tests.integration.api.conftest import MakeShop, Shop, product
-from worker.outcomes import picture_put_off
+from worker.reconcile.reports import picture_put_off
 
 STRANGE_IDS = [
     "a/b",

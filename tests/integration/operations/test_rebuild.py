@@ -9,7 +9,7 @@ from shared.models.change import Aspect, Change
 from shared.qdrant.points import Tombstone
 from shared.qdrant.transfer import PAGE
 from tests.integration.operations.conftest import TENANT, Site, live, product
-from worker.lost_ledger import LedgerWatch
+from worker.upkeep.ledger_watch import LedgerWatch
 
 HOUR_US = 3_600_000_000
 

@@ -19,10 +19,10 @@ from shared.models.product import Product, StoredProduct
 from shared.qdrant.service import QdrantService
 from tests.integration.fetch.picture_server import LOOPBACK
 from tests.pictures import PictureServer, blank_picture
-from worker.leases import LeaseKeeper
-from worker.outcomes import RetryPolicy
-from worker.pictures import PictureReader
-from worker.reconciler import Reconciler
+from worker.pictures.reader import PictureReader
+from worker.reconcile.reconciler import Reconciler
+from worker.reconcile.reports import RetryPolicy
+from worker.upkeep.leases import LeaseKeeper
 
 TENANT = "shop"
 LEASE_SECONDS = 1.0

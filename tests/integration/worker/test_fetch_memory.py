@@ -23,7 +23,7 @@ from tests.integration.fetch.picture_server import (
 )
 from tests.integration.worker.conftest import HashingEncoder
 from tests.pictures import picture
-from worker.pictures import Pictured, PictureReader, PictureRequest, PictureResult
+from worker.pictures.reader import Pictured, PictureReader, PictureRequest, PictureResult
 
 MAX_BYTES = 2 * 2**20
 THREADS = 16

@@ -13,9 +13,9 @@ from shared.models.change import Lane, Outcome
 from tests.integration.fetch.picture_server import LOOPBACK, ScriptedServer, reply, sends
 from tests.integration.worker.conftest import Worker
 from tests.pictures import picture
-from worker.decisions import Decisions
-from worker.outcomes import RetryPolicy
-from worker.pictures import PictureReader
+from worker.pictures.reader import PictureReader
+from worker.reconcile.decide import Decisions
+from worker.reconcile.reports import RetryPolicy
 
 THREADS = 8
 TIMEOUT = 1.5
@@ -36,7 +36,7 @@ def hasty(worker: Worker) -> Iterator[Worker]:
     """The worker with short times."""
     fetcher = Fetcher(LOOPBACK, max_bytes=2**20, timeout_seconds=TIMEOUT, pause_seconds=1.0)
     reader = PictureReader(fetcher, worker.encoder, THREADS)
-    worker.reconciler._pictures = reader
+    worker.reconcile.reconciler._pictures = reader
     yield worker
     reader.close()
     fetcher.close()

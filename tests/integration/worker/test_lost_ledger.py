@@ -14,8 +14,8 @@ from shared.models.change import Lane
 from shared.qdrant.transfer import PointTransfer
 from tests.integration.operations.conftest import live, product
 from tests.servers import EmbeddedQdrantProcess, RedisServer
-from worker.lost_ledger import LedgerWatch
-from worker.sweeper import Sweeper
+from worker.upkeep.ledger_watch import LedgerWatch
+from worker.upkeep.sweeper import Sweeper
 
 
 def until(true: Callable[[], bool]) -> None:
@@ -31,8 +31,8 @@ def test_a_redis_that_comes_back_empty_is_noticed_by_workers_that_run(
     monkeypatch: pytest.MonkeyPatch,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    monkeypatch.setattr("worker.sweeper.CHECK_SECONDS", 0.0)
-    monkeypatch.setattr("worker.sweeper.SWEEP_SECONDS", 0.05)
+    monkeypatch.setattr("worker.upkeep.sweeper.CHECK_SECONDS", 0.0)
+    monkeypatch.setattr("worker.upkeep.sweeper.SWEEP_SECONDS", 0.05)
     server = RedisServer(tmp_path / "redis")
     server.start()
     client = connect(server.url, timeout=1.0)

@@ -18,7 +18,7 @@ from shared.settings import get_settings
 from tests.reliability.faults.orders import POISON, folder_of
 from tests.reliability.faults.phases import Phases
 from worker.bootstrap import Runtime
-from worker.pictures import PictureReader, PictureRequest, PictureResult
+from worker.pictures.reader import PictureReader, PictureRequest, PictureResult
 
 PHASES = Phases(folder_of(get_settings().data_dir))
 

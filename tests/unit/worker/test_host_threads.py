@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 
 import pytest
 
-from worker.host_threads import HostThreads
+from worker.pictures.host_threads import HostThreads
 
 THREADS = 16
 

@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Verdict, Wanted
-from worker.outcomes import RetryPolicy, crashed, found_done, landed
+from worker.reconcile.reports import RetryPolicy, crashed, found_done, landed
 
 POLICY = RetryPolicy(max_attempts=3, base_seconds=2.0, max_seconds=600.0, chance=lambda: 0.5)
 

@@ -12,8 +12,8 @@ from shared.errors import ItemCode, ItemPermanent
 from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Wanted
 from shared.models.product import ImageFacts, Product, StoredProduct
 from shared.qdrant.points import LivePoint, PayloadWrite
-from worker.pictures import Pictured, SamePicture
-from worker.plan import (
+from worker.pictures.reader import Pictured, SamePicture
+from worker.reconcile.plan import (
     deletion,
     despite_bad_picture,
     patched,

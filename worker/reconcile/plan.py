@@ -21,8 +21,8 @@ from shared.qdrant.points import (
     StoredRev,
     Tombstone,
 )
-from worker.outcomes import BLANK, landed, shown
-from worker.pictures import Pictured, SamePicture
+from worker.pictures.reader import Pictured, SamePicture
+from worker.reconcile.reports import BLANK, landed, shown
 
 _ASPECTS: Final = {
     "category": Aspect.CATEGORY,

@@ -25,11 +25,11 @@ from shared.qdrant.points import PayloadWrite, StoredRev
 from shared.qdrant.service import QdrantService
 from shared.watchdog import Watchdog
 from worker.bulk_places import BulkPlaces
-from worker.decisions import Decisions, Put
-from worker.leases import LeaseKeeper
-from worker.outcomes import RetryPolicy, released, unexpected, vanished
-from worker.pictures import PictureReader, PictureRequest
-from worker.plan import Step, with_attribute_warning
+from worker.pictures.reader import PictureReader, PictureRequest
+from worker.reconcile.decide import Decisions, Put
+from worker.reconcile.plan import Step, with_attribute_warning
+from worker.reconcile.reports import RetryPolicy, released, unexpected, vanished
+from worker.upkeep.leases import LeaseKeeper
 
 log = structlog.get_logger(__name__)
 

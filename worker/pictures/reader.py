@@ -17,8 +17,8 @@ from shared.fetch.picture import SMALL_BYTES, FetchedPicture, Validators
 from shared.fetch.urls import parse_picture_url
 from shared.memory_budget import MemoryBudget
 from shared.models.product import ImageFacts
-from worker.host_threads import HostThreads
-from worker.outcomes import unexpected
+from worker.pictures.host_threads import HostThreads
+from worker.reconcile.reports import unexpected
 
 log = structlog.get_logger(__name__)
 

@@ -12,9 +12,8 @@ from shared.fetch.hosts import HostPutOff
 from shared.models.change import Kind, Outcome, Report, State, Wanted
 from shared.models.product import Product, StoredProduct
 from shared.qdrant.points import StoredPoint
-from worker.outcomes import RetryPolicy, crash, crashed, found_done, picture_put_off
-from worker.pictures import Pictured, PictureRequest, PictureResult, SamePicture
-from worker.plan import (
+from worker.pictures.reader import Pictured, PictureRequest, PictureResult, SamePicture
+from worker.reconcile.plan import (
     Step,
     changed_aspects,
     deletion,
@@ -28,6 +27,7 @@ from worker.plan import (
     with_refusal,
     with_same_picture,
 )
+from worker.reconcile.reports import RetryPolicy, crash, crashed, found_done, picture_put_off
 
 log = structlog.get_logger(__name__)
 

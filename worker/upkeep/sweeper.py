@@ -12,7 +12,7 @@ from shared.errors import VitrineError
 from shared.ledger import Ledger
 from shared.models.change import Lane
 from shared.qdrant.service import QdrantService
-from worker.lost_ledger import CHECK_SECONDS
+from worker.upkeep.ledger_watch import CHECK_SECONDS
 
 log = structlog.get_logger(__name__)
 
