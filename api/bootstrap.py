@@ -4,9 +4,6 @@ import structlog
 
 from api.picture_fetch import picture_fetch
 from api.services import Services
-from shared.caches.answers import AnswerCache, RankingCache
-from shared.caches.connection import CacheConnection
-from shared.caches.query_vectors import QueryVectorCache
 from shared.doorbell import Doorbell, celery_app
 from shared.embedding.bootstrap import load_embedding_service
 from shared.embedding.identity import collection_name
@@ -15,6 +12,9 @@ from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning
+from shared.search.cache.answers import AnswerCache, RankingCache
+from shared.search.cache.redis import CacheConnection
+from shared.search.cache.vectors import QueryVectorCache
 from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings

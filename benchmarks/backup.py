@@ -19,7 +19,7 @@ import numpy as np
 
 from shared.models.product import point_id
 from shared.qdrant.points import VECTOR_SIZE
-from shared.qdrant.transfer import PAGE, PointTransfer, RawPoint
+from shared.qdrant.recovery.transfer import PAGE, PointTransfer, RawPoint
 from stack.ports import free_port
 from stack.run import ROOT
 

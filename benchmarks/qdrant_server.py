@@ -11,7 +11,7 @@ from benchmarks.drawn_vectors import Vectors
 from shared.errors import TransientError
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint
-from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.settings import Settings
 from stack.run import Stack
 

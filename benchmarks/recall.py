@@ -28,9 +28,9 @@ from benchmarks.drawn_vectors import DrawnCatalogue, Vectors, around
 from benchmarks.qdrant_server import TENANT, fresh_qdrant, products
 from shared.embedding.identity import collection_name
 from shared.models.search import Filters
-from shared.qdrant.index import VectorIndex
+from shared.qdrant.recovery.index import VectorIndex
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
-from shared.qdrant.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings, read_settings
 

@@ -26,8 +26,8 @@ from shared.ledger import (
     RowsAtRest,
     connect,
 )
-from shared.qdrant.index import VectorIndex
-from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.recovery.index import VectorIndex
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings, read_settings, unknown_names
 

@@ -2,7 +2,7 @@
 
 - `points/000000.ndjson`: a page of points, a line each: id, payload, and whether it has a vector
 - `vectors/000000.f32`: the vectors of that page one after the other, 512 float32 each
-- `ledger.ndjson`: the records of `shared.ledger.snapshot`
+- `ledger.ndjson`: the records of `shared.ledger.recovery.snapshot`
 - `manifest.json`, written last: what the backup is of, and each part's SHA-256
 """
 
@@ -21,9 +21,9 @@ import orjson
 
 from operations.faults import ExitCode, OperationFault
 from operations.progress import Advance
-from shared.ledger.snapshot import Record
+from shared.ledger.recovery.snapshot import Record
 from shared.qdrant.points import VECTOR_SIZE
-from shared.qdrant.transfer import RawPoint
+from shared.qdrant.recovery.transfer import RawPoint
 
 FORMAT: Final = "vitrine-backup"
 FORMAT_VERSION: Final = 1

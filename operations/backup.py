@@ -13,7 +13,7 @@ from operations.archive import ArchiveWriter
 from operations.faults import ExitCode, OperationFault
 from operations.progress import progress_bar
 from shared.ledger import LedgerSnapshot
-from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.recovery.transfer import PointTransfer
 
 
 @dataclass(frozen=True, slots=True)

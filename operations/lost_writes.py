@@ -12,7 +12,7 @@ from shared.ledger import LedgerRebuild, RowAtRest, RowsAtRest
 from shared.models.change import State
 from shared.models.product import point_id
 from shared.qdrant.points import ProductKey, Tombstone, tombstone_payload
-from shared.qdrant.transfer import PointTransfer, RawPoint
+from shared.qdrant.recovery.transfer import PointTransfer, RawPoint
 
 NAMED: Final = 20
 """Lost products that are named; of thousands, nobody reads more, and the catalogue is pushed."""

@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from shared.ledger import IndexedProduct, LedgerRebuild, RebuiltRows
 from shared.models.change import State
-from shared.qdrant.transfer import RawPoint
+from shared.qdrant.recovery.transfer import RawPoint
 
 
 class RowsFromIndex:

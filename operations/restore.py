@@ -10,8 +10,8 @@ from operations.faults import ExitCode, OperationFault
 from operations.progress import progress_bar
 from operations.rebuild import RowsFromIndex
 from shared.ledger import LedgerRebuild, LedgerRestore, RestoredStates
-from shared.ledger.snapshot import IDEMPOTENCY, JOB, PRODUCT, Record
-from shared.qdrant.transfer import PointTransfer
+from shared.ledger.recovery.snapshot import IDEMPOTENCY, JOB, PRODUCT, Record
+from shared.qdrant.recovery.transfer import PointTransfer
 
 _PRODUCTS_AT_ONCE: Final = 250
 

@@ -10,7 +10,7 @@ from typing import Final
 from operations.faults import ExitCode, OperationFault
 from shared.errors import LedgerUnavailable, QdrantUnavailable
 from shared.ledger import LedgerRebuild, connect
-from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.settings import Settings
 from stack.data_dir import DataDir, DataDirInUse
 from stack.run import Stack, StackError

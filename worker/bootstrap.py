@@ -18,8 +18,8 @@ from shared.fetch.fetcher import Fetcher
 from shared.ledger import LedgerRebuild, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.models.change import Lane
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
-from shared.qdrant.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings
 from shared.watchdog import Watchdog

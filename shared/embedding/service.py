@@ -24,7 +24,7 @@ from shared.embedding.pictures import (
     decoding_bytes,
 )
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
-from shared.memory_budget import MemoryBudget
+from shared.memory import MemoryBudget
 from shared.metrics import EMBEDDING_BATCH_SIZE, EMBEDDINGS, ENCODER_BUSY_SECONDS
 from shared.watchdog import Watchdog
 

@@ -5,9 +5,9 @@ from shared.ledger.generations import GENERATION_TIMEOUT_SECONDS, Generations
 from shared.ledger.idempotency import Idempotency
 from shared.ledger.jobs import Jobs
 from shared.ledger.ledger import LaneBacklog, Ledger
-from shared.ledger.rebuild import IndexedProduct, LedgerRebuild, RebuiltRows
-from shared.ledger.rows_at_rest import RowAtRest, RowsAtRest
-from shared.ledger.snapshot import LedgerRestore, LedgerSnapshot, RestoredStates
+from shared.ledger.recovery.rebuild import IndexedProduct, LedgerRebuild, RebuiltRows
+from shared.ledger.recovery.rows import RowAtRest, RowsAtRest
+from shared.ledger.recovery.snapshot import LedgerRestore, LedgerSnapshot, RestoredStates
 
 __all__ = [
     "GENERATION_TIMEOUT_SECONDS",

@@ -17,7 +17,7 @@ FOLDED_FIELDS: Final = ("category",)
 
 MARK: Final = "terms\t1"
 """In every live point's terms. A change of what terms there are, or how they are folded, counts it
-up; points without it are then written anew (`shared/qdrant/upgrade.py`)."""
+up; points without it are then written anew (`shared/qdrant/recovery/upgrade.py`)."""
 
 _LONGEST: Final = 64
 """Characters of a folded string that are kept in a term; of a longer one its digest."""

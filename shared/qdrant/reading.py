@@ -9,7 +9,7 @@ from qdrant_client import QdrantClient, models
 from shared.errors import InvalidCursor
 from shared.models.product import StoredProduct, point_id
 from shared.qdrant import filters as conditions
-from shared.qdrant.faults import translated
+from shared.qdrant.errors import translated
 from shared.qdrant.points import (
     PUBLIC_FIELDS,
     VECTOR_NAME,
@@ -21,7 +21,7 @@ from shared.qdrant.points import (
     stored_point,
     stored_product,
 )
-from shared.qdrant.upgrade import TermsWatch
+from shared.qdrant.recovery.upgrade import TermsWatch
 
 
 class ProductReader:

@@ -11,7 +11,7 @@ from qdrant_client import QdrantClient, models
 
 from shared.models.search import Filters, Hit
 from shared.qdrant import filters as conditions
-from shared.qdrant.faults import translated
+from shared.qdrant.errors import translated
 from shared.qdrant.paging import Window, windows
 from shared.qdrant.points import PUBLIC_FIELDS, VECTOR_NAME, public_fields
 from shared.qdrant.reading import ProductReader

@@ -12,8 +12,8 @@ from shared.errors import QdrantRejected, QdrantUnavailable, VitrineError
 from shared.qdrant import filters as conditions
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
+from shared.qdrant.errors import translated
 from shared.qdrant.facts import COLLECTION_PREFIX, IndexFacts
-from shared.qdrant.faults import translated
 from shared.qdrant.searching import ProductSearch
 from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.writing import ProductWriter

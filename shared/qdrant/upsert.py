@@ -7,7 +7,7 @@ import orjson
 from qdrant_client import QdrantClient, models
 
 from shared.errors import QdrantUnavailable
-from shared.qdrant.faults import translated
+from shared.qdrant.errors import translated
 
 
 def upsert(

@@ -6,7 +6,7 @@ import orjson
 from qdrant_client import models
 
 from shared.qdrant import filters as conditions
-from shared.qdrant.faults import translated
+from shared.qdrant.errors import translated
 from shared.qdrant.points import (
     PayloadWrite,
     PointWrite,

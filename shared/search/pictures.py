@@ -4,7 +4,6 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Protocol
 
-from shared.caches.query_vectors import QueryVectorCache, Vector
 from shared.embedding.service import PictureFetcher, PreparedPicture
 from shared.errors import (
     EncoderBusy,
@@ -15,6 +14,7 @@ from shared.errors import (
     QueryPictureFault,
 )
 from shared.models.search import MAX_PICTURE_BYTES, SearchRequest
+from shared.search.cache.vectors import QueryVectorCache, Vector
 from shared.search.question import QueryPicture
 
 

@@ -6,14 +6,14 @@ from typing import Final, Protocol
 
 import numpy as np
 
-from shared.caches.answers import AnswerCache, Ranked, RankingCache, Results, answer_key
-from shared.caches.query_vectors import QueryVectorCache, Vector
 from shared.errors import ProductNotFound, QueryPictureFault, SourcesCancelOut
 from shared.ledger.generations import Generation, Generations
 from shared.metrics import SEARCH_CACHE_REQUESTS
 from shared.models.search import Hit, SearchAnswer, SearchRequest, SimilarRequest
 from shared.qdrant.points import StoredEmbedding
 from shared.qdrant.service import QdrantService
+from shared.search.cache.answers import AnswerCache, Ranked, RankingCache, Results, answer_key
+from shared.search.cache.vectors import QueryVectorCache, Vector
 from shared.search.pictures import QueryPictures
 from shared.search.question import Question
 from shared.search.single_flight import SingleFlight

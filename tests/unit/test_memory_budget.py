@@ -10,7 +10,7 @@ from PIL import Image
 
 from shared.embedding.pictures import decode_picture, decoding_bytes
 from shared.errors import EncoderBusy, ItemCode, ItemPermanent
-from shared.memory_budget import MemoryBudget
+from shared.memory import MemoryBudget
 from tests.unit.embedding.drawn import saved, scene
 
 

@@ -15,7 +15,7 @@ from shared.errors import ItemFault, ItemPermanent, ItemTransient
 from shared.fetch.fetcher import Fetcher
 from shared.fetch.picture import SMALL_BYTES, FetchedPicture, Validators
 from shared.fetch.urls import parse_picture_url
-from shared.memory_budget import MemoryBudget
+from shared.memory import MemoryBudget
 from shared.models.product import ImageFacts
 from worker.pictures.host_threads import HostThreads
 from worker.reconcile.reports import unexpected

@@ -6,7 +6,7 @@ import structlog
 
 from shared.errors import VitrineError
 from shared.ledger import LedgerRebuild
-from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.recovery.transfer import PointTransfer
 
 log = structlog.get_logger(__name__)
 

@@ -21,9 +21,6 @@ from api.access.keys import add_key
 from api.app import create_app
 from api.picture_fetch import picture_fetch
 from api.services import Services
-from shared.caches.answers import AnswerCache, RankingCache
-from shared.caches.connection import CacheConnection
-from shared.caches.query_vectors import QueryVectorCache, Vector
 from shared.doorbell import Doorbell, celery_app
 from shared.embedding.encoder import PreparedImage
 from shared.embedding.pictures import decode_picture
@@ -33,6 +30,9 @@ from shared.models.change import Claim, Kind, Lane, Outcome, Report
 from shared.models.product import ImageFacts
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
+from shared.search.cache.answers import AnswerCache, RankingCache
+from shared.search.cache.redis import CacheConnection
+from shared.search.cache.vectors import QueryVectorCache, Vector
 from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings

@@ -21,8 +21,8 @@ from shared.ledger import (
 from shared.models.change import Change, Claim, Lane, Outcome, Report, Verdict
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import VECTOR_SIZE, LivePoint, Tombstone
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
-from shared.qdrant.transfer import PointTransfer
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 
 TENANT = "shop"

@@ -10,7 +10,7 @@ from operations.archive import ArchiveReader
 from operations.backup import back_up
 from operations.restore import Restored, restore
 from shared.ledger import Idempotency, LedgerSnapshot
-from shared.ledger.snapshot import Record
+from shared.ledger.recovery.snapshot import Record
 from shared.models.change import Change, Lane
 from tests.integration.operations.conftest import MODEL, TENANT, Site, product
 

@@ -14,7 +14,7 @@ from shared.ledger import RowAtRest, RowsAtRest
 from shared.models.change import Aspect, Change, State
 from shared.models.product import point_id
 from shared.qdrant.points import Tombstone
-from shared.qdrant.transfer import RawPoint
+from shared.qdrant.recovery.transfer import RawPoint
 from tests.integration.operations.conftest import TENANT, Site
 from tests.integration.operations.test_rebuild import outcomes
 from tests.servers import EmbeddedQdrantProcess, RedisServer

@@ -7,7 +7,7 @@ import pytest
 from operations.rebuild import rebuild
 from shared.models.change import Aspect, Change
 from shared.qdrant.points import Tombstone
-from shared.qdrant.transfer import PAGE
+from shared.qdrant.recovery.transfer import PAGE
 from tests.integration.operations.conftest import TENANT, Site, live, product
 from worker.upkeep.ledger_watch import LedgerWatch
 

@@ -17,7 +17,7 @@ from operations.faults import ExitCode, OperationFault
 from operations.restore import restore
 from operations.servers import check_room
 from shared.ledger import LedgerSnapshot
-from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.recovery.transfer import PointTransfer
 from stack.data_dir import DataDir
 from stack.run import ROOT
 from tests.integration.operations.conftest import MODEL, Site

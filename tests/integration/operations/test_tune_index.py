@@ -11,8 +11,8 @@ import httpx
 import pytest
 
 from shared.embedding.identity import collection_name
-from shared.qdrant.index import VectorIndex
-from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.recovery.index import VectorIndex
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.settings import Settings
 from stack.run import ROOT
 from tests.servers import EmbeddedQdrantProcess, RedisServer

@@ -12,10 +12,10 @@ import httpx
 import pytest
 
 from shared.models.search import Filters
-from shared.qdrant.index import VectorIndex
 from shared.qdrant.points import VECTOR_SIZE, Tombstone
+from shared.qdrant.recovery.index import VectorIndex
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
-from shared.qdrant.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
 from tests.servers import EmbeddedQdrantProcess
 

@@ -10,8 +10,8 @@ import pytest
 from shared.models.search import Filters
 from shared.models.terms import MARK
 from shared.qdrant.points import live_payload
+from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
-from shared.qdrant.transfer import PointTransfer
 from tests.integration.qdrant.conftest import MakePoint, direction
 
 

@@ -15,7 +15,7 @@ import httpx
 import pytest
 
 from shared.models.search import Filters
-from shared.qdrant.index import VectorIndex
+from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning
 from tests.integration.qdrant.conftest import MakePoint, direction

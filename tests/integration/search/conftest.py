@@ -9,9 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.caches.answers import AnswerCache, RankingCache
-from shared.caches.connection import CacheConnection
-from shared.caches.query_vectors import QueryVectorCache
 from shared.embedding.encoder import PreparedImage, Vector
 from shared.errors import ItemCode, ItemFault, ItemPermanent
 from shared.ledger import Generations, Ledger, connect
@@ -19,6 +16,9 @@ from shared.models.change import EVERYTHING, Aspect, Change, Claim, Lane, Outcom
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
+from shared.search.cache.answers import AnswerCache, RankingCache
+from shared.search.cache.redis import CacheConnection
+from shared.search.cache.vectors import QueryVectorCache
 from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from tests.servers import EmbeddedQdrantProcess, RedisServer

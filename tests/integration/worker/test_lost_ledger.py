@@ -11,7 +11,7 @@ from shared.doorbell import Doorbell, celery_app
 from shared.ledger import LedgerRebuild, connect
 from shared.ledger.ledger import Ledger
 from shared.models.change import Lane
-from shared.qdrant.transfer import PointTransfer
+from shared.qdrant.recovery.transfer import PointTransfer
 from tests.integration.operations.conftest import live, product
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 from worker.upkeep.ledger_watch import LedgerWatch

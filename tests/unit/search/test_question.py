@@ -5,10 +5,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from shared.caches.answers import answer_key
 from shared.errors import SourcesCancelOut
 from shared.models.change import Aspect
 from shared.models.search import SearchRequest, SimilarRequest
+from shared.search.cache.answers import answer_key
 from shared.search.question import QueryPicture, Question
 from shared.search.service import mixed
 

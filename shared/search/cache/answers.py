@@ -7,10 +7,10 @@ from typing import Any, Final
 
 from pydantic_core import from_json, to_json
 
-from shared.caches.connection import CacheConnection
 from shared.metrics import SEARCH_CACHE_REQUESTS, SEARCH_RANKING_REQUESTS
 from shared.models.change import Aspect
 from shared.models.search import MAX_TOP_K
+from shared.search.cache.redis import CacheConnection
 
 Results = Sequence[Mapping[str, object]]
 

@@ -15,7 +15,7 @@ from qdrant_client import QdrantClient, models
 
 from shared.models.terms import FOLDED_FIELDS, terms_of
 from shared.qdrant import filters as conditions
-from shared.qdrant.faults import translated
+from shared.qdrant.errors import translated
 from shared.qdrant.points import TERMS
 from shared.qdrant.upsert import check_applied
 

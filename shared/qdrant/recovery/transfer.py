@@ -12,12 +12,12 @@ from shared.models.product import point_id
 from shared.models.terms import terms_of
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
+from shared.qdrant.errors import translated
 from shared.qdrant.facts import COLLECTION_PREFIX
-from shared.qdrant.faults import translated
 from shared.qdrant.filters import older_points
 from shared.qdrant.points import TERMS, VECTOR_NAME, Payload, ProductKey
+from shared.qdrant.recovery.upgrade import add_terms
 from shared.qdrant.tuning import IndexTuning
-from shared.qdrant.upgrade import add_terms
 from shared.qdrant.upsert import upsert
 
 PAGE: Final = 256

@@ -6,7 +6,7 @@ from typing import Final
 from qdrant_client import QdrantClient, models
 
 from shared.qdrant.connection import connect
-from shared.qdrant.faults import translated
+from shared.qdrant.errors import translated
 from shared.qdrant.points import VECTOR_NAME
 from shared.qdrant.tuning import IndexTuning
 

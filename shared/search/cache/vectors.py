@@ -6,8 +6,8 @@ from typing import Literal
 import numpy as np
 import numpy.typing as npt
 
-from shared.caches.connection import CacheConnection
 from shared.metrics import QUERY_VECTOR_REQUESTS
+from shared.search.cache.redis import CacheConnection
 
 _TTL_SECONDS = 7 * 86_400
 _NORM_TOLERANCE = 1e-3
