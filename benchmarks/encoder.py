@@ -21,10 +21,10 @@ import numpy as np
 
 from benchmarks.photos import drawn_photos
 from shared.embedding.encoder import Encoder, Tower
-from shared.embedding.openvino_backend import OpenVinoEncoder
-from shared.embedding.openvino_runtime import Precision, cpu_name, supported_precisions
-from shared.embedding.quantization import LEAST_PICTURES, quantize_image_tower
-from shared.embedding.torch_backend import TorchEncoder
+from shared.embedding.open_clip.torch_backend import TorchEncoder
+from shared.embedding.openvino.backend import OpenVinoEncoder
+from shared.embedding.openvino.quantization import LEAST_PICTURES, quantize_image_tower
+from shared.embedding.openvino.runtime import Precision, cpu_name, supported_precisions
 from shared.settings import Settings
 
 MODEL, WEIGHTS = "ViT-B-32", "random"

@@ -145,7 +145,7 @@ def own_text(settings: Settings) -> Work:
 
 def quantizing(settings: Settings) -> Work:
     """A folder of pictures to the facts of the int8 form that was made with them and stored."""
-    from shared.embedding.quantization import quantize_image_tower  # noqa: PLC0415
+    from shared.embedding.openvino.quantization import quantize_image_tower  # noqa: PLC0415
 
     def run(pictures: Path) -> Mapping[str, Any]:
         made = quantize_image_tower(_settings(settings), pictures, lambda _: None)
@@ -159,7 +159,7 @@ def _open_clip(settings: Settings) -> tuple[Any, Any]:
     """The stack's model as open_clip makes it, and open_clip's own preprocessing."""
     from open_clip.transform import PreprocessCfg, image_transform_v2  # noqa: PLC0415
 
-    from shared.embedding.model_loading import load_model  # noqa: PLC0415
+    from shared.embedding.open_clip.loading import load_model  # noqa: PLC0415
 
     loaded = load_model(settings["clip_model"], settings["clip_pretrained"])
     config = PreprocessCfg(**loaded.preprocess_config)

@@ -18,7 +18,7 @@ from benchmarks.photos import drawn_photos
 from benchmarks.plain_loops import Loop, open_clip_files, quantizing
 from benchmarks.results import Measured, Row
 from benchmarks.service import READY_SECONDS, encoders_of, running_stack
-from shared.embedding.quantization import LEAST_PICTURES
+from shared.embedding.openvino.quantization import LEAST_PICTURES
 from shared.settings import Settings
 
 _ROUNDS: Final = 3

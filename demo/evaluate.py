@@ -21,13 +21,13 @@ from torch import Tensor
 from demo.captions import Language, full_caption
 from demo.combinations import ALL_COMBINATIONS, HELD_OUT, Combination
 from demo.drawing import draw
-from shared.embedding.demo_model import (
+from shared.embedding.demo_model.loading import (
     build_demo_model,
     demo_preprocess_config,
     demo_tokenizer,
     load_demo_model,
 )
-from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2, open_clip
+from shared.embedding.open_clip.imported import PreprocessCfg, image_transform_v2, open_clip
 
 FIRST_SEED = 1_000_000
 """Galleries are drawn with seeds from here on; training stays far below."""

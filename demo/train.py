@@ -16,7 +16,7 @@ from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainin
 from demo import evaluate
 from demo.trainer import Trainer
 from demo.training_data import FILL_TOKEN_ID, batches, draw_training_pictures
-from shared.embedding.demo_model import (
+from shared.embedding.demo_model.loading import (
     DEMO_MODEL_DIR,
     build_demo_model,
     demo_preprocess_config,

@@ -8,7 +8,7 @@ from torch.nn.functional import cross_entropy, normalize
 
 from demo.combinations import COLOURS, GARMENTS, PATTERNS
 from demo.training_data import Batch
-from shared.embedding.open_clip_import import open_clip
+from shared.embedding.open_clip.imported import open_clip
 
 LEARNING_RATE = 1e-3
 WEIGHT_DECAY = 0.05

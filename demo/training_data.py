@@ -16,7 +16,7 @@ from torch.nn.functional import affine_grid, grid_sample
 from demo.captions import Caption, Language, any_caption
 from demo.combinations import COLOURS, GARMENTS, PATTERNS, TRAINING_COMBINATIONS, Combination
 from demo.drawing import draw
-from shared.embedding.open_clip_import import SimpleTokenizer
+from shared.embedding.open_clip.imported import SimpleTokenizer
 
 FILL_TOKEN_ID = 49_400
 """A token that no caption contains; its row is trained to stand for every unknown token."""

@@ -94,7 +94,7 @@ def quantize(pictures: Path | None) -> None:
     if pictures is None:
         _stop(ExitCode.NO_INPUT, "name a folder of the shop's pictures: make quantize PICTURES=dir")
     # Torch and all: seconds that no other command should wait for.
-    from shared.embedding.quantization import (  # noqa: PLC0415
+    from shared.embedding.openvino.quantization import (  # noqa: PLC0415
         QuantizationRefused,
         quantize_image_tower,
     )

@@ -4,12 +4,12 @@ from typing import Final
 
 import structlog
 
-from shared.embedding import openvino_runtime
 from shared.embedding.encoder import Encoder, Tower
-from shared.embedding.openvino_backend import OpenVinoEncoder
-from shared.embedding.openvino_runtime import Precision
-from shared.embedding.preprocess import ResizeMode
-from shared.embedding.torch_backend import TorchEncoder, torch_device
+from shared.embedding.open_clip.preprocess import ResizeMode
+from shared.embedding.open_clip.torch_backend import TorchEncoder, torch_device
+from shared.embedding.openvino import runtime as openvino_runtime
+from shared.embedding.openvino.backend import OpenVinoEncoder
+from shared.embedding.openvino.runtime import Precision
 from shared.errors import ModelUnavailable
 from shared.settings import Settings
 

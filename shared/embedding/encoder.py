@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.embedding.pictures import DRAFT_EDGE
+from shared.embedding.decoding.pictures import DRAFT_EDGE
 from shared.errors import ItemCode, ItemPermanent
 
 Tower = Literal["image", "text"]

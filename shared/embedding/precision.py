@@ -15,10 +15,10 @@ from typing import Any, Final, Literal
 import structlog
 from numpy.typing import NDArray
 
-from shared.embedding import openvino_runtime
-from shared.embedding.converted_models import ConvertedModels
 from shared.embedding.encoder import Tower
-from shared.embedding.openvino_runtime import CompiledTower, Precision
+from shared.embedding.openvino import runtime as openvino_runtime
+from shared.embedding.openvino.converted_models import ConvertedModels
+from shared.embedding.openvino.runtime import CompiledTower, Precision
 
 log = structlog.get_logger(__name__)
 

@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.embedding.batcher import Batcher
-from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
-from shared.embedding.flattening import shows_nothing
-from shared.embedding.pictures import (
+from shared.embedding.decoding.flattening import shows_nothing
+from shared.embedding.decoding.pictures import (
     URGENT_DECODING_BYTES,
     decode_picture,
     decoding_bytes,
 )
+from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.memory import MemoryBudget
 from shared.metrics import EMBEDDING_BATCH_SIZE, EMBEDDINGS, ENCODER_BUSY_SECONDS

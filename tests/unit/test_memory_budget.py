@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from shared.embedding.pictures import decode_picture, decoding_bytes
+from shared.embedding.decoding.pictures import decode_picture, decoding_bytes
 from shared.errors import EncoderBusy, ItemCode, ItemPermanent
 from shared.memory import MemoryBudget
 from tests.unit.embedding.drawn import saved, scene

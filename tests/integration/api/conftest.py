@@ -22,8 +22,8 @@ from api.app import create_app
 from api.picture_fetch import picture_fetch
 from api.services import Services
 from shared.doorbell import Doorbell, celery_app
+from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.encoder import PreparedImage
-from shared.embedding.pictures import decode_picture
 from shared.errors import ItemFault
 from shared.ledger import Generations, Jobs, Ledger, connect
 from shared.models.change import Claim, Kind, Lane, Outcome, Report

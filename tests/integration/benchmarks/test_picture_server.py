@@ -8,7 +8,7 @@ import pytest
 
 from benchmarks.photos import drawn_photos
 from benchmarks.picture_server import PictureServer, content_sha256, etag
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent
 from shared.fetch.fetcher import Fetcher
 from shared.fetch.picture import Validators

@@ -21,7 +21,7 @@ from demo.vocabulary import (
     FRENCH_COLOURS,
     FRENCH_NOUNS,
 )
-from shared.embedding.demo_model import demo_tokenizer
+from shared.embedding.demo_model.loading import demo_tokenizer
 
 HELD_OUT_OF_BAGS = (
     ("bag", "orange", "checked"),

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 import torch
 
-from shared.embedding.model_loading import LoadedModel, load_model
+from shared.embedding.open_clip.loading import LoadedModel, load_model
 
 
 @pytest.fixture(scope="session")

@@ -8,11 +8,12 @@ import pytest
 import torch
 from structlog.testing import capture_logs
 
-from shared.embedding import backends, openvino_runtime, precision
+from shared.embedding import backends, precision
 from shared.embedding.backends import batch_size, load_encoder
 from shared.embedding.encoder import Encoder, post
-from shared.embedding.openvino_backend import OpenVinoEncoder
-from shared.embedding.torch_backend import TorchEncoder
+from shared.embedding.open_clip.torch_backend import TorchEncoder
+from shared.embedding.openvino import runtime as openvino_runtime
+from shared.embedding.openvino.backend import OpenVinoEncoder
 from shared.errors import ModelUnavailable
 from shared.settings import Settings
 

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image, ImageDraw
 
-from shared.embedding.flattening import shows_nothing
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.flattening import shows_nothing
+from shared.embedding.decoding.pictures import decode_picture
 from tests.unit.embedding.drawn import difference, noisy, saved, scene
 
 MAX_PIXELS = 50_000_000

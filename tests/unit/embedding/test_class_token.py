@@ -6,10 +6,10 @@ import pytest
 import torch
 from torch import Tensor, nn
 
-from shared.embedding.class_token import ClassTokenTower, image_tower
-from shared.embedding.model_loading import LoadedModel
-from shared.embedding.open_clip_import import open_clip
-from shared.embedding.preprocess import ImagePreprocessor
+from shared.embedding.open_clip.class_token import ClassTokenTower, image_tower
+from shared.embedding.open_clip.imported import open_clip
+from shared.embedding.open_clip.loading import LoadedModel
+from shared.embedding.open_clip.preprocess import ImagePreprocessor
 
 TOLERANCE = 2e-6
 

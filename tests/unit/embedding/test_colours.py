@@ -12,10 +12,10 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from shared.embedding import colours
-from shared.embedding.colours import conversion
-from shared.embedding.files import profiles
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding import colours
+from shared.embedding.decoding.colours import conversion
+from shared.embedding.decoding.files import profiles
+from shared.embedding.decoding.pictures import decode_picture
 from tests.unit.embedding.drawn import difference, noisy, saved, scene
 from tests.unit.embedding.odd_files import png_chunk, png_with
 

@@ -5,9 +5,9 @@ import pytest
 from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, processors
 from transformers import PreTrainedTokenizerFast
 
-from shared.embedding.control_tokens import read_literally
-from shared.embedding.open_clip_import import SimpleTokenizer, open_clip
-from shared.embedding.text import EndOfText, TextTokens
+from shared.embedding.open_clip.control_tokens import read_literally
+from shared.embedding.open_clip.imported import SimpleTokenizer, open_clip
+from shared.embedding.open_clip.text import EndOfText, TextTokens
 
 START, END = 49406, 49407
 CLIPS_NAMES = ["<start_of_text>", "<end_of_text>"]

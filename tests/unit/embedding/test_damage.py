@@ -8,7 +8,7 @@ import zlib
 import pytest
 from PIL import Image
 
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent, VitrineError
 from tests.unit.embedding.drawn import difference, noisy, saved, scene
 from tests.unit.embedding.odd_files import (

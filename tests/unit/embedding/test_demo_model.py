@@ -22,13 +22,13 @@ from demo.evaluate import (
     encode_texts,
     random_model,
 )
-from shared.embedding.demo_model import (
+from shared.embedding.demo_model.loading import (
     DEMO_MODEL_DIR,
     demo_preprocess_config,
     demo_tokenizer,
     load_demo_model,
 )
-from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2, open_clip
+from shared.embedding.open_clip.imported import PreprocessCfg, image_transform_v2, open_clip
 
 WEIGHTS = DEMO_MODEL_DIR / "weights.safetensors"
 SHIRTS = [Combination("shirt", colour, "plain") for colour in ("red", "blue", "pink")]

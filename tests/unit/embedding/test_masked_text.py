@@ -19,12 +19,12 @@ from safetensors.torch import save_file
 from tokenizers import Tokenizer, models, pre_tokenizers, processors, trainers
 from transformers import PreTrainedTokenizerFast, XLMRobertaConfig
 
-from shared.embedding import openvino_backend
-from shared.embedding.masked_text import MaskedTransformer, Padding
-from shared.embedding.model_loading import LoadedModel, load_model
-from shared.embedding.open_clip_import import open_clip, with_towers_of
-from shared.embedding.openvino_backend import OpenVinoEncoder
-from shared.embedding.torch_backend import TorchEncoder
+from shared.embedding.open_clip.imported import open_clip, with_towers_of
+from shared.embedding.open_clip.loading import LoadedModel, load_model
+from shared.embedding.open_clip.masked_text import MaskedTransformer, Padding
+from shared.embedding.open_clip.torch_backend import TorchEncoder
+from shared.embedding.openvino import backend as openvino_backend
+from shared.embedding.openvino.backend import OpenVinoEncoder
 
 pytestmark = pytest.mark.slow
 
@@ -90,8 +90,8 @@ def make_model(folder: Path, pooler: str = "mean_pooler") -> str:
 ALONE = """
 import json, sys
 from pathlib import Path
-from shared.embedding.model_loading import load_model
-from shared.embedding.open_clip_import import open_clip
+from shared.embedding.open_clip.loading import load_model
+from shared.embedding.open_clip.imported import open_clip
 before = "transformers" in sys.modules
 folder = Path(sys.argv[1])
 config = json.loads((folder / "open_clip_config.json").read_text())["model_cfg"]

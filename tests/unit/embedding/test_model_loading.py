@@ -9,9 +9,9 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
-from shared.embedding.model_loading import LoadedModel, load_model
-from shared.embedding.open_clip_import import open_clip
-from shared.embedding.torch_backend import TorchEncoder, vector_length
+from shared.embedding.open_clip.imported import open_clip
+from shared.embedding.open_clip.loading import LoadedModel, load_model
+from shared.embedding.open_clip.torch_backend import TorchEncoder, vector_length
 from shared.errors import ModelUnavailable
 
 TINY = "tiny-for-tests"

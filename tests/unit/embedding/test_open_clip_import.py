@@ -7,8 +7,8 @@ from pathlib import Path
 
 ASKED = """
 import sys
-from shared.embedding.model_loading import load_model
-from shared.embedding.open_clip_import import open_clip
+from shared.embedding.open_clip.loading import load_model
+from shared.embedding.open_clip.imported import open_clip
 before = [name for name in ("timm", "transformers", "torch._dynamo") if name in sys.modules]
 open_clip.add_model_config(sys.argv[1])
 loaded = load_model("tiny-timm", "random")

@@ -8,10 +8,10 @@ import numpy as np
 import pytest
 import torch
 
-from shared.embedding import torch_backend
-from shared.embedding.model_loading import LoadedModel, load_model
+from shared.embedding.open_clip import torch_backend
+from shared.embedding.open_clip.loading import LoadedModel, load_model
+from shared.embedding.open_clip.torch_backend import TorchEncoder
 from shared.embedding.service import EmbeddingService
-from shared.embedding.torch_backend import TorchEncoder
 from tests.unit.embedding.drawn import saved, scene
 
 

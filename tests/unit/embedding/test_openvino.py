@@ -13,14 +13,14 @@ import pytest
 import torch
 from numpy.typing import NDArray
 
-from shared.embedding import openvino_backend
-from shared.embedding.converted_models import ConvertedModels
 from shared.embedding.encoder import Tower
-from shared.embedding.model_loading import LoadedModel
-from shared.embedding.open_clip_import import open_clip
-from shared.embedding.openvino_backend import OpenVinoEncoder
-from shared.embedding.openvino_conversion import NotConvertibleError, convert
-from shared.embedding.openvino_runtime import CompiledTower
+from shared.embedding.open_clip.imported import open_clip
+from shared.embedding.open_clip.loading import LoadedModel
+from shared.embedding.openvino import backend as openvino_backend
+from shared.embedding.openvino.backend import OpenVinoEncoder
+from shared.embedding.openvino.conversion import NotConvertibleError, convert
+from shared.embedding.openvino.converted_models import ConvertedModels
+from shared.embedding.openvino.runtime import CompiledTower
 from shared.errors import ModelUnavailable
 
 pytestmark = pytest.mark.slow
@@ -240,7 +240,7 @@ def test_a_conversion_that_computes_something_else_is_refused(
 def test_importing_it_reports_to_nobody() -> None:
     """OpenVINO's makers count imports through a package that must not be loaded."""
     code = (
-        "import sys; from shared.embedding.openvino_runtime import openvino; openvino(); "
+        "import sys; from shared.embedding.openvino.runtime import openvino; openvino(); "
         "print([name for name in sys.modules if name.startswith('openvino_telemetry.')])"
     )
     ended = subprocess.run(

@@ -6,7 +6,7 @@ import pytest
 from PIL import Image
 from PIL.Image import Transpose
 
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.pictures import decode_picture
 from tests.unit.embedding.drawn import difference, saved, scene
 from tests.unit.embedding.odd_files import (
     exif,

@@ -13,7 +13,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from tests.unit.embedding.drawn import saved, scene
 
@@ -215,7 +215,7 @@ def test_broken_exif_fills_no_log() -> None:
     exif = b"Exif\0\0II*\0\x08\0\0\0" + struct.pack("<H", 5_000) + tags + bytes(4)
     code = """
 import sys
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.pictures import decode_picture
 print(decode_picture(sys.stdin.buffer.read(), 50_000_000).size)
 """
     done = subprocess.run(

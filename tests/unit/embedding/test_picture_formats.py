@@ -7,8 +7,8 @@ import zlib
 import pytest
 from PIL import Image
 
-from shared.embedding.picture_formats import looks_like_html, opened_format, unsupported_format
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.formats import looks_like_html, opened_format, unsupported_format
+from shared.embedding.decoding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent
 from tests.unit.embedding.drawn import saved, scene
 from tests.unit.embedding.odd_files import png_chunks, png_of

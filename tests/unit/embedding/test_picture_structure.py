@@ -9,7 +9,7 @@ from collections.abc import Callable
 import pytest
 from PIL import Image
 
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent
 from tests.unit.embedding.drawn import saved, scene
 

@@ -9,7 +9,7 @@ import pytest
 from PIL import Image, ImageOps
 from PIL.Image import Transpose
 
-from shared.embedding.pictures import decode_picture
+from shared.embedding.decoding.pictures import decode_picture
 from tests.unit.embedding.drawn import difference, noisy, saved, scene
 
 MAX_PIXELS = 50_000_000

@@ -7,10 +7,10 @@ import pytest
 import torch
 from PIL import Image
 
-from shared.embedding.model_loading import LoadedModel
-from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2, open_clip
-from shared.embedding.pictures import decode_picture
-from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
+from shared.embedding.decoding.pictures import decode_picture
+from shared.embedding.open_clip.imported import PreprocessCfg, image_transform_v2, open_clip
+from shared.embedding.open_clip.loading import LoadedModel
+from shared.embedding.open_clip.preprocess import ImagePreprocessor, ResizeMode
 from tests.unit.embedding.drawn import noisy, saved
 
 SIZES = [(640, 480), (300, 1200), (224, 224), (60, 40), (1, 1), (225, 223), (1500, 1499)]

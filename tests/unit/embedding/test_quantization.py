@@ -19,12 +19,13 @@ from demo.combinations import ALL_COMBINATIONS
 from demo.drawing import draw
 from operations.__main__ import main
 from operations.faults import ExitCode
-from shared.embedding import openvino_runtime, quantization
 from shared.embedding.backends import batch_size, load_encoder
 from shared.embedding.encoder import Tower
-from shared.embedding.openvino_backend import OpenVinoEncoder
-from shared.embedding.openvino_runtime import CompiledTower
-from shared.embedding.quantization import LEAST_OVERLAP, top_overlap
+from shared.embedding.openvino import quantization
+from shared.embedding.openvino import runtime as openvino_runtime
+from shared.embedding.openvino.backend import OpenVinoEncoder
+from shared.embedding.openvino.quantization import LEAST_OVERLAP, top_overlap
+from shared.embedding.openvino.runtime import CompiledTower
 from shared.errors import ModelUnavailable
 from shared.settings import Settings
 

@@ -8,9 +8,9 @@ import torch
 from numpy.typing import NDArray
 
 from shared.embedding.encoder import post
-from shared.embedding.model_loading import LoadedModel
-from shared.embedding.open_clip_import import open_clip
-from shared.embedding.text import TextTower
+from shared.embedding.open_clip.imported import open_clip
+from shared.embedding.open_clip.loading import LoadedModel
+from shared.embedding.open_clip.text import TextTower
 
 TOLERANCE = 5e-7
 
@@ -132,7 +132,7 @@ def test_a_class_token_at_the_end_is_not_trimmed_away(cpu: torch.device) -> None
 def test_the_tokenizers_memory_of_words_stays_bounded(
     tower: TextTower, vit: LoadedModel, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("shared.embedding.text._TOKENIZER_CACHE_WORDS", 50)
+    monkeypatch.setattr("shared.embedding.open_clip.text._TOKENIZER_CACHE_WORDS", 50)
     before = tower.tokens("<start_of_text> shirt")
     for number in range(200):
         tower.tokens("".join("abcdefghij"[int(digit)] for digit in str(number)) + "q")

@@ -18,11 +18,11 @@ from PIL import Image, ImageOps
 from demo.combinations import ALL_COMBINATIONS
 from demo.drawing import draw
 from shared.embedding.bootstrap import load_embedding_service
-from shared.embedding.model_loading import LoadedModel
-from shared.embedding.open_clip_import import PreprocessCfg, image_transform_v2
-from shared.embedding.openvino_runtime import supported_precisions
-from shared.embedding.pictures import decode_picture
-from shared.embedding.preprocess import ImagePreprocessor
+from shared.embedding.decoding.pictures import decode_picture
+from shared.embedding.open_clip.imported import PreprocessCfg, image_transform_v2
+from shared.embedding.open_clip.loading import LoadedModel
+from shared.embedding.open_clip.preprocess import ImagePreprocessor
+from shared.embedding.openvino.runtime import supported_precisions
 from shared.embedding.service import EmbeddingService, PreparedPicture
 from shared.settings import Settings
 from tests.unit.embedding.drawn import saved

@@ -14,20 +14,25 @@ import structlog
 import torch
 from numpy.typing import NDArray
 
-from shared.embedding import openvino_runtime
-from shared.embedding.class_token import image_tower
-from shared.embedding.converted_models import QUANTIZED, ConvertedModels, ConvertedTower
+from shared.embedding.decoding.pictures import COARSE_DRAFT_EDGE
 from shared.embedding.encoder import Encoder, PreparedText, Tower
 from shared.embedding.identity import model_slug, weights_identity
-from shared.embedding.model_loading import LoadedModel, load_model, load_tokenizer
-from shared.embedding.open_clip_encoder import OpenClipEncoder
-from shared.embedding.openvino_conversion import NotConvertibleError, convert
-from shared.embedding.openvino_runtime import CompiledTower, Precision
-from shared.embedding.pictures import COARSE_DRAFT_EDGE
+from shared.embedding.open_clip.class_token import image_tower
+from shared.embedding.open_clip.encoder import OpenClipEncoder
+from shared.embedding.open_clip.loading import LoadedModel, load_model, load_tokenizer
+from shared.embedding.open_clip.preprocess import ImagePreprocessor, ResizeMode
+from shared.embedding.open_clip.text import Cut, TextTokens, TextTower, stored_cut
+from shared.embedding.open_clip.torch_backend import (
+    ImageTower,
+    bound_threads,
+    return_memory,
+    vector_length,
+)
+from shared.embedding.openvino import runtime as openvino_runtime
+from shared.embedding.openvino.conversion import NotConvertibleError, convert
+from shared.embedding.openvino.converted_models import QUANTIZED, ConvertedModels, ConvertedTower
+from shared.embedding.openvino.runtime import CompiledTower, Precision
 from shared.embedding.precision import Inputs, compile_tower
-from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
-from shared.embedding.text import Cut, TextTokens, TextTower, stored_cut
-from shared.embedding.torch_backend import ImageTower, bound_threads, return_memory, vector_length
 from shared.errors import ModelUnavailable
 
 log = structlog.get_logger(__name__)

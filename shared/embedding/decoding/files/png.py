@@ -6,11 +6,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
-from shared.embedding.files.exif import orientation
-from shared.embedding.files.parts import MAX_PROFILE_BYTES, FileParts, is_profile
-from shared.embedding.files.profiles import of_code_points, of_gamma
-from shared.embedding.picture_formats import OpenedFormat
-from shared.embedding.picture_structure import MAX_SEGMENTS, too_many_parts
+from shared.embedding.decoding.files.exif import orientation
+from shared.embedding.decoding.files.parts import MAX_PROFILE_BYTES, FileParts, is_profile
+from shared.embedding.decoding.files.profiles import of_code_points, of_gamma
+from shared.embedding.decoding.formats import OpenedFormat
+from shared.embedding.decoding.structure import MAX_SEGMENTS, too_many_parts
 
 _MAGIC: Final = b"\x89PNG\r\n\x1a\n"
 _BLOCK: Final = 1 << 20

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 
-from shared.embedding.open_clip_import import open_clip
+from shared.embedding.open_clip.imported import open_clip
 
 _transformer = open_clip.transformer
 

@@ -17,10 +17,10 @@ import torch
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
-from shared.embedding.control_tokens import read_literally
 from shared.embedding.encoder import PreparedText
-from shared.embedding.masked_text import MaskedTransformer, Padding
-from shared.embedding.pooled_transformer import PooledTransformer
+from shared.embedding.open_clip.control_tokens import read_literally
+from shared.embedding.open_clip.masked_text import MaskedTransformer, Padding
+from shared.embedding.open_clip.pooled_transformer import PooledTransformer
 
 _TOKENIZER_CACHE_WORDS = 100_000
 """open_clip's tokenizer remembers every word it ever met; shoppers' typing errors never end."""

@@ -9,7 +9,7 @@ is looked at here is how a file is divided; whatever is damaged is left to its d
 import io
 from typing import Final
 
-from shared.embedding.picture_formats import OpenedFormat
+from shared.embedding.decoding.formats import OpenedFormat
 from shared.errors import ItemCode, ItemPermanent
 
 MAX_SCANS: Final = 100

@@ -9,8 +9,8 @@ from typing import Any
 import torch
 from torch import Tensor, nn
 
-from shared.embedding.open_clip_import import open_clip
-from shared.embedding.pooled_transformer import PooledTransformer
+from shared.embedding.open_clip.imported import open_clip
+from shared.embedding.open_clip.pooled_transformer import PooledTransformer
 
 
 class ClassTokenTower(nn.Module):

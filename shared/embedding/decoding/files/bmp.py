@@ -2,7 +2,7 @@
 
 from typing import Final
 
-from shared.embedding.files.parts import FileParts
+from shared.embedding.decoding.files.parts import FileParts
 
 _SHORT_HEADER, _BITFIELDS = 16, 3
 _COMPRESSIONS: Final = {4: "a BMP that holds a JPEG", 5: "a BMP that holds a PNG"}

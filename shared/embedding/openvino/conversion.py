@@ -15,12 +15,12 @@ import torch
 from torch import Tensor, nn
 from torch.export import Dim, export
 
-from shared.embedding.class_token import image_tower
 from shared.embedding.encoder import Tower
-from shared.embedding.model_loading import LoadedModel
-from shared.embedding.openvino_runtime import CompiledTower, openvino
-from shared.embedding.preprocess import ImagePreprocessor
-from shared.embedding.text import cut_facts, trimmed
+from shared.embedding.open_clip.class_token import image_tower
+from shared.embedding.open_clip.loading import LoadedModel
+from shared.embedding.open_clip.preprocess import ImagePreprocessor
+from shared.embedding.open_clip.text import cut_facts, trimmed
+from shared.embedding.openvino.runtime import CompiledTower, openvino
 
 _TOLERANCE: Final = 1e-4
 """Of a raw vector's length, the most that a converted tower may be off in float32: rounding in

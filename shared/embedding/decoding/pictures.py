@@ -19,17 +19,17 @@ from PIL import Image, ImageFile
 from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Transpose
 
-from shared.embedding.colours import Conversion, conversion
-from shared.embedding.files import avif, bmp, jpeg, png, webp
-from shared.embedding.files.parts import FileParts
-from shared.embedding.flattening import bands, flattened, shows_nothing
-from shared.embedding.picture_formats import (
+from shared.embedding.decoding.colours import Conversion, conversion
+from shared.embedding.decoding.files import avif, bmp, jpeg, png, webp
+from shared.embedding.decoding.files.parts import FileParts
+from shared.embedding.decoding.flattening import bands, flattened, shows_nothing
+from shared.embedding.decoding.formats import (
     OpenedFormat,
     looks_like_html,
     opened_format,
     unsupported_format,
 )
-from shared.embedding.picture_structure import PictureFile
+from shared.embedding.decoding.structure import PictureFile
 from shared.errors import ItemCode, ItemPermanent, ItemTransient, TransientError, VitrineError
 
 DRAFT_EDGE: Final = 448

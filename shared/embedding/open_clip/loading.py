@@ -20,9 +20,13 @@ import torch
 from huggingface_hub.errors import EntryNotFoundError
 from torch import nn
 
-from shared.embedding.demo_model import demo_preprocess_config, demo_tokenizer, load_demo_model
+from shared.embedding.demo_model.loading import (
+    demo_preprocess_config,
+    demo_tokenizer,
+    load_demo_model,
+)
 from shared.embedding.identity import DEMO_MODEL, RANDOM_SEED, RANDOM_WEIGHTS
-from shared.embedding.open_clip_import import open_clip, with_towers_of
+from shared.embedding.open_clip.imported import open_clip, with_towers_of
 from shared.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)

@@ -9,10 +9,10 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
-from shared.embedding.files.exif import orientation
-from shared.embedding.files.parts import MAX_PROFILE_BYTES, FileParts
-from shared.embedding.picture_formats import OpenedFormat
-from shared.embedding.picture_structure import MAX_SCANS, MAX_SEGMENTS, too_many_parts
+from shared.embedding.decoding.files.exif import orientation
+from shared.embedding.decoding.files.parts import MAX_PROFILE_BYTES, FileParts
+from shared.embedding.decoding.formats import OpenedFormat
+from shared.embedding.decoding.structure import MAX_SCANS, MAX_SEGMENTS, too_many_parts
 
 _SOI, _EOI, _SOS, _DHT, _DAC, _DQT, _DRI = 0xD8, 0xD9, 0xDA, 0xC4, 0xCC, 0xDB, 0xDD
 _APP0, _APP1, _APP2, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE

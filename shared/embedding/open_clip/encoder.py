@@ -13,8 +13,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower
-from shared.embedding.preprocess import ImagePreprocessor
-from shared.embedding.text import TextTokens
+from shared.embedding.open_clip.preprocess import ImagePreprocessor
+from shared.embedding.open_clip.text import TextTokens
 
 ImageRun = Callable[[NDArray[np.float32]], NDArray[np.float32]]
 """Raw vectors (n, dimensions) of pictures (n, 3, height, width)."""

@@ -6,7 +6,7 @@ from typing import Any, Final
 import numpy as np
 from PIL import Image
 
-from shared.embedding.colours import Conversion
+from shared.embedding.decoding.colours import Conversion
 
 NOTHING_SHOWN: Final = 16
 """Grey levels of 255 by which a picture's pixels may differ and still show nothing: more than what

@@ -17,7 +17,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from shared.embedding.open_clip_import import open_clip
+from shared.embedding.open_clip.imported import open_clip
 
 _transform = open_clip.transform
 

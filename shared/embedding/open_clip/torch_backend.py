@@ -10,13 +10,13 @@ import torch
 from numpy.typing import NDArray
 from torch import nn
 
-from shared.embedding.class_token import image_tower
 from shared.embedding.encoder import Tower
-from shared.embedding.model_loading import LoadedModel, load_model
-from shared.embedding.open_clip_encoder import OpenClipEncoder
-from shared.embedding.openvino_runtime import Precision
-from shared.embedding.preprocess import ImagePreprocessor, ResizeMode
-from shared.embedding.text import TextTower
+from shared.embedding.open_clip.class_token import image_tower
+from shared.embedding.open_clip.encoder import OpenClipEncoder
+from shared.embedding.open_clip.loading import LoadedModel, load_model
+from shared.embedding.open_clip.preprocess import ImagePreprocessor, ResizeMode
+from shared.embedding.open_clip.text import TextTower
+from shared.embedding.openvino.runtime import Precision
 from shared.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)

@@ -15,7 +15,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
-from shared.embedding.files.parts import is_profile
+from shared.embedding.decoding.files.parts import is_profile
 
 _MAX_TRANSFORMS: Final = 32
 _INDISTINGUISHABLE: Final = 2

@@ -1,6 +1,6 @@
 """Hides an AVIF's EXIF from its decoder: browsers turn an AVIF by its own boxes alone."""
 
-from shared.embedding.files.parts import FileParts
+from shared.embedding.decoding.files.parts import FileParts
 
 
 def parts(data: bytes) -> FileParts:

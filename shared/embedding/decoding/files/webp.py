@@ -3,9 +3,9 @@
 import struct
 from typing import Final
 
-from shared.embedding.files.parts import MAX_PROFILE_BYTES, FileParts
-from shared.embedding.picture_formats import OpenedFormat
-from shared.embedding.picture_structure import MAX_SEGMENTS, too_many_parts
+from shared.embedding.decoding.files.parts import MAX_PROFILE_BYTES, FileParts
+from shared.embedding.decoding.formats import OpenedFormat
+from shared.embedding.decoding.structure import MAX_SEGMENTS, too_many_parts
 
 _EXTENDED: Final = b"VP8X"
 _STILL: Final = frozenset({b"VP8 ", b"VP8L"})

@@ -17,14 +17,14 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.embedding import openvino_runtime
 from shared.embedding.backends import resize_override
-from shared.embedding.converted_models import QUANTIZED, ConvertedTower
+from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.encoder import PreparedImage
-from shared.embedding.openvino_backend import OpenVinoEncoder, Quantized, coarse_draft_edge
-from shared.embedding.openvino_conversion import Conversion
-from shared.embedding.openvino_runtime import CompiledTower
-from shared.embedding.pictures import decode_picture
+from shared.embedding.openvino import runtime as openvino_runtime
+from shared.embedding.openvino.backend import OpenVinoEncoder, Quantized, coarse_draft_edge
+from shared.embedding.openvino.conversion import Conversion
+from shared.embedding.openvino.converted_models import QUANTIZED, ConvertedTower
+from shared.embedding.openvino.runtime import CompiledTower
 from shared.errors import ItemPermanent, ItemTransient
 from shared.settings import Settings
 

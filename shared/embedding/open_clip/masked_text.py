@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from shared.embedding.encoder import PreparedText
-from shared.embedding.open_clip_import import open_clip
+from shared.embedding.open_clip.imported import open_clip
 
 _hf = open_clip.hf_model
 _EXACT_POOLERS = (_hf.MeanPooler, _hf.ClsPooler, _hf.ClsLastHiddenStatePooler)

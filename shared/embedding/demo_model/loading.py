@@ -19,7 +19,7 @@ import torch
 from safetensors.torch import load_file, save
 from torch import Tensor
 
-from shared.embedding.open_clip_import import open_clip
+from shared.embedding.open_clip.imported import open_clip
 
 DEMO_MODEL_DIR = Path(__file__).parent / "demo"
 """Holds config.json, weights.safetensors and MODEL_CARD.md."""
