@@ -79,10 +79,10 @@ quantize: venv
 	@$(BIN)/python -m operations quantize $(if $(PICTURES),"$(PICTURES)")
 
 train-demo-model: venv
-	$(BIN)/python -m demo.train
+	$(BIN)/python -m demo.model.train
 
 evaluate-demo-model: venv
-	$(BIN)/python -m demo.evaluate
+	$(BIN)/python -m demo.model.evaluate
 
 clean:
 	rm -rf .venv var

@@ -34,9 +34,9 @@ from typing import Any, Final
 
 from demo.catalogue import CatalogueEntry, catalogue
 from demo.client import ShopClient
+from demo.model.vocabulary import ENGLISH_NOUNS
 from demo.pictures import PictureServer
 from demo.settings import demo_settings
-from demo.vocabulary import ENGLISH_NOUNS
 from stack.ports import free_port
 from stack.run import Stack
 

@@ -8,9 +8,9 @@ from typing import Any
 
 from PIL import Image
 
-from demo.combinations import ALL_COMBINATIONS, Combination
-from demo.drawing import draw
-from demo.vocabulary import CATEGORY_GARMENTS, ENGLISH_NOUNS
+from demo.model.combinations import ALL_COMBINATIONS, Combination
+from demo.model.drawing import draw
+from demo.model.vocabulary import CATEGORY_GARMENTS, ENGLISH_NOUNS
 
 RED_SHIRT = Combination("shirt", "red", "plain")
 """In the catalogue exactly once, as the first product: the best answer to "red shirt"."""

@@ -8,7 +8,7 @@ from typing import Any
 
 import pytest
 
-from demo.drawing import draw
+from demo.model.drawing import draw
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer
 

@@ -4,7 +4,7 @@ import io
 
 import pytest
 
-from demo.drawing import draw
+from demo.model.drawing import draw
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer
 

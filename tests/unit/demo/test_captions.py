@@ -4,8 +4,8 @@ import random
 
 import pytest
 
-from demo.captions import Mention, any_caption, french_phrase, full_caption, without_accents
-from demo.combinations import (
+from demo.model.captions import Mention, any_caption, french_phrase, full_caption, without_accents
+from demo.model.combinations import (
     ALL_COMBINATIONS,
     COLOURS,
     GARMENTS,
@@ -14,7 +14,7 @@ from demo.combinations import (
     TRAINING_COMBINATIONS,
     Combination,
 )
-from demo.vocabulary import (
+from demo.model.vocabulary import (
     CATEGORY_GARMENTS,
     ENGLISH_COLOURS,
     ENGLISH_NOUNS,

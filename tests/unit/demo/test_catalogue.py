@@ -7,7 +7,7 @@ from decimal import Decimal
 import numpy as np
 
 from demo.catalogue import RED_SHIRT, catalogue
-from demo.combinations import ALL_COMBINATIONS
+from demo.model.combinations import ALL_COMBINATIONS
 
 BASE_URL = "http://127.0.0.1:9000/pictures/"
 

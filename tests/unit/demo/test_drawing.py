@@ -5,8 +5,8 @@ import colorsys
 import numpy as np
 import pytest
 
-from demo.combinations import ALL_COMBINATIONS, COLOURS, GARMENTS, PATTERNS
-from demo.drawing import draw
+from demo.model.combinations import ALL_COMBINATIONS, COLOURS, GARMENTS, PATTERNS
+from demo.model.drawing import draw
 
 
 def pixels(garment: str, colour: str, pattern: str, seed: int, size: int = 64) -> np.ndarray:

@@ -1,6 +1,6 @@
 """The published demo weights: small, complete, and finding drawings that they have never seen.
 
-`python -m demo.evaluate` measures the same over whole galleries.
+`python -m demo.model.evaluate` measures the same over whole galleries.
 """
 
 import random
@@ -11,10 +11,10 @@ import torch
 from safetensors.torch import load_file
 from torch import Tensor
 
-from demo.captions import any_caption
 from demo.catalogue import catalogue
-from demo.combinations import ALL_COMBINATIONS, HELD_OUT, Combination
-from demo.evaluate import (
+from demo.model.captions import any_caption
+from demo.model.combinations import ALL_COMBINATIONS, HELD_OUT, Combination
+from demo.model.evaluate import (
     Answer,
     ask_for_all,
     encode_drawings,

@@ -15,8 +15,8 @@ from numpy.typing import NDArray
 from PIL import Image
 from structlog.testing import capture_logs
 
-from demo.combinations import ALL_COMBINATIONS
-from demo.drawing import draw
+from demo.model.combinations import ALL_COMBINATIONS
+from demo.model.drawing import draw
 from operations.__main__ import main
 from operations.faults import ExitCode
 from shared.embedding.backends import batch_size, load_encoder

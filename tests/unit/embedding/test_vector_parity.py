@@ -15,8 +15,8 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
-from demo.combinations import ALL_COMBINATIONS
-from demo.drawing import draw
+from demo.model.combinations import ALL_COMBINATIONS
+from demo.model.drawing import draw
 from shared.embedding.bootstrap import load_embedding_service
 from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.open_clip.imported import PreprocessCfg, image_transform_v2

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from demo.silhouettes.sketch import Jitter, Part, Sketch, Stroke, arc, bend, mirrored, points
+from demo.model.silhouettes.sketch import Jitter, Part, Sketch, Stroke, arc, bend, mirrored, points
 
 
 def hat(j: Jitter) -> Sketch:

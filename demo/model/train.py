@@ -1,4 +1,4 @@
-"""Trains the demo model from nothing: `python -m demo.train`.
+"""Trains the demo model from nothing: `python -m demo.model.train`.
 
 Draws the pictures, trains both towers, writes the weights where the service finds them, and
 evaluates what it wrote: a quarter of an hour on two idle cores. The same seed
@@ -13,9 +13,9 @@ import torch
 from rich.console import Console
 from rich.progress import MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
 
-from demo import evaluate
-from demo.trainer import Trainer
-from demo.training_data import FILL_TOKEN_ID, batches, draw_training_pictures
+from demo.model import evaluate
+from demo.model.trainer import Trainer
+from demo.model.training_data import FILL_TOKEN_ID, batches, draw_training_pictures
 from shared.embedding.demo_model.loading import (
     DEMO_MODEL_DIR,
     build_demo_model,
@@ -54,7 +54,7 @@ def train(arguments: argparse.Namespace, console: Console) -> None:
 
 def main() -> int:
     """Read the command line, train, evaluate; the exit code is the evaluation's."""
-    parser = argparse.ArgumentParser(prog="python -m demo.train", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.model.train", description=__doc__)
     parser.add_argument("--steps", type=int, default=1000)
     parser.add_argument("--batch-size", type=int, default=136)
     parser.add_argument("--pictures", type=int, default=96, help="drawings per combination")

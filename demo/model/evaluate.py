@@ -1,4 +1,4 @@
-"""Measures the demo model on drawings it has never seen: `python -m demo.evaluate`.
+"""Measures the demo model on drawings it has never seen: `python -m demo.model.evaluate`.
 
 A gallery holds one new drawing of each combination. Every combination is asked for in English and
 in French, by garment, colour and pattern, and counts as found when its drawing comes first. The
@@ -18,9 +18,9 @@ from rich.console import Console
 from rich.table import Table
 from torch import Tensor
 
-from demo.captions import Language, full_caption
-from demo.combinations import ALL_COMBINATIONS, HELD_OUT, Combination
-from demo.drawing import draw
+from demo.model.captions import Language, full_caption
+from demo.model.combinations import ALL_COMBINATIONS, HELD_OUT, Combination
+from demo.model.drawing import draw
 from shared.embedding.demo_model.loading import (
     build_demo_model,
     demo_preprocess_config,
@@ -171,7 +171,7 @@ def _print_targets(console: Console, results: Sequence[Target]) -> None:
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure, print the tables, and return the exit code."""
-    parser = argparse.ArgumentParser(prog="python -m demo.evaluate", description=__doc__)
+    parser = argparse.ArgumentParser(prog="python -m demo.model.evaluate", description=__doc__)
     parser.add_argument("--galleries", type=int, default=3, help="how many sets of new drawings")
     options = parser.parse_args(arguments)
     console = Console()

@@ -13,9 +13,9 @@ from rich.progress import track
 from torch import Tensor
 from torch.nn.functional import affine_grid, grid_sample
 
-from demo.captions import Caption, Language, any_caption
-from demo.combinations import COLOURS, GARMENTS, PATTERNS, TRAINING_COMBINATIONS, Combination
-from demo.drawing import draw
+from demo.model.captions import Caption, Language, any_caption
+from demo.model.combinations import COLOURS, GARMENTS, PATTERNS, TRAINING_COMBINATIONS, Combination
+from demo.model.drawing import draw
 from shared.embedding.open_clip.imported import SimpleTokenizer
 
 FILL_TOKEN_ID = 49_400

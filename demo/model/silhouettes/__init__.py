@@ -1,15 +1,15 @@
 """The outlines of the garments.
 
 Each function takes a `Jitter` and returns one sketch, its proportions varied around those it is
-designed with. `demo.drawing` scales a sketch to fill the frame, so only proportions matter here.
+designed with. `demo.model.drawing` scales a sketch to fill the frame, so only proportions matter here.
 """
 
 from collections.abc import Callable
 
-from demo.silhouettes.accessories import bag, hat, scarf, shoe, sock
-from demo.silhouettes.lower_body import shorts, skirt, trousers
-from demo.silhouettes.sketch import Jitter, Sketch
-from demo.silhouettes.upper_body import coat, dress, shirt, sweater
+from demo.model.silhouettes.accessories import bag, hat, scarf, shoe, sock
+from demo.model.silhouettes.lower_body import shorts, skirt, trousers
+from demo.model.silhouettes.sketch import Jitter, Sketch
+from demo.model.silhouettes.upper_body import coat, dress, shirt, sweater
 
 SILHOUETTES: dict[str, Callable[[Jitter], Sketch]] = {
     "shirt": shirt,

@@ -9,8 +9,8 @@ import unicodedata
 from dataclasses import dataclass
 from typing import Literal
 
-from demo.combinations import Combination
-from demo.vocabulary import (
+from demo.model.combinations import Combination
+from demo.model.vocabulary import (
     CATEGORY_GARMENTS,
     CATEGORY_WORDS,
     ENGLISH_COLOURS,

@@ -6,8 +6,8 @@ import torch
 from torch import Tensor, nn
 from torch.nn.functional import cross_entropy, normalize
 
-from demo.combinations import COLOURS, GARMENTS, PATTERNS
-from demo.training_data import Batch
+from demo.model.combinations import COLOURS, GARMENTS, PATTERNS
+from demo.model.training_data import Batch
 from shared.embedding.open_clip.imported import open_clip
 
 LEARNING_RATE = 1e-3

@@ -2,7 +2,7 @@
 
 import numpy as np
 
-from demo.silhouettes.sketch import (
+from demo.model.silhouettes.sketch import (
     Jitter,
     Part,
     Sketch,

@@ -4,10 +4,10 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image, ImageDraw
 
-from demo.combinations import COLOURS, GARMENTS, PATTERNS
-from demo.fabric import Dye, Rgb, mix_dye, weave
-from demo.silhouettes import SILHOUETTES
-from demo.silhouettes.sketch import Jitter, Part, Points, Sketch, Stroke
+from demo.model.combinations import COLOURS, GARMENTS, PATTERNS
+from demo.model.fabric import Dye, Rgb, mix_dye, weave
+from demo.model.silhouettes import SILHOUETTES
+from demo.model.silhouettes.sketch import Jitter, Part, Points, Sketch, Stroke
 
 _METAL: Rgb = (0.90, 0.87, 0.80)
 _SUPERSAMPLING = 2
