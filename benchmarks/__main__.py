@@ -12,19 +12,17 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-from benchmarks import (
+from benchmarks import machine, memory, report
+from benchmarks.bench import FULL, QUICK, SMOKE, Bench, Sizes
+from benchmarks.measures import (
     growth,
     indexing,
-    machine,
-    memory,
     patching,
     pushing,
     quantized,
-    report,
     searching,
     searching_under_load,
 )
-from benchmarks.bench import FULL, QUICK, SMOKE, Bench, Sizes
 from benchmarks.photos import drawn_photos, photos_of
 from benchmarks.picture_server import PictureServer
 from benchmarks.plot import draw

@@ -10,8 +10,8 @@ import numpy as np
 import pytest
 
 from benchmarks.drawn_vectors import DrawnCatalogue, around
-from benchmarks.graph import recall
-from benchmarks.recall import measured
+from benchmarks.studies.graph import recall
+from benchmarks.studies.recall import measured
 from shared.models.search import Filters, Hit
 from shared.qdrant.service import QdrantService
 from stack.run import ROOT

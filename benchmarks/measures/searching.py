@@ -8,7 +8,7 @@ import numpy as np
 
 from benchmarks.bench import Bench
 from benchmarks.catalogue import TENANT
-from benchmarks.plain_loops import Loop, own_text
+from benchmarks.measures.plain_loops import Loop, own_text
 from benchmarks.questions import questions
 from benchmarks.results import Measured, Row, percentiles
 from shared.models.product import EMBEDDING_SIZE

@@ -1,4 +1,4 @@
-"""How fast the backends run a model, in ratios of one run: `python -m benchmarks.encoder`.
+"""How fast the backends run a model, in ratios of one run: `python -m benchmarks.studies.encoder`.
 
 Backends take turns within every round, so that other work on the machine hits them alike; what is
 printed are medians and their ratios to torch in fp32. ViT-B-32 gets random weights: they cost what

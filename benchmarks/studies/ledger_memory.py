@@ -1,6 +1,6 @@
 """What a product costs in the ledger's memory: while it waits, with its job, and at rest.
 
-`python -m benchmarks.ledger_memory --products 20000` starts a ledger's Redis of its own on
+`python -m benchmarks.studies.ledger_memory --products 20000` starts a ledger's Redis of its own on
 loopback, in a temporary directory, accepts the products in jobs of 10,000 (each with a body of some
 500 bytes), settles them as a worker does, and waits until the jobs have faded. Nothing stays.
 

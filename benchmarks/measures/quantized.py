@@ -13,9 +13,9 @@ from tempfile import TemporaryDirectory
 from typing import Any, Final
 
 from benchmarks.bench import Bench
-from benchmarks.indexing import WARM_UP, index, ratios
+from benchmarks.measures.indexing import WARM_UP, index, ratios
+from benchmarks.measures.plain_loops import Loop, open_clip_files, quantizing
 from benchmarks.photos import drawn_photos
-from benchmarks.plain_loops import Loop, open_clip_files, quantizing
 from benchmarks.results import Measured, Row
 from benchmarks.service import READY_SECONDS, encoders_of, running_stack
 from shared.embedding.openvino.quantization import LEAST_PICTURES

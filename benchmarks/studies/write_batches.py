@@ -1,6 +1,6 @@
 """How many products a write to the embedded Qdrant should carry.
 
-`python -m benchmarks.write_batches` writes new products, then newer revs of them, 64, 128 and 256
+`python -m benchmarks.studies.write_batches` writes new products, then newer revs of them, 64, 128 and 256
 at a time, in turns, each write read back as workers do. Printed are medians of the rounds: products
 per second, and how long one write takes; a search that comes at its beginning waits for most of
 that, for the engine does one thing at a time.
@@ -22,7 +22,7 @@ _KINDS: Final = ("new", "replaced")
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.write_batches")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.write_batches")
     parser.add_argument("--products", type=int, default=2048, help="a round (%(default)s)")
     parser.add_argument("--rounds", type=int, default=5, help="(%(default)s)")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """How many of the ten nearest the configured search finds, at the server of QDRANT_URL.
 
-`python -m benchmarks.recall` takes products of the settings' own collection and searches around
+`python -m benchmarks.studies.recall` takes products of the settings' own collection and searches around
 them, each search once as the API sends it and once exactly, under the tenant's filter. Printed are
 recall@10 and how many times as long as exact search it takes; below 0.98 the exit code is 1, and a
 higher QDRANT_HNSW_EF or QDRANT_OVERSAMPLING is called for.
@@ -48,7 +48,7 @@ Searches = Mapping[str, Sequence[tuple[str, Vectors]]]
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.recall")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.recall")
     parser.add_argument("--points", type=int, help="draw so many instead of the shop's own")
     parser.add_argument("--searches", type=int, default=200, help="of each kind (%(default)s)")
     options = parser.parse_args()

@@ -1,6 +1,6 @@
 """How long a single product and a patch take while a whole catalogue waits in bulk.
 
-    python -m benchmarks.overtaking
+    python -m benchmarks.studies.overtaking
 
 Starts the embedded stack with ViT-B-32 (random weights) and serves drawn pictures. On the idle
 stack it pushes products one by one (`POST /index-product`) and waits until a search finds each,
@@ -145,7 +145,7 @@ def _line(what: str, seconds: Sequence[float]) -> str:
 
 def _options() -> argparse.Namespace:
     parser = argparse.ArgumentParser(
-        prog="python -m benchmarks.overtaking", description=(__doc__ or "").splitlines()[0]
+        prog="python -m benchmarks.studies.overtaking", description=(__doc__ or "").splitlines()[0]
     )
     parser.add_argument("--model", default="ViT-B-32", help="open_clip's name (%(default)s)")
     parser.add_argument("--products", type=int, default=10_000, help="in bulk (%(default)s)")

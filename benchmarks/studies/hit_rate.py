@@ -1,6 +1,6 @@
 """How often searches are answered from the cache while prices change all the time.
 
-`python -m benchmarks.hit_rate` starts the whole embedded stack with the demo's model, indexes 500
+`python -m benchmarks.studies.hit_rate` starts the whole embedded stack with the demo's model, indexes 500
 drawn products, and lets four searchers ask 40 questions a second: 50 different ones, drawn by
 Zipf's law (the second most popular is asked half as often as the first, and so on), every fifth
 with a price filter. Meanwhile prices change 0, 1 and 10 times a second, half a minute each. All
@@ -201,7 +201,7 @@ def timed(client: Client, entries: Sequence[CatalogueEntry]) -> Mapping[str, flo
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.hit_rate")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.hit_rate")
     parser.add_argument("--seconds", type=float, default=30, help="per pace (%(default)s)")
     parser.add_argument("--products", type=int, default=PRODUCTS, help="(%(default)s)")
     options = parser.parse_args()

@@ -1,11 +1,11 @@
 """What a graph over the vectors costs of recall, with Qdrant's own engine outside any server.
 
-`python -m benchmarks.graph --points 10000` draws vectors (see `drawn_vectors`), has the engine
+`python -m benchmarks.studies.graph --points 10000` draws vectors (see `drawn_vectors`), has the engine
 build the graph that a Qdrant server builds (m 16, ef_construct 100, all in one segment, which is
 the hardest case), once without and once with int8 quantization, and searches it under the filter
 that every search has. Printed are recall@10 against the engine's exact search and how many times
 as long as it the search takes. The embedded server has no graph: this is for the settings
-QDRANT_HNSW_EF and QDRANT_OVERSAMPLING of a real one; `benchmarks.recall` measures that one itself.
+QDRANT_HNSW_EF and QDRANT_OVERSAMPLING of a real one; `benchmarks.studies.recall` measures that one itself.
 """
 
 import argparse
@@ -31,7 +31,7 @@ _TENANT: Final = edge.Filter(must=[edge.FieldCondition("tenant", match=edge.Matc
 
 def main() -> None:
     """Measures and prints."""
-    parser = argparse.ArgumentParser(prog="python -m benchmarks.graph")
+    parser = argparse.ArgumentParser(prog="python -m benchmarks.studies.graph")
     parser.add_argument("--points", type=int, default=10_000, help="(%(default)s)")
     parser.add_argument("--searches", type=int, default=200, help="of each kind (%(default)s)")
     options = parser.parse_args()

@@ -5,7 +5,7 @@ from typing import Final
 
 from benchmarks import counters
 from benchmarks.bench import Bench, seconds_since_1970
-from benchmarks.plain_loops import Loop, naive, open_clip_files, own_files
+from benchmarks.measures.plain_loops import Loop, naive, open_clip_files, own_files
 from benchmarks.results import Measured, Row
 
 WARM_UP: Final = 32
