@@ -58,7 +58,8 @@ limit_request_field_size = 8190
 forwarded_allow_ips = ""
 forwarder_headers = ""
 
-# Access lines are ours (api/request_log.py). The control socket would be one per user, not per process.
+# Access lines are ours (api/request_log.py). The control socket would be one per user, not per
+# process.
 accesslog = None
 control_socket_disable = True
 logger_class = "api.gunicorn_logger.GunicornLogger"

@@ -2,7 +2,8 @@
 
 Errors of outside libraries are translated where they arise, into one of two families:
 `TransientError` (the same call may succeed later, so retry) and `PermanentError` (it won't, so
-report it). `api/responses/problems.py` maps them to HTTP, the worker maps them to an item's outcome.
+report it). `api/responses/problems.py` maps them to HTTP, the worker maps them to an item's
+outcome.
 """
 
 from enum import StrEnum

@@ -28,7 +28,7 @@ from stack.ports import CannotListen, check_listening, free_port
 from stack.reserve import Reserve
 from stack.supervision import STOP_SECONDS, has_given_up, supervisor_config
 
-ROOT: Final = Path(__file__).resolve().parents[2]
+ROOT: Final = Path(__file__).resolve().parents[1]
 
 _EMBEDDED: Final = {
     "redis": ("redis_url", "redis://:{secret}@127.0.0.1:{port}/0"),

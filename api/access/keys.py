@@ -1,8 +1,8 @@
 """The file of API keys: which tenant each key stands for. It keeps SHA-256 digests alone.
 
-`python3 -m api.access.keys add --file deploy/api-keys` makes a key; `list` and `revoke` are its fellows.
-This module imports the standard library alone, so that any Python from 3.9 on runs it: Docker
-Compose needs no Python environment on the host.
+`python3 -m api.access.keys add --file deploy/api-keys` makes a key; `list` and `revoke` are its
+fellows. This module imports the standard library alone, so that any Python from 3.9 on runs it:
+Docker Compose needs no Python environment on the host.
 
 A line is `tenant:digest` and words of the form `name=value`, as in
 

@@ -1,8 +1,8 @@
 """How fast a backup, a restore and a rebuilt ledger are, and what memory they take.
 
-`python -m benchmarks.studies.backup [--products 50000]`: fills embedded servers in a temporary directory
-with products of random vectors and typical fields, then runs the commands as processes of their
-own, so that the memory said is theirs alone.
+`python -m benchmarks.studies.backup [--products 50000]`: fills embedded servers in a temporary
+directory with products of random vectors and typical fields, then runs the commands as processes of
+their own, so that the memory said is theirs alone.
 """
 
 import argparse

@@ -1,11 +1,12 @@
 """What a graph over the vectors costs of recall, with Qdrant's own engine outside any server.
 
-`python -m benchmarks.studies.graph --points 10000` draws vectors (see `drawn_vectors`), has the engine
-build the graph that a Qdrant server builds (m 16, ef_construct 100, all in one segment, which is
-the hardest case), once without and once with int8 quantization, and searches it under the filter
-that every search has. Printed are recall@10 against the engine's exact search and how many times
-as long as it the search takes. The embedded server has no graph: this is for the settings
-QDRANT_HNSW_EF and QDRANT_OVERSAMPLING of a real one; `benchmarks.studies.recall` measures that one itself.
+`python -m benchmarks.studies.graph --points 10000` draws vectors (see `drawn_vectors`), has the
+engine build the graph that a Qdrant server builds (m 16, ef_construct 100, all in one segment,
+which is the hardest case), once without and once with int8 quantization, and searches it under the
+filter that every search has. Printed are recall@10 against the engine's exact search and how many
+times as long as it the search takes. The embedded server has no graph: this is for the settings
+QDRANT_HNSW_EF and QDRANT_OVERSAMPLING of a real one; `benchmarks.studies.recall` measures that one
+itself.
 """
 
 import argparse

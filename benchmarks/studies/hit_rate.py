@@ -1,10 +1,10 @@
 """How often searches are answered from the cache while prices change all the time.
 
-`python -m benchmarks.studies.hit_rate` starts the whole embedded stack with the demo's model, indexes 500
-drawn products, and lets four searchers ask 40 questions a second: 50 different ones, drawn by
-Zipf's law (the second most popular is asked half as often as the first, and so on), every fifth
-with a price filter. Meanwhile prices change 0, 1 and 10 times a second, half a minute each. All
-questions were asked once before, so that what is counted is how long answers live.
+`python -m benchmarks.studies.hit_rate` starts the whole embedded stack with the demo's model,
+indexes 500 drawn products, and lets four searchers ask 40 questions a second: 50 different ones,
+drawn by Zipf's law (the second most popular is asked half as often as the first, and so on), every
+fifth with a price filter. Meanwhile prices change 0, 1 and 10 times a second, half a minute each.
+All questions were asked once before, so that what is counted is how long answers live.
 
 A search is answered in one of three ways, counted by the API itself (`/metrics`):
 

@@ -1,9 +1,9 @@
 """How many of the ten nearest the configured search finds, at the server of QDRANT_URL.
 
-`python -m benchmarks.studies.recall` takes products of the settings' own collection and searches around
-them, each search once as the API sends it and once exactly, under the tenant's filter. Printed are
-recall@10 and how many times as long as exact search it takes; below 0.98 the exit code is 1, and a
-higher QDRANT_HNSW_EF or QDRANT_OVERSAMPLING is called for.
+`python -m benchmarks.studies.recall` takes products of the settings' own collection and searches
+around them, each search once as the API sends it and once exactly, under the tenant's filter.
+Printed are recall@10 and how many times as long as exact search it takes; below 0.98 the exit code
+is 1, and a higher QDRANT_HNSW_EF or QDRANT_OVERSAMPLING is called for.
 
 `--points 100000` measures on drawn vectors instead (see `drawn_vectors`), in a collection of its
 own that is removed afterwards. Without QDRANT_URL these go to an embedded server, which compares

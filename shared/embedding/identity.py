@@ -19,7 +19,7 @@ from shared.settings import Settings
 DEMO_MODEL: Final = "demo"
 RANDOM_WEIGHTS: Final = "random"
 RANDOM_SEED: Final = 0
-DEMO_DIR: Final = Path(__file__).parent / "demo"
+DEMO_DIR: Final = Path(__file__).parent / "demo_model" / "weights"
 
 PREPROCESSING_VERSION: Final = 1
 """Raise this where decoding or preprocessing changes what vectors come out."""

@@ -55,7 +55,8 @@ def of_search(
 ) -> Filter:
     """The products that a search may find; `without_group` leaves out those of one group.
 
-    `all_have_terms`: whether no product of before terms is left (`shared/qdrant/recovery/upgrade.py`).
+    `all_have_terms`: whether no product of before terms is left
+    (`shared/qdrant/recovery/upgrade.py`).
     """
     must = [_equals("tenant", tenant)]
     bounds = {"gte": filters.price_min, "lte": filters.price_max}

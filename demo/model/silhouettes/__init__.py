@@ -1,7 +1,8 @@
 """The outlines of the garments.
 
 Each function takes a `Jitter` and returns one sketch, its proportions varied around those it is
-designed with. `demo.model.drawing` scales a sketch to fill the frame, so only proportions matter here.
+designed with. `demo.model.drawing` scales a sketch to fill the frame, so only proportions matter
+here.
 """
 
 from collections.abc import Callable

@@ -21,7 +21,7 @@ from torch import Tensor
 
 from shared.embedding.open_clip.imported import open_clip
 
-DEMO_MODEL_DIR = Path(__file__).parent / "demo"
+DEMO_MODEL_DIR = Path(__file__).parent / "weights"
 """Holds config.json, weights.safetensors and MODEL_CARD.md."""
 
 _TABLE = "token_embedding.weight"
