@@ -72,8 +72,6 @@ class Settings(BaseSettings):
     api_keys_file: Path | None = None
     api_encoder_threads: int = Field(4, ge=1, le=256)
     api_picture_queries: int = Field(4, ge=1, le=64)
-    api_body_seconds: float = Field(60.0, gt=0)
-    api_answer_seconds: float = Field(30.0, gt=0)
     api_allowed_hosts: Annotated[tuple[str, ...], NoDecode] = ()
     cors_origins: Annotated[tuple[str, ...], NoDecode] = ()
     rate_limit_search: RateLimits = ""

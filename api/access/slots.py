@@ -1,8 +1,7 @@
 """Places for what holds a thread for long: each kind has its own, and together they leave a thread.
 
-Four kinds do: those who wait for jobs, large batches that wait for their turn, searches by picture,
-and large bodies that come in slowly. Were each bounded by itself alone, all of them together could
-hold every thread.
+Three kinds do: those who wait for jobs, large batches that wait for their turn, and searches by
+picture. Were each bounded by itself alone, all of them together could hold every thread.
 """
 
 import threading
@@ -13,19 +12,17 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many threads each kind may hold; `held` is for all but bodies together."""
+    """How many threads each kind may hold; `held` is for all together."""
 
-    large_bodies: int
     waiting: int
     held: int
 
 
 def shares(threads: int) -> Shares:
     """The shares of so many threads, at least four: one is always left for ordinary requests."""
-    large_bodies = max(1, threads // 3)
-    held = threads - large_bodies - 1
+    held = threads - 1
     # One place is out of the reach of those who only wait.
-    return Shares(large_bodies, min(threads // 2, held - 1), held)
+    return Shares(min(threads // 2, held - 1), held)
 
 
 class WaitingRoom:

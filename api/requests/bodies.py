@@ -13,7 +13,6 @@ from flask import Request
 from gunicorn.http.errors import ParseException
 from pydantic_core import from_json
 
-from api.connections import BoundedSocket
 from api.responses.problems import Problem
 
 JSON: Final = "application/json"
@@ -160,8 +159,6 @@ def _chunks(stream: IO[bytes]) -> Iterator[bytes]:
     try:
         while chunk := stream.read(_CHUNK):
             yield chunk
-    except TimeoutError as err:
-        raise Problem(408, "request_timeout", "the body did not come in time") from err
     except (OSError, ParseException) as err:
         # The connection broke, or the chunks of the transfer are none.
         raise Problem(400, "malformed", "the body could not be read to its end") from err
@@ -209,9 +206,6 @@ def _unpacker() -> "zlib._Decompress":
 def discard(request: Request, seconds: float = DISCARD_SECONDS) -> None:
     """Throws away what is still to come of the body, within bounds; nothing where all was read."""
     deadline, size = time.monotonic() + seconds, 0
-    client = request.environ.get("gunicorn.socket")
-    if isinstance(client, BoundedSocket):
-        client.hurry(deadline)
     # What the client is told is why its body was refused, not how its sending ended.
     with contextlib.suppress(Problem):
         for chunk in _chunks(request.stream):

@@ -45,8 +45,18 @@ def test_it_meets_the_compose_specification() -> None:
     jsonschema.Draft7Validator(schema).validate(COMPOSE)
 
 
-def test_the_services_are_the_processes_of_the_procfile_and_the_gpu_worker() -> None:
-    assert set(SERVICES) == set(procfile()) | {"worker-gpu"}
+def test_the_services_are_the_processes_of_the_procfile_a_gpu_worker_and_the_proxy() -> None:
+    assert set(SERVICES) == set(procfile()) | {"worker-gpu", "proxy"}
+
+
+def test_the_proxy_reaches_the_api_alone() -> None:
+    reached = {
+        name
+        for name, service in SERVICES.items()
+        if "front" in service.get("networks", ()) and name != "proxy"
+    }
+    assert reached == {"api"}
+    assert "servers" not in SERVICES["proxy"]["networks"]
 
 
 @pytest.mark.parametrize("name", SERVICES)
@@ -142,9 +152,9 @@ def test_the_ledger_keeps_everything_and_the_cache_nothing() -> None:
     assert "volumes" not in SERVICES["redis-cache"]
 
 
-def test_only_the_api_is_published_and_by_default_on_loopback() -> None:
-    assert {name for name, service in SERVICES.items() if "ports" in service} == {"api"}
-    assert SERVICES["api"]["ports"] == ["${API_PUBLISH:-127.0.0.1:8000}:8000"]
+def test_only_the_proxy_is_published_and_by_default_on_loopback() -> None:
+    assert {name for name, service in SERVICES.items() if "ports" in service} == {"proxy"}
+    assert SERVICES["proxy"]["ports"] == ["${API_PUBLISH:-127.0.0.1:8000}:8000"]
     assert COMPOSE["networks"]["servers"]["internal"] is True
     for name in ("redis", "redis-cache", "qdrant"):
         assert SERVICES[name]["networks"] == ["servers"]

@@ -40,8 +40,8 @@ def serving(**settings: str) -> Iterator[int]:
 
 @contextmanager
 def running(**settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """As `serving`, with the process."""
-    port = free_port()
+    """As `serving`, with the process. `API_PORT` is a free port unless it is given."""
+    port = int(settings.pop("API_PORT", 0)) or free_port()
     # A file: a pipe that nobody reads from would stop the server once it is full.
     log = tempfile.TemporaryFile("w+")  # noqa: SIM115 - closed once it has been read
     process = start_gunicorn(
