@@ -170,7 +170,7 @@ PRODUCT_ID: Final = in_path("product_id", _ID_IN_PATH, example=KNOWN_ID)
 DELETED_ID: Final = in_path("product_id", _ID_IN_PATH, example=NEW_ID)
 JOB_ID: Final = in_path("job_id", "As given on acceptance.")
 WRITE_PROBLEMS: Final = (401, 409, 422, 503)
-BODY_PROBLEMS: Final = (400, 408, 413, 415)
+BODY_PROBLEMS: Final = (400, 413, 415)
 
 ATTRIBUTES: Final = reference(SearchRequest)["$ref"] + "/properties/attributes"
 _RANKING_FIELDS: Final[Mapping[str, Json]] = {
