@@ -226,7 +226,7 @@ def test_no_secret_can_get_into_an_image() -> None:
     assert (ROOT / ".dockerignore").read_text().splitlines().count("*") == 1
     assert set(allowed) == {
         *("requirements.txt", "constraints.txt"),
-        *("shared", "api", "worker", "operations"),
+        *("shared", "api", "worker", "stack", "operations"),
     }
 
 

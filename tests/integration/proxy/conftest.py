@@ -71,9 +71,7 @@ def api_settings(
 
 
 @pytest.fixture(scope="module")
-def port(
-    tmp_path_factory: pytest.TempPathFactory, api_settings: dict[str, str]
-) -> Iterator[int]:
+def port(tmp_path_factory: pytest.TempPathFactory, api_settings: dict[str, str]) -> Iterator[int]:
     """The port of the proxy before one API process."""
     with (
         serving(**api_settings) as api,

@@ -23,9 +23,7 @@ def ask(port: int, method: str, path: str, body: str | None = None) -> tuple[int
         return answer.status, answer.read()
 
 
-def test_a_rolling_restart_loses_no_request(
-    tmp_path: Path, api_settings: dict[str, str]
-) -> None:
+def test_a_rolling_restart_loses_no_request(tmp_path: Path, api_settings: dict[str, str]) -> None:
     """One process after the other ends and is followed by another, under searches and writes."""
     ended = threading.Event()
     statuses: list[int] = []

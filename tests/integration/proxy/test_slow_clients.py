@@ -5,7 +5,6 @@ import json
 import socket
 import time
 from collections.abc import Callable
-from contextlib import ExitStack
 
 import pytest
 
@@ -42,7 +41,11 @@ REFUSED = {
         400,
         "malformed",
     ),
-    "a long line": (b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n", 414, "uri_too_long"),
+    "a long line": (
+        b"GET /" + b"x" * 20_000 + b" HTTP/1.1\r\nHost: a\r\n\r\n",
+        414,
+        "uri_too_long",
+    ),
     "a long head": (
         b"GET / HTTP/1.1\r\nHost: a\r\nX: " + b"x" * 20_000 + b"\r\n\r\n",
         431,
