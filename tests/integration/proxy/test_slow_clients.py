@@ -1,4 +1,4 @@
-"""Clients that are slow, greedy or silent, many at once, in front of a real nginx and the real API."""
+"""Clients that are slow, greedy or silent, many at once, before a real nginx and the real API."""
 
 import http.client
 import json
