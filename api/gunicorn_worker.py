@@ -1,7 +1,7 @@
 """gunicorn's threaded worker with two changes: what it refuses, and when it stops listening.
 
-Slow clients are left to the proxy (deploy/nginx.conf), which hands on whole requests and takes whole
-answers.
+Slow clients are left to the proxy (deploy/nginx.conf), which hands on whole requests and takes
+whole answers.
 """
 
 import select

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator, Sequence
 
 from shared.ledger import IndexedProduct, LedgerRebuild, RebuiltRows
-from shared.models.change import State
+from shared.models.change import Change, State
+from shared.qdrant.points import stored_product
 from shared.qdrant.recovery.transfer import RawPoint
 
 
@@ -28,6 +29,7 @@ class RowsFromIndex:
                     point.version,
                     State.DELETED if point.is_tombstone else State.LIVE,
                     point.is_incomplete,
+                    _awaited(point),
                 )
                 for point in points
             ]
@@ -38,6 +40,15 @@ class RowsFromIndex:
         highest = dict.fromkeys(other_tenants, 0) | self._highest
         self._ledger.raise_generations(highest)
         self._ledger.note(collection)
+
+
+def _awaited(point: RawPoint) -> str:
+    """What is still wanted of a product whose fields came before its picture, as a put's body."""
+    url = point.payload.get("awaits_picture")
+    if url is None:
+        return ""
+    product = stored_product(point.payload).product
+    return Change.put(product.model_copy(update={"image_url": url})).body
 
 
 def rebuild(

@@ -7,6 +7,7 @@ outcome.
 """
 
 from enum import StrEnum
+from typing import Final
 
 
 class ItemCode(StrEnum):
@@ -30,6 +31,10 @@ class ItemCode(StrEnum):
     EMBEDDING_FAILED = "embedding_failed"
     ATTRIBUTE_TYPE_MISMATCH = "attribute_type_mismatch"
     INTERNAL_ERROR = "internal_error"
+
+
+REMARKS: Final = frozenset({ItemCode.IMAGE_BLANK, ItemCode.ATTRIBUTE_TYPE_MISMATCH})
+"""Codes of products that have landed whole: sending the same again would change nothing."""
 
 
 class VitrineError(Exception):

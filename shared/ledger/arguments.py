@@ -32,6 +32,7 @@ def report_arguments(report: Report) -> tuple[str | int, ...]:
         report.found or "",
         *_refusal_arguments(report.refusal),
         int(report.picture_waits),
+        int(report.is_incomplete),
     )
 
 

@@ -6,6 +6,7 @@ from enum import StrEnum
 
 from pydantic_core import to_json
 
+from shared.errors import REMARKS
 from shared.models.product import Product
 
 
@@ -179,3 +180,8 @@ class Report:
     """Patches among what was wanted that fail, however the rest ends."""
     picture_waits: bool = False
     """Whether the delay is for the picture's sake: fields that come meanwhile don't wait for it."""
+
+    @property
+    def is_incomplete(self) -> bool:
+        """Whether it has failed, or landed without its picture, so that it may be sent again."""
+        return self.result is Outcome.FAILED or (self.code != "" and self.code not in REMARKS)

@@ -132,7 +132,8 @@ def _replaceable(write: LivePoint | Tombstone | PayloadWrite) -> list[Condition]
     if isinstance(write, Tombstone) or not write.after_fields:
         return older
     same_rev = _within("rev", gte=write.rev, lte=write.rev)
-    return [older[0], {"should": [older[1], {"must": [same_rev, _equals("awaits_picture", True)]}]}]
+    awaits_picture = {"must": [same_rev], "must_not": [{"is_empty": {"key": "awaits_picture"}}]}
+    return [older[0], {"should": [older[1], awaits_picture]}]
 
 
 def _of_terms(filters: Filters, all_have_terms: bool) -> list[Condition]:

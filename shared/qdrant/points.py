@@ -9,7 +9,8 @@ A live point carries its product's fields (those that are set), and beside them:
 - `indexed_at`, `warnings`, and `warning_may_pass` where trying again may help,
 - `terms`: what filters compare of its strings and attributes (`shared/models/terms.py`),
 - `awaits_picture` while the fields are those of `rev`, and `image_url`, the vector and the facts of
-  its picture still those of before. The write that brings the picture carries the same `rev`.
+  its picture still those of before: the URL of the picture that is to come. The write that brings
+  it carries the same `rev`.
 
 A tombstone has no vector and no field of the product but `id` and `version`. It carries
 `tombstone_of` instead of `tenant`, so the tenant filter alone hides it everywhere, without a
@@ -99,8 +100,8 @@ class PayloadWrite:
 
     It takes effect only where the stored picture still is `image.sha256`: what was decided about
     one picture must not be written beside the vector of another. `warning_may_pass`: whether what
-    the warnings tell of may be over when the same picture is tried again. `awaits_picture`: whether
-    another write of the same rev is to bring the product's own picture. `after_fields`: whether
+    the warnings tell of may be over when the same picture is tried again. `awaited_url`: of the
+    product's own picture, which another write of the same rev is to bring. `after_fields`: whether
     this may be that write.
     """
 
@@ -111,7 +112,7 @@ class PayloadWrite:
     indexed_at: str
     warnings: Sequence[str] = ()
     warning_may_pass: bool = False
-    awaits_picture: bool = False
+    awaited_url: str | None = None
     after_fields: bool = False
 
     @property
@@ -207,9 +208,10 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
         "warnings": list(point.warnings),
         TERMS: terms_of(payload),
     }
-    if isinstance(point, PayloadWrite):
-        flags = {"warning_may_pass": point.warning_may_pass, "awaits_picture": point.awaits_picture}
-        payload |= {name: True for name, is_set in flags.items() if is_set}
+    if isinstance(point, PayloadWrite) and point.warning_may_pass:
+        payload["warning_may_pass"] = True
+    if isinstance(point, PayloadWrite) and point.awaited_url is not None:
+        payload["awaits_picture"] = point.awaited_url
     if point.image.etag is not None:
         payload["image_etag"] = point.image.etag
     if point.image.last_modified is not None:
@@ -222,7 +224,7 @@ def stored_point(
 ) -> StoredPoint:
     """What a retrieved point says. `embedding` is None where it wasn't asked for."""
     product = stored_product(payload, embedding) if "tenant" in payload else None
-    awaits_picture = payload.get("awaits_picture", False)
+    awaits_picture = "awaits_picture" in payload
     return StoredPoint(payload["rev"], payload.get("version"), product, awaits_picture)
 
 

@@ -37,7 +37,7 @@ class ProductReader:
     def stored_revs(self, keys: Sequence[ProductKey]) -> dict[ProductKey, StoredRev]:
         """The rev of each product or tombstone in the index; unknown ones are left out."""
         return {
-            key: StoredRev(payload["rev"], payload.get("awaits_picture", False))
+            key: StoredRev(payload["rev"], "awaits_picture" in payload)
             for key, payload, _ in self._retrieve(keys, ["rev", "awaits_picture"])
         }
 

@@ -114,7 +114,9 @@ class PictureReader:
             while waiting:
                 done, _ = wait(waiting, timeout=patience)
                 group = [(waiting.pop(future), future) for future in done]
-                yield self._embed(group, urgent) if group else []
+                yield []  # before the model is waited for, too
+                if group:
+                    yield self._embed(group, urgent)
         finally:
             # Where the batch is given back, nobody waits for the rest.
             for future in waiting:

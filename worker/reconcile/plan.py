@@ -43,8 +43,8 @@ class Step:
 
     def brings_fields(self, stored: StoredRev) -> bool:
         """Whether it is of the fields alone, and they are what is stored."""
-        awaits_picture = isinstance(self.point, PayloadWrite) and self.point.awaits_picture
-        return awaits_picture and stored == (self.wanted.rev, True)
+        of_fields = isinstance(self.point, PayloadWrite) and self.point.awaited_url is not None
+        return of_fields and stored == (self.wanted.rev, True)
 
 
 def is_done(wanted: Wanted, stored: StoredPoint | None) -> bool:
@@ -178,7 +178,7 @@ def with_fields_first(
         stored.image,
         stored.warnings,
         may_pass=stored.warning_may_pass,
-        awaits_picture=True,
+        awaited_url=product.image_url,
     )
     return Step(wanted, point, shown(wanted, changed_aspects(stored.product, kept), report))
 
@@ -273,7 +273,7 @@ def _payload_write(
     warnings: Sequence[str] = (),
     *,
     may_pass: bool = False,
-    awaits_picture: bool = False,
+    awaited_url: str | None = None,
     after_fields: bool = False,
 ) -> PayloadWrite:
     return PayloadWrite(
@@ -284,7 +284,7 @@ def _payload_write(
         indexed_at=_now(),
         warnings=warnings,
         warning_may_pass=may_pass,
-        awaits_picture=awaits_picture,
+        awaited_url=awaited_url,
         after_fields=after_fields,
     )
 

@@ -241,10 +241,10 @@ class Reconciler:
         reading = {request.key for request in requests}
         show_at = time.monotonic() + self._fields_seconds
         for group in self._pictures.read(requests, urgent=urgent):
+            reading.difference_update(put for put, _ in group)
             if time.monotonic() >= show_at:
                 show_at = math.inf
                 yield self._show_fields(reading)
-            reading.difference_update(put for put, _ in group)
             steps: list[Step] = []
             faults: list[Report] = []
             for put, result in group:

@@ -33,8 +33,9 @@ end
 
 -- Bytes of patches that may wait for one product; each costs its worker a merge.
 local MAX_DELTAS = 262144
--- Bytes of items that may wait for one product, some thousand: all end in one script.
-local MAX_ITEMS = 32768
+-- Bytes of items that may wait for one product: one patch a second for an hour, as long as a picture
+-- may have to wait. All end in one script, in some 50 ms.
+local MAX_ITEMS = 98304
 
 -- Merges the patch into a wanted put or delta, or makes it what is wanted of a live product. The
 -- merging itself is done by the worker; here the patches are only lined up. Returns why it can't.

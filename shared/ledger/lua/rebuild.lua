@@ -1,11 +1,19 @@
 -- Brings rows up to what the index holds, where the index knows something newer or the row lacks it.
 -- A row that is newer keeps its rev: something was accepted since, and its outcome will follow.
 -- ARGV: prefix, then per product: tenant, product, rev, version or '', state, incomplete (1 where it
---       landed with a warning)
+--       landed with a warning), the put whose picture it still awaits or ''
 -- Returns the numbers of rows that were added, raised to a newer rev, and left.
 local added, raised, left = 0, 0, 0
 
-local function take_over(tenant, product, row, rev, version, state, incomplete)
+-- Wants the picture that the index awaits. It is nobody's item, until a backup brings one.
+local function want_picture(tenant, product, body)
+  redis.call('HSET', wanted_key(tenant, product), 'kind', 'put', 'body', body, 'items', '',
+    'attempts', 0, 'lane', 'bulk', 'request', '', 'crowded', 1)
+  redis.call('ZADD', due_key('bulk', tenant), integer(now_us()), product)
+  redis.call('ZADD', turn_key('bulk'), 'NX', 0, tenant)
+end
+
+local function take_over(tenant, product, row, rev, version, state, incomplete, awaited)
   redis.call('HSET', row, 'rev', rev)
   if incomplete == '1' then redis.call('HSET', row, 'incomplete', rev)
   else redis.call('HDEL', row, 'incomplete') end
@@ -16,17 +24,18 @@ local function take_over(tenant, product, row, rev, version, state, incomplete)
   redis.call('PERSIST', row)
   forget_kept(tenant, product)
   set_state(tenant, product, row, rev, state)
+  if awaited ~= '' then want_picture(tenant, product, awaited) end
 end
 
-for i = 2, #ARGV, 6 do
-  local tenant, product, rev, version, state, incomplete = unpack(ARGV, i, i + 5)
+for i = 2, #ARGV, 7 do
+  local tenant, product, rev, version, state, incomplete, awaited = unpack(ARGV, i, i + 6)
   local row = row_key(tenant, product)
   local held = redis.call('HMGET', row, 'rev', 'version', 'state')
   if not held[1] then
-    take_over(tenant, product, row, rev, version, state, incomplete)
+    take_over(tenant, product, row, rev, version, state, incomplete, awaited)
     added = added + 1
   elseif tonumber(held[1]) < tonumber(rev) then
-    take_over(tenant, product, row, rev, version, state, incomplete)
+    take_over(tenant, product, row, rev, version, state, incomplete, awaited)
     raised = raised + 1
   else
     -- Accepted by a ledger that had forgotten the product.

@@ -3,7 +3,7 @@
 --       then per product: tenant, product, rev, result, code, retryable, message, delay in µs,
 --       changed aspects separated by spaces, what the index was found to hold or '',
 --       which of the patches fail whatever becomes of the rest (1 is the last one), their detail,
---       and 1 where the delay is for the picture's sake
+--       1 if the delay is for the picture's sake, and 1 if it has not landed whole
 -- Returns the lanes whose bells are to be rung.
 local _, token, retention, every_aspect = unpack(ARGV, 1, 4)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
@@ -14,15 +14,21 @@ local due_in = {}
 
 -- Gives back what is leased. What was patched meanwhile, too: the work goes on with it, so what it
 -- failed of keeps its count and its delay, and what has landed without it is due at once. So is a put
--- that waits for its picture alone and has been patched: its fields don't wait.
+-- that waits for its picture alone and has been patched: its fields don't wait. A picture keeps its
+-- own time, whatever else the put is given back for.
 local function give_back(tenant, product, wanted, result, code, message, delay, is_current, waits_for)
-  local held = redis.call('HMGET', wanted, 'lease', 'lane')
+  local held = redis.call('HMGET', wanted, 'lease', 'lane', 'waits_for', 'retry_at')
   if held[1] ~= token then return end  -- lost to another task, whose word counts now
   if result == 'retry' then redis.call('HINCRBY', wanted, 'attempts', 1) end
   redis.call('HDEL', wanted, 'lease', 'alone')
-  if LANDED[result] then delay = '0' end
-  if not LANDED[result] then
-    redis.call('HSET', wanted, 'retry_at', integer(now + tonumber(delay)), 'waits_for', waits_for)
+  if LANDED[result] then
+    delay = '0'
+    redis.call('HDEL', wanted, 'fault', 'message', 'retry_at', 'waits_for')
+  else
+    local retry_at = now + tonumber(delay)
+    if waits_for == 'picture' or held[3] ~= 'picture' or tonumber(held[4]) < retry_at then
+      redis.call('HSET', wanted, 'retry_at', integer(retry_at), 'waits_for', waits_for)
+    end
     if code ~= '' then redis.call('HSET', wanted, 'fault', code, 'message', message) end
   end
   if waits_for == 'picture' and not is_current then delay = '0' end
@@ -46,9 +52,9 @@ local function keep(tenant, product, wanted, rev)
 end
 
 -- A change that was given up as its workers seemed to die of it, and landed all the same.
-local function land_late(tenant, product, row, rev, result, code)
+local function land_late(tenant, product, row, rev, result, incomplete)
   local held = redis.call('HMGET', row, 'failed', 'incomplete')
-  if held[1] and held[2] == rev and code == '' then redis.call('HDEL', row, 'incomplete') end
+  if held[1] and held[2] == rev and incomplete == '0' then redis.call('HDEL', row, 'incomplete') end
   set_state(tenant, product, row, rev, LANDED[result])
   redis.call('HDEL', row, 'failed', 'message')
   redis.call('PERSIST', row)
@@ -57,9 +63,9 @@ end
 
 -- Whether the newest put or delete has landed whole: until then its version may be sent again. A
 -- patch says nothing of that, for it leaves alone what had failed.
-local function note_completeness(row, kind, rev, result, code)
+local function note_completeness(row, kind, rev, incomplete)
   if kind == 'delta' then return end
-  if result ~= 'failed' and code == '' then redis.call('HDEL', row, 'incomplete')
+  if incomplete == '0' then redis.call('HDEL', row, 'incomplete')
   else redis.call('HSET', row, 'incomplete', rev) end
 end
 
@@ -83,10 +89,10 @@ local function end_refused(tenant, items, attempts, refused, detail)
 end
 
 local function settle(tenant, product, row, wanted, rev, result, code, retryable, message, found,
-    refused, refusal)
+    refused, refusal, incomplete)
   local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts', 'kind')
   local attempts, detail = tonumber(held[3]), ''
-  note_completeness(row, held[4], rev, result, code)
+  note_completeness(row, held[4], rev, incomplete)
   if result == 'failed' then
     attempts = attempts + 1
     detail = code .. '\n' .. retryable .. '\n' .. message
@@ -115,7 +121,7 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
 end
 
 -- The generations first: nobody may learn of an end before older answers are out of use.
-for i = 5, #ARGV, 13 do
+for i = 5, #ARGV, 14 do
   local tenant, changed = ARGV[i], ARGV[i + 8]
   local key = generation_key(tenant)
   -- Where they are unknown all of them count as changed: they may have been lost.
@@ -128,10 +134,10 @@ for i = 5, #ARGV, 13 do
     end
   end
 end
-for i = 5, #ARGV, 13 do
+for i = 5, #ARGV, 14 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
   local found, refused, refusal = unpack(ARGV, i + 9, i + 11)
-  local waits_for = ARGV[i + 12] == '1' and 'picture' or ''
+  local waits_for, incomplete = ARGV[i + 12] == '1' and 'picture' or '', ARGV[i + 13]
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   local is_wanted = redis.call('EXISTS', wanted) == 1
   local is_current = redis.call('HGET', row, 'rev') == rev
@@ -143,9 +149,9 @@ for i = 5, #ARGV, 13 do
     give_back(tenant, product, wanted, result, code, message, delay, is_current, waits_for)
   elseif is_wanted then
     settle(tenant, product, row, wanted, rev, result, code, retryable, message, found, refused,
-      refusal)
+      refusal, incomplete)
   elseif is_current and LANDED[result] then
-    land_late(tenant, product, row, rev, result, code)
+    land_late(tenant, product, row, rev, result, incomplete)
   end
 end
 local wakes = {}

@@ -6,6 +6,9 @@
 local rows, wants, left = 0, 0, 0
 local now = now_us()
 
+-- What a wanted state knows of the attempts so far.
+local OF_ATTEMPTS = {'lease', 'alone', 'taken', 'fault', 'message', 'retry_at', 'waits_for'}
+
 local function set_hash(key, fields)
   for field, value in pairs(fields) do redis.call('HSET', key, field, value) end
 end
@@ -31,7 +34,7 @@ end
 
 local function want(tenant, product, key, wanted, rev)
   -- Who held the lease works for another ledger. What it wrote may be in the index all the same.
-  for _, field in ipairs({'lease', 'alone', 'taken', 'fault', 'message', 'retry_at', 'waits_for'}) do wanted[field] = nil end
+  for _, field in ipairs(OF_ATTEMPTS) do wanted[field] = nil end
   wanted.crowded = '1'
   set_hash(key, wanted)
   redis.call('ZADD', due_key(wanted.lane, tenant), integer(math.min(now, tonumber(rev))), product)
@@ -51,12 +54,20 @@ for i = 2, #ARGV do
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)
   local held = redis.call('HMGET', row, 'rev', 'state')
   local ahead = held[1] and tonumber(held[1]) - tonumber(record.row.rev) or -1
-  if ahead > 0 then
+  -- The index awaits the picture of a put, which was wanted anew from it: nobody's item yet.
+  local is_nobodys = redis.call('HGET', wanted, 'items') == ''
+  if ahead > 0 and is_nobodys and record.wanted and record.wanted.kind == 'put' then
+    -- Its fields were patched after this record was read; its items end with the picture.
+    redis.call('HSET', wanted, 'items', record.wanted.items)
+    left = left + 1
+  elseif ahead > 0 then
     if record.wanted then supersede(tenant, record.wanted, wanted) end
     left = left + 1
   elseif ahead == 0 then
     -- It has landed, and perhaps nobody has said so yet: a worker will find it done.
-    if record.wanted and redis.call('EXISTS', wanted) == 0 then
+    if record.wanted and (is_nobodys or redis.call('EXISTS', wanted) == 0) then
+      redis.call('DEL', wanted)
+      redis.call('ZREM', due_key('bulk', tenant), product)
       want(tenant, product, wanted, record.wanted, record.row.rev)
     else
       left = left + 1

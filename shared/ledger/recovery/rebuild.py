@@ -28,6 +28,8 @@ class IndexedProduct:
     state: State
     incomplete: bool
     """It landed with a warning, so its version may be sent again."""
+    awaited: str = ""
+    """The put whose picture it still awaits, as JSON; empty if it awaits none."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -85,7 +87,7 @@ class LedgerRebuild:
             for product in products[start : start + _ROWS_AT_ONCE]:
                 version = "" if product.version is None else product.version
                 arguments += (product.tenant, product.product_id, product.rev)
-                arguments += (version, product.state, int(product.incomplete))
+                arguments += (version, product.state, int(product.incomplete), product.awaited)
             with translated():
                 rows += RebuiltRows(*self._rebuild(args=arguments))
         return rows

@@ -8,6 +8,7 @@ import numpy as np
 import orjson
 from numpy.typing import NDArray
 
+from shared.errors import REMARKS
 from shared.models.product import point_id
 from shared.models.terms import terms_of
 from shared.qdrant.collection import ensure_collection
@@ -59,7 +60,8 @@ class RawPoint:
     @property
     def is_incomplete(self) -> bool:
         """Whether it landed with a warning, or without its picture: its version may come again."""
-        return bool(self.payload.get("warnings") or self.payload.get("awaits_picture"))
+        warnings = set(self.payload.get("warnings", ())) - REMARKS
+        return bool(warnings or self.payload.get("awaits_picture"))
 
     @property
     def is_tombstone(self) -> bool:
@@ -119,7 +121,7 @@ class PointTransfer:
 
     def facts(self) -> Iterator[list[RawPoint]]:
         """Pages of all points with what the ledger needs to know of them: without vectors."""
-        return self._scroll({"with_payload": _FACTS, "with_vector": False})
+        return self._scroll({"with_payload": True, "with_vector": False})
 
     def points(self) -> Iterator[list[RawPoint]]:
         """Pages of all points, whole.

@@ -24,6 +24,8 @@ from shared.qdrant.points import VECTOR_SIZE, LivePoint, Tombstone
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
 from tests.servers import EmbeddedQdrantProcess, RedisServer
+from worker.reconcile.plan import with_fields_first
+from worker.reconcile.reports import picture_put_off
 
 TENANT = "shop"
 MODEL = {"CLIP_MODEL": "demo"}
@@ -114,6 +116,21 @@ class Site:
                 for w in claim.wanted
             ],
         )
+
+    def show_fields(self, product_id: str, image_url: str, **fields: object) -> str:
+        """A put with another picture, whose fields are written while that is to be tried again."""
+        job_id = self.put(product_id, image_url=image_url, **fields)
+        claim = self.claim()
+        (wanted,) = claim.wanted
+        held = self.qdrant.stored([(TENANT, product_id)])[TENANT, product_id].product
+        assert held is not None
+        put = Product.model_validate_json(wanted.body)
+        fields_first = with_fields_first(
+            wanted, put, held, picture_put_off(wanted, 3600, "image_http_error", "429")
+        )
+        self.qdrant.upsert_product(fields_first.point)
+        self.ledger.report(claim, [fields_first.report])
+        return job_id
 
     def row(self, product_id: str) -> dict[str, str]:
         return dict(self.redis.hgetall(f"vitrine:row:{TENANT}:{product_id}"))  # type: ignore[arg-type]

@@ -11,8 +11,9 @@ from operations.backup import back_up
 from operations.restore import Restored, restore
 from shared.ledger import Idempotency, LedgerSnapshot
 from shared.ledger.recovery.snapshot import Record
-from shared.models.change import Change, Lane
+from shared.models.change import Change, Lane, Outcome, Report
 from tests.integration.operations.conftest import MODEL, TENANT, Site, product
+from worker.reconcile.plan import wanted_product, with_fields_first
 
 
 class Interrupted(LedgerSnapshot):
@@ -240,3 +241,38 @@ def test_merged_into_a_site_that_went_on_the_newer_state_of_each_product_stays(
     carry(site, other, tmp_path, force=True)
     other.work()
     assert (points_of(other), other.row("older"), other.row("newer")) == before
+
+
+@pytest.mark.parametrize("patched", [False, True])
+def test_a_picture_that_was_waited_for_is_waited_for_after_the_restore(
+    site: Site, other: Site, tmp_path: Path, patched: bool
+) -> None:
+    """Also where a patch came between the reading of the ledger and that of the index."""
+    site.put("p", price=1)
+    site.work()
+    job_id = site.show_fields("p", "https://shop.example/new.jpg", price=2)
+
+    def patch() -> None:
+        if patched:
+            site.accept(Change.patch("p", {"price": 3}))
+            claim = site.claim()
+            (wanted,) = claim.wanted
+            held = site.qdrant.stored([(TENANT, "p")])[TENANT, "p"].product
+            assert held is not None
+            _, put = wanted_product(wanted, held)
+            point = with_fields_first(wanted, put, held).point
+            assert site.qdrant.upsert_product(point) == wanted.rev
+
+    carry(site, other, tmp_path, Interrupted(site, "all", patch))
+    assert outcomes(other, job_id) == ["pending"]
+    (wanted,) = other.claim().wanted
+    held = other.qdrant.stored([(TENANT, "p")])[TENANT, "p"]
+    assert (held.rev, held.awaits_picture) == (wanted.rev, True)
+    _, put = wanted_product(wanted, held.product)
+    assert (put.image_url, put.price) == ("https://shop.example/new.jpg", 3 if patched else 2)
+    other.redis.zadd(f"vitrine:due:bulk:{TENANT}", {"p": 0})
+    claim = other.claim()
+    other.ledger.report(
+        claim, [Report(TENANT, "p", wanted.rev, Outcome.INDEXED) for wanted in claim.wanted]
+    )
+    assert outcomes(other, job_id) == ["indexed"]

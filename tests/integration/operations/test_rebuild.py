@@ -6,6 +6,7 @@ import pytest
 
 from operations.rebuild import rebuild
 from shared.models.change import Aspect, Change
+from shared.models.product import Product
 from shared.qdrant.points import Tombstone
 from shared.qdrant.recovery.transfer import PAGE
 from tests.integration.operations.conftest import TENANT, Site, live, product
@@ -138,3 +139,19 @@ def test_a_lost_ledger_is_noticed_and_a_rebuilt_one_is_not(
     assert "make rebuild-ledger" in capsys.readouterr().out
     run(site)
     assert not LedgerWatch(site.rows, site.points).check()
+
+
+def test_a_picture_that_the_index_awaits_is_wanted_again(site: Site) -> None:
+    site.put("p", version=7)
+    site.work()
+    site.show_fields("p", "https://shop.example/new.jpg", price=5)
+    site.redis.flushall()
+    run(site)
+    (wanted,) = site.claim().wanted
+    assert (wanted.kind, wanted.rev) == (
+        "put",
+        site.qdrant.stored([(TENANT, "p")])[TENANT, "p"].rev,
+    )
+    put = Product.model_validate_json(wanted.body)
+    assert (put.image_url, put.price) == ("https://shop.example/new.jpg", 5)
+    assert outcomes(site, site.put("p", version=7)) == ["pending"]  # it may be sent again, too

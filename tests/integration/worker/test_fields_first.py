@@ -14,7 +14,7 @@ from tests.integration.fetch.picture_server import ScriptedServer, reply, sends
 from tests.integration.worker.conftest import TENANT, Worker
 from tests.pictures import picture
 from worker.reconcile.decide import Decisions
-from worker.reconcile.reports import RetryPolicy
+from worker.reconcile.reports import BLANK, RetryPolicy, landed, released
 
 LATER = 3600
 
@@ -31,7 +31,7 @@ def refusing() -> Iterator[ScriptedServer]:
 def live(worker: Worker, **fields: object) -> Product:
     product = worker.product("p", picture(), price=10, **fields)
     worker.push(product)
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     return product
 
 
@@ -45,7 +45,7 @@ def test_fields_are_written_beside_the_old_picture_while_the_new_one_is_not_to_b
     product = live(worker)
     before = worker.stored("p")
     job_id = worker.push(moved(product, refusing.url("/new.jpg"), price=12, name="New"))
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     after = worker.stored("p")
     assert (after.product.price, after.product.name) == (12, "New")
     assert after.product.image_url == product.image_url
@@ -59,16 +59,16 @@ def test_fields_are_written_beside_the_old_picture_while_the_new_one_is_not_to_b
 def test_the_picture_follows_under_the_same_rev_and_then_the_item_ends(worker: Worker) -> None:
     product = live(worker)
     before = worker.stored("p")
-    worker.pictures.reader.add("/new.jpg", picture((0, 0, 200)))
-    worker.pictures.reader.statuses["/new.jpg"] = 503
-    job_id = worker.push(moved(product, worker.pictures.reader.url + "/new.jpg", price=12))
-    worker.reconcile.reconciler.answer()
+    worker.pictures.add("/new.jpg", picture((0, 0, 200)))
+    worker.pictures.statuses["/new.jpg"] = 503
+    job_id = worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
+    worker.reconciler.answer()
     fields_rev = worker.stored("p").rev
-    worker.pictures.reader.statuses.clear()
-    worker.reconcile.reconciler.answer()
+    worker.pictures.statuses.clear()
+    worker.reconciler.answer()
     after = worker.stored("p")
     assert after.rev == fields_rev
-    assert after.product.image_url == worker.pictures.reader.url + "/new.jpg"
+    assert after.product.image_url == worker.pictures.url + "/new.jpg"
     assert after.embedding != before.embedding
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     # No trace is left: the next change of nothing is none.
@@ -80,11 +80,11 @@ def test_a_patch_of_what_waits_for_its_picture_shows_at_once(
 ) -> None:
     product = live(worker)
     worker.push(moved(product, refusing.url("/new.jpg"), price=12), lane=Lane.SINGLE)
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     asked = len(refusing.requests)
     for price in (13, 14):
         worker.patch("p", price=price)
-        worker.reconcile.reconciler.answer()
+        worker.reconciler.answer()
         assert worker.stored("p").product.price == price
     # Its server asked for patience, and gets it.
     assert len(refusing.requests) == asked
@@ -105,21 +105,21 @@ def test_a_patch_that_comes_while_the_picture_is_asked_for_shows_at_once(worker:
 
     server = ScriptedServer(answer)
     worker.push(moved(product, server.url("/new.jpg"), price=12))
-    worker.reconcile.reconciler.answer()
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
+    worker.reconciler.answer()
     server.close()
     assert worker.stored("p").product.price == 13
 
 
 def test_fields_do_not_wait_for_a_picture_that_is_slow(worker: Worker) -> None:
-    worker.reconcile.reconciler._fields_seconds = 0.1
+    worker.reconciler._fields_seconds = 0.1
     product = live(worker)
-    worker.pictures.reader.add("/slow.jpg", picture((0, 0, 200)))
-    may_answer = worker.pictures.reader.delays["/slow.jpg"] = threading.Event()
+    worker.pictures.add("/slow.jpg", picture((0, 0, 200)))
+    may_answer = worker.pictures.delays["/slow.jpg"] = threading.Event()
     job_id = worker.push(
-        moved(product, worker.pictures.reader.url + "/slow.jpg", price=12), lane=Lane.SINGLE
+        moved(product, worker.pictures.url + "/slow.jpg", price=12), lane=Lane.SINGLE
     )
-    answering = threading.Thread(target=worker.reconcile.reconciler.answer)
+    answering = threading.Thread(target=worker.reconciler.answer)
     answering.start()
     deadline = time.monotonic() + 10
     while worker.stored("p").product.price != 12:
@@ -130,17 +130,17 @@ def test_fields_do_not_wait_for_a_picture_that_is_slow(worker: Worker) -> None:
     may_answer.set()
     answering.join()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
-    assert worker.stored("p").product.image_url == worker.pictures.reader.url + "/slow.jpg"
+    assert worker.stored("p").product.image_url == worker.pictures.url + "/slow.jpg"
 
 
 def test_the_same_picture_after_its_fields_ends_as_indexed(worker: Worker) -> None:
     product = live(worker)
-    worker.pictures.reader.statuses["/p.jpg"] = 503
+    worker.pictures.statuses["/p.jpg"] = 503
     job_id = worker.push(product.model_copy(update={"price": 12}))
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.stored("p").product.price == 12
-    worker.pictures.reader.statuses.clear()
-    worker.reconcile.reconciler.answer()
+    worker.pictures.statuses.clear()
+    worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.encoder.embedded == 1
 
@@ -148,11 +148,11 @@ def test_the_same_picture_after_its_fields_ends_as_indexed(worker: Worker) -> No
 def test_a_picture_that_is_given_up_ends_the_item_with_a_warning(worker: Worker) -> None:
     product = live(worker)
     before = worker.stored("p")
-    worker.pictures.reader.statuses["/new.jpg"] = 503
-    new = moved(product, worker.pictures.reader.url + "/new.jpg", price=12)
+    worker.pictures.statuses["/new.jpg"] = 503
+    new = moved(product, worker.pictures.url + "/new.jpg", price=12)
     job_id = worker.push(new)
-    worker.reconcile.reconciler.answer()
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
+    worker.reconciler.answer()
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item is not None
     assert (item.outcome, item.code) == (Outcome.INDEXED, "image_http_error")
@@ -164,9 +164,9 @@ def test_a_picture_that_is_given_up_ends_the_item_with_a_warning(worker: Worker)
 def test_a_deletion_ends_the_waiting(worker: Worker, refusing: ScriptedServer) -> None:
     product = live(worker)
     worker.push(moved(product, refusing.url("/new.jpg"), price=12))
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.qdrant.get_product(TENANT, "p") is None
 
 
@@ -174,20 +174,20 @@ def test_a_worker_that_wrote_the_fields_and_died_is_followed_by_one_that_brings_
     worker: Worker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     product = live(worker)
-    worker.pictures.reader.add("/new.jpg", picture((0, 0, 200)))
-    worker.pictures.reader.statuses["/new.jpg"] = 503
-    job_id = worker.push(moved(product, worker.pictures.reader.url + "/new.jpg", price=12))
+    worker.pictures.add("/new.jpg", picture((0, 0, 200)))
+    worker.pictures.statuses["/new.jpg"] = 503
+    job_id = worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
     with monkeypatch.context() as patch:
-        patch.setattr(worker.reconcile.reconciler, "_report", lambda *_: None)
-        worker.reconcile.reconciler.answer()
+        patch.setattr(worker.reconciler, "_report", lambda *_: None)
+        worker.reconciler.answer()
     assert worker.stored("p").product.price == 12
-    worker.pictures.reader.statuses.clear()
+    worker.pictures.statuses.clear()
     deadline = time.monotonic() + 10
     while worker.counts(job_id) != {Outcome.INDEXED: 1}:
         assert time.monotonic() < deadline
-        worker.reconcile.reconciler.answer()
+        worker.reconciler.answer()
         time.sleep(0.05)
-    assert worker.stored("p").product.image_url == worker.pictures.reader.url + "/new.jpg"
+    assert worker.stored("p").product.image_url == worker.pictures.url + "/new.jpg"
 
 
 def test_a_write_that_did_not_know_of_fields_under_its_rev_is_decided_again(
@@ -195,8 +195,8 @@ def test_a_write_that_did_not_know_of_fields_under_its_rev_is_decided_again(
 ) -> None:
     """Another worker, whose lease was lost, writes the fields between the look and the write."""
     product = live(worker)
-    worker.pictures.reader.add("/new.jpg", picture((0, 0, 200)))
-    job_id = worker.push(moved(product, worker.pictures.reader.url + "/new.jpg", price=12))
+    worker.pictures.add("/new.jpg", picture((0, 0, 200)))
+    job_id = worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
     write = worker.qdrant.upsert_products
 
     def overtaken(points):  # type: ignore[no-untyped-def]
@@ -209,19 +209,19 @@ def test_a_write_that_did_not_know_of_fields_under_its_rev_is_decided_again(
         return write(points)
 
     puts = []
-    first_look = worker.reconcile.reconciler._decisions.first_look
+    first_look = worker.reconciler._decisions.first_look
 
     def noted(*arguments):  # type: ignore[no-untyped-def]
         puts.append(first_look(*arguments))
         return puts[-1]
 
-    monkeypatch.setattr(worker.reconcile.reconciler._decisions, "first_look", noted)
+    monkeypatch.setattr(worker.reconciler._decisions, "first_look", noted)
     monkeypatch.setattr(worker.qdrant, "upsert_products", overtaken)
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
-    assert worker.stored("p").product.image_url == worker.pictures.reader.url + "/new.jpg"
+    assert worker.stored("p").product.image_url == worker.pictures.url + "/new.jpg"
 
 
 def test_a_waiting_item_says_what_for_and_until_when(
@@ -230,7 +230,7 @@ def test_a_waiting_item_says_what_for_and_until_when(
     product = live(worker)
     absent = worker.product("absent", image_url=refusing.url("/absent.jpg"))
     job_id = worker.push(moved(product, refusing.url("/new.jpg")), absent)
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     items, _ = worker.jobs.items(TENANT, worker.job(job_id), None, None, 10)
     for item in items:
         assert (item.outcome, item.code) == (Outcome.PENDING, "image_http_error")
@@ -241,19 +241,19 @@ def test_a_waiting_item_says_what_for_and_until_when(
 
 def test_a_new_picture_that_is_missing_is_looked_for_once_more(worker: Worker) -> None:
     job_id = worker.push(worker.product("late"))
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
-    worker.pictures.reader.add("/late.jpg", picture())
-    worker.reconcile.reconciler.answer()
+    worker.pictures.add("/late.jpg", picture())
+    worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
 
 
 def test_a_missing_picture_gets_one_later_look_however_many_tries_are_left(worker: Worker) -> None:
     policy = RetryPolicy(max_attempts=9, base_seconds=0.0, not_found_seconds=0.0)
-    worker.reconcile.reconciler._decisions = Decisions(policy)
+    worker.reconciler._decisions = Decisions(policy)
     job_id = worker.push(worker.product("missing"))
     for _ in range(2):
-        worker.reconcile.reconciler.answer()
+        worker.reconciler.answer()
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item is not None
     assert (item.code, item.attempts, item.retryable) == (ItemCode.IMAGE_NOT_FOUND, 2, False)
@@ -261,21 +261,67 @@ def test_a_missing_picture_gets_one_later_look_however_many_tries_are_left(worke
 
 def test_a_known_picture_that_is_gone_is_not_looked_for_again(worker: Worker) -> None:
     product = live(worker)
-    worker.pictures.reader.statuses["/p.jpg"] = 404
+    worker.pictures.statuses["/p.jpg"] = 404
     job_id = worker.push(product)
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.stored("p").warnings == ("image_not_found",)
 
 
 def test_a_refetch_embeds_a_picture_whose_bytes_are_the_same(worker: Worker) -> None:
-    worker.pictures.reader.serves_etags = True
+    worker.pictures.serves_etags = True
     product = live(worker)
     change = replace(Change.put(product), refetch=True)
     job_id = worker.ledger.accept(TENANT, Lane.SINGLE, [change]).job_id
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.encoder.embedded == 2
     worker.push(product)
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.encoder.embedded == 2
+
+
+def test_a_release_for_another_reason_leaves_the_picture_its_time(
+    worker: Worker, refusing: ScriptedServer
+) -> None:
+    """As where Qdrant was away in the pass that wrote a patch's fields."""
+    product = live(worker)
+    worker.push(moved(product, refusing.url("/new.jpg"), price=12))
+    worker.reconciler.answer()
+    worker.patch("p", price=13)
+    claim = worker.ledger.claim(list(Lane), 1)
+    worker.ledger.report(claim, [released(wanted, 0.0) for wanted in claim.wanted])
+    (wanted,) = worker.ledger.claim(list(Lane), 1).wanted
+    assert wanted.picture_wait > LATER / 2
+
+
+def test_nothing_is_said_to_be_waited_for_once_the_picture_is_there(worker: Worker) -> None:
+    product = live(worker)
+    worker.pictures.add("/new.jpg", picture((0, 0, 200)))
+    worker.pictures.statuses["/new.jpg"] = 503
+    worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
+    worker.reconciler.answer()
+    worker.pictures.statuses.clear()
+    embed = worker.encoder.embed_images
+
+    def patched_meanwhile(*args, **options):  # type: ignore[no-untyped-def]
+        worker.patch("p", price=13)
+        return embed(*args, **options)
+
+    worker.encoder.embed_images = patched_meanwhile  # type: ignore[method-assign]
+    worker.reconciler.answer()
+    status = worker.ledger.product_status(TENANT, "p")
+    assert status is not None
+    assert (status.pending, status.waiting) == (True, None)
+
+
+def test_a_blank_picture_has_landed_whole_so_its_version_is_not_taken_again(
+    worker: Worker,
+) -> None:
+    product = worker.product("p", picture(), version=7)
+    worker.push(product)
+    claim = worker.ledger.claim(list(Lane), 1)
+    (wanted,) = claim.wanted
+    report = landed(wanted, Outcome.INDEXED, warning=BLANK)
+    worker.ledger.report(claim, [report])
+    assert worker.counts(worker.push(product)) == {Outcome.STALE: 1}

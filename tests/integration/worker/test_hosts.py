@@ -36,7 +36,7 @@ def hasty(worker: Worker) -> Iterator[Worker]:
     """The worker with short times."""
     fetcher = Fetcher(LOOPBACK, max_bytes=2**20, timeout_seconds=TIMEOUT, pause_seconds=1.0)
     reader = PictureReader(fetcher, worker.encoder, THREADS)
-    worker.reconcile.reconciler._pictures = reader
+    worker.reconciler._pictures = reader
     yield worker
     reader.close()
     fetcher.close()

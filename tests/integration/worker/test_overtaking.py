@@ -16,7 +16,7 @@ PICTURE_THREADS = 6
 
 def hang(worker: Worker, name: str) -> threading.Event:
     """The picture comes once the event is set."""
-    event = worker.pictures.reader.delays[f"/{name}.jpg"] = threading.Event()
+    event = worker.pictures.delays[f"/{name}.jpg"] = threading.Event()
     return event
 
 
@@ -32,10 +32,10 @@ def test_a_single_passes_bulk_whose_pictures_hold_all_their_threads(worker: Work
     events = [hang(worker, product.id) for product in slow]
     bulk = worker.push(*slow)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconcile.reconciler.answer)
-        wait_until(lambda: len(worker.pictures.reader.requests) == PICTURE_THREADS)
+        answered = thread.submit(worker.reconciler.answer)
+        wait_until(lambda: len(worker.pictures.requests) == PICTURE_THREADS)
         single = worker.push(worker.product("single", picture()), lane=Lane.SINGLE)
-        worker.reconcile.reconciler.answer()
+        worker.reconciler.answer()
         assert worker.counts(single) == {Outcome.INDEXED: 1}
         assert worker.counts(bulk) == {Outcome.PENDING: len(slow)}
         for event in events:
@@ -46,34 +46,34 @@ def test_a_single_passes_bulk_whose_pictures_hold_all_their_threads(worker: Work
 
 
 def test_bulk_leaves_threads_free_and_its_bell_is_not_lost(worker: Worker) -> None:
-    worker.reconcile.reconciler._bulk_places = BulkPlaces(1)
+    worker.reconciler._bulk_places = BulkPlaces(1)
     came = hang(worker, "slow")
     bulk = worker.push(worker.product("slow", picture()))
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconcile.reconciler.answer)
-        wait_until(lambda: worker.pictures.reader.requests == ["/slow.jpg"])
+        answered = thread.submit(worker.reconciler.answer)
+        wait_until(lambda: worker.pictures.requests == ["/slow.jpg"])
         more = worker.push(worker.product("more", picture()))
-        assert not worker.reconcile.reconciler.answer()
+        assert not worker.reconciler.answer()
         assert worker.counts(more) == {Outcome.PENDING: 1}
         assert worker.bell.rings == []
         came.set()
         answered.result(10)
     assert worker.counts(bulk) == {Outcome.INDEXED: 1}
     assert worker.bell.rings == [Lane.BULK]
-    worker.reconcile.reconciler.answer()
+    worker.reconciler.answer()
     assert worker.counts(more) == {Outcome.INDEXED: 1}
 
 
 def test_who_frees_a_place_and_goes_on_rings_for_nobody(worker: Worker) -> None:
-    worker.reconcile.reconciler._bulk_places = BulkPlaces(1)
+    worker.reconciler._bulk_places = BulkPlaces(1)
     came = hang(worker, "a-slow")  # one of the first claim, which takes them by their names
     shared = picture((3, 3, 3))
     others = [worker.product(f"p{at}", shared) for at in range(69)]
     bulk = worker.push(worker.product("a-slow", picture()), *others)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconcile.reconciler.answer_all)
-        wait_until(lambda: "/a-slow.jpg" in worker.pictures.reader.requests)
-        assert not worker.reconcile.reconciler.answer()
+        answered = thread.submit(worker.reconciler.answer_all)
+        wait_until(lambda: "/a-slow.jpg" in worker.pictures.requests)
+        assert not worker.reconciler.answer()
         came.set()
         answered.result(10)
     assert worker.counts(bulk) == {Outcome.INDEXED: 70}
@@ -83,8 +83,8 @@ def test_who_frees_a_place_and_goes_on_rings_for_nobody(worker: Worker) -> None:
 def test_one_bell_serves_both_lanes_the_single_first(worker: Worker) -> None:
     bulk = worker.push(worker.product("bulk", picture((1, 1, 1))))
     single = worker.push(worker.product("single", picture((2, 2, 2))), lane=Lane.SINGLE)
-    worker.reconcile.reconciler.answer()
-    assert worker.pictures.reader.requests == ["/single.jpg", "/bulk.jpg"]
+    worker.reconciler.answer()
+    assert worker.pictures.requests == ["/single.jpg", "/bulk.jpg"]
     assert worker.counts(bulk) == worker.counts(single) == {Outcome.INDEXED: 1}
     assert (worker.encoder.embedded, worker.encoder.urgent) == (2, 1)
 
@@ -94,7 +94,7 @@ def test_a_single_waits_for_no_slower_one_that_was_claimed_with_it(worker: Worke
     slow = worker.push(worker.product("slow", picture()), lane=Lane.SINGLE)
     quick = worker.push(worker.product("quick", picture()), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconcile.reconciler.answer)
+        answered = thread.submit(worker.reconciler.answer)
         began = time.monotonic()
         wait_until(lambda: worker.counts(quick) == {Outcome.INDEXED: 1})
         assert time.monotonic() - began < 1.5  # bulk would wait 2 s for the slow one

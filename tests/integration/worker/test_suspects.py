@@ -35,12 +35,12 @@ class Slow(HashingEncoder):
 def test_no_two_suspects_are_in_work_at_once(worker: Worker) -> None:
     """Or a product that kills the process again and again would cost its neighbours attempts."""
     slow = Slow()
-    assert worker.reconcile.reconciler._pictures is not None
-    worker.reconcile.reconciler._pictures._encoder = slow  # type: ignore[assignment]
+    assert worker.reconciler._pictures is not None
+    worker.reconciler._pictures._encoder = slow  # type: ignore[assignment]
     worker.push(*(worker.product(f"p{at}", picture()) for at in range(6)), lane=Lane.SINGLE)
     assert len(worker.ledger.claim([Lane.SINGLE], 64).wanted) == 6  # by a worker that dies
     time.sleep(LEASE_SECONDS + 0.1)
-    threads = [threading.Thread(target=worker.reconcile.reconciler.answer) for _ in range(6)]
+    threads = [threading.Thread(target=worker.reconciler.answer) for _ in range(6)]
     for thread in threads:
         thread.start()
     for thread in threads:
