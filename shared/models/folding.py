@@ -1,4 +1,4 @@
-"""Strings as filters compare them: without case and accents. Pure.
+"""Strings as filters compare them: without case, accents and superfluous white space. Pure.
 
 Stored products keep what the shop wrote; only the copies that filters compare are folded.
 """
@@ -37,12 +37,14 @@ _LETTERS: Final = str.maketrans(
 
 def fold(text: str) -> str:
     """The text without case, accents and differences of mere form: É, e and ｅ become `e`, ß `ss`,
-    ﬁ `fi`, ς `σ`. Folding twice changes nothing more.
+    ﬁ `fi`, ς `σ`. White space around it goes, and runs of it become one space. Folding twice changes
+    nothing more.
     """
     if text.isascii():
-        return text.lower()
+        return " ".join(text.lower().split())
     # Unicode's compatibility caseless matching (chapter 3.13): folding case may make characters
     # that can be taken apart, and the other way round.
     apart = unicodedata.normalize("NFKD", text).casefold()
     apart = unicodedata.normalize("NFKD", apart).casefold()
-    return unicodedata.normalize("NFKD", _DROPPED.sub("", apart).translate(_LETTERS))
+    folded = unicodedata.normalize("NFKD", _DROPPED.sub("", apart).translate(_LETTERS))
+    return " ".join(folded.split())

@@ -24,7 +24,7 @@ SAME = [
     ("가방", unicodedata.normalize("NFD", "가방")),
     ("カバン", "ｶﾊﾞﾝ", unicodedata.normalize("NFD", "カバン")),
     ("10", "１０", "⑩"),
-    ("a b", "A\u00a0B", "Ａ\u3000Ｂ"),
+    ("a b", "A\u00a0B", "Ａ\u3000Ｂ", " a  b ", "A\t\nB"),
     ("cooperate", "co\u00adoperate", "co\u200boperate", "\ufeffcooperate"),
     ("ij", "Ĳ", "ĳ"),
     ("ha", "ẖa", "Ha"),
