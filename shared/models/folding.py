@@ -37,8 +37,8 @@ _LETTERS: Final = str.maketrans(
 
 def fold(text: str) -> str:
     """The text without case, accents and differences of mere form: É, e and ｅ become `e`, ß `ss`,
-    ﬁ `fi`, ς `σ`. White space around it goes, and runs of it become one space. Folding twice changes
-    nothing more.
+    ﬁ `fi`, ς `σ`. White space around it goes, and runs of it become one space. Folding twice
+    changes nothing more.
     """
     if text.isascii():
         return " ".join(text.lower().split())

@@ -16,6 +16,7 @@ from numpy.typing import NDArray
 from PIL import Image, ImageCms
 
 from shared.embedding.decoding.files.parts import is_profile
+from shared.embedding.decoding.profile_tags import necessary
 
 _MAX_TRANSFORMS: Final = 32
 _INDISTINGUISHABLE: Final = 2
@@ -86,10 +87,11 @@ def conversion(profile: bytes | None) -> Conversion | None:
 
 def _built(profile: bytes) -> Conversion | None:
     mode = _MODES.get(profile[16:20].decode("latin-1"))
-    if mode is None:
+    tags = necessary(profile)
+    if mode is None or tags is None:
         return None
     try:
-        source = ImageCms.ImageCmsProfile(io.BytesIO(profile))
+        source = ImageCms.ImageCmsProfile(io.BytesIO(tags))
         built = Conversion(
             mode,
             ImageCms.buildTransform(source, _SRGB, mode, "RGB", ImageCms.Intent.PERCEPTUAL),
