@@ -11,9 +11,10 @@ from typing import Final
 
 
 class ItemCode(StrEnum):
-    """Why one item of a job failed; stable, part of the public contract.
+    """Why one item of a job failed, or its warning; stable, part of the public contract.
 
-    IMAGE_BLANK fails none: the picture is indexed, and this is its warning.
+    IMAGE_BLANK and ATTRIBUTE_TYPE_MISMATCH fail no item: the product is indexed with its picture,
+    and they are its warning.
     """
 
     INVALID_URL = "invalid_url"
@@ -81,6 +82,12 @@ class EncoderBusy(TransientError):
     """More queries wait for the encoder than it can answer within the deadline."""
 
     code = "encoder_busy"
+
+
+class DiskRefused(TransientError):
+    """The disk takes or gives no large picture now: it is full, say. No picture's fault."""
+
+    code = "disk_refused"
 
 
 class SearchTimeout(TransientError):

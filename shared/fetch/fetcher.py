@@ -8,7 +8,7 @@ from typing import Final
 
 import certifi
 
-from shared.errors import ItemCode, ItemPermanent, ItemTransient
+from shared.errors import DiskRefused, ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.addresses import Network
 from shared.fetch.answers import redirect_location
 from shared.fetch.connections import Connection, Connections
@@ -96,8 +96,8 @@ class Fetcher:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
 
         Whether it is a picture at all is for decoding to find out: the content type is not looked
-        at. Raises `ItemTransient` where another try may succeed (`HostPutOff` where none was made)
-        and `ItemPermanent` where not.
+        at. Raises `ItemTransient` if another try may succeed (`HostPutOff` if none was made),
+        `ItemPermanent` if not, and `DiskRefused` if the disk takes no large picture now.
         """
         picture = self.fetch_if_changed(url, None)
         assert picture is not None  # noqa: S101 - without a condition there is no 304
@@ -112,6 +112,9 @@ class Fetcher:
             picture = self._follow(parse_picture_url(url), condition, started + self._timeout)
         except (ItemTransient, ItemPermanent) as fault:
             result = "put_off" if isinstance(fault, HostPutOff) else fault.code
+            raise
+        except DiskRefused as err:
+            result = err.code
             raise
         except Exception:
             result = ItemCode.INTERNAL_ERROR

@@ -26,9 +26,10 @@ _UNANSWERED: Final = frozenset({ItemCode.IMAGE_TIMEOUT, ItemCode.IMAGE_UNREACHAB
 
 
 class HostPutOff(ItemTransient):
-    """The picture was not asked for, since its server asked others of us for patience.
+    """The picture was not read for a reason that is not its own: its server asked others of us for
+    patience, or our disk has no room for it.
 
-    That is no fault of the picture and counts against no product; `retry_after` says when to ask.
+    It counts against no product; `retry_after` says when to ask again.
     """
 
 

@@ -4,12 +4,12 @@ import contextlib
 import hashlib
 import io
 import tempfile
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import IO, Final
 
-from shared.errors import ItemCode, ItemPermanent, ItemTransient
+from shared.errors import DiskRefused, ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.answers import entity_tag, http_date, status_fault
 from shared.fetch.faults import AnswerTooLong, too_large
 from shared.fetch.http1 import Answer
@@ -41,7 +41,7 @@ class FetchedPicture:
     ) -> None:
         """Reads the `chunks`; beyond `most_in_memory` bytes to the disk.
 
-        Raises what they raise, and OSError if the disk is full.
+        Raises what they raise, and DiskRefused if the disk takes no more.
         """
         self.etag = etag
         self.last_modified = last_modified
@@ -54,7 +54,10 @@ class FetchedPicture:
                     self._move_to_disk()
                 self.size += len(chunk)
                 digest.update(chunk)
-                self._file.write(chunk)
+                with _disk():
+                    self._file.write(chunk)
+            with _disk():
+                self._file.flush()
         except BaseException:
             self.close()
             raise
@@ -68,18 +71,30 @@ class FetchedPicture:
 
     @property
     def data(self) -> bytes:
-        """All its bytes, read into memory."""
-        self._file.seek(0)
-        return self._file.read()
+        """All its bytes, read into memory. Raises DiskRefused."""
+        with _disk():
+            self._file.seek(0)
+            return self._file.read()
 
     def close(self) -> None:
         """Gives its memory, or its place on the disk, back."""
-        self._file.close()
+        with contextlib.suppress(OSError):  # what a full disk did not take is not wanted any more
+            self._file.close()
 
     def _move_to_disk(self) -> None:
-        small, self._file = self._file, tempfile.TemporaryFile(dir=_DIRECTORY)  # noqa: SIM115
+        small = self._file
         small.seek(0)
-        self._file.write(small.read())
+        with _disk():
+            self._file = tempfile.TemporaryFile(dir=_DIRECTORY)  # noqa: SIM115
+            self._file.write(small.read())
+
+
+@contextlib.contextmanager
+def _disk() -> Iterator[None]:
+    try:
+        yield
+    except OSError as err:
+        raise DiskRefused(f"The disk refuses large pictures: {err.strerror or err}.") from err
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +117,7 @@ def read_picture(
 ) -> FetchedPicture:
     """The picture that the answer carries, at most `max_bytes` large; see FetchedPicture.
 
-    Raises the answer's own fault where it is no success, and what reading raises.
+    Raises the answer's own fault if it is no success, and what reading raises.
     """
     head = answer.head
     fault = status_fault(head)

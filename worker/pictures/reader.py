@@ -1,5 +1,6 @@
 """From image URLs to vectors, many at a time; one bad picture fails alone."""
 
+import random
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
@@ -11,8 +12,9 @@ import structlog
 
 from shared.embedding.encoder import Vector
 from shared.embedding.service import EmbeddingService, PreparedPicture
-from shared.errors import ItemFault, ItemPermanent, ItemTransient
+from shared.errors import DiskRefused, ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.fetch.fetcher import Fetcher
+from shared.fetch.hosts import HostPutOff
 from shared.fetch.picture import SMALL_BYTES, FetchedPicture, Validators
 from shared.fetch.urls import parse_picture_url
 from shared.memory import MemoryBudget
@@ -30,6 +32,9 @@ STRAGGLER_SECONDS: Final = 2.0
 _URGENT_STRAGGLER_SECONDS: Final = 0.05
 """The same for urgent ones: those of a burst still share forward passes."""
 
+_DISK_SECONDS: Final = 30.0
+"""How long a large picture waits at least if the disk has no room for it; half as long again at
+most, so that not all come back at one moment."""
 
 _LARGEST_AT_ONCE: Final = 8
 _LARGEST_URGENT: Final = 2
@@ -145,6 +150,11 @@ class PictureReader:
                 return _Ready(self._encoder.prepare(fetched.data, urgent=urgent), facts)
         except (ItemTransient, ItemPermanent) as fault:
             return fault
+        except DiskRefused as err:
+            # Small pictures need no disk, so the lane goes on without this one.
+            log.warning("picture_put_off", code=err.code, error=err.message)
+            wait = _DISK_SECONDS * (1 + random.random() / 2)  # noqa: S311 - no secret
+            return HostPutOff(ItemCode.INTERNAL_ERROR, f"{err.message} It is tried again.", wait)
         except Exception as err:
             # A fault of ours in one picture must not sink the others of its batch.
             log.exception("picture_failed", url=asked.url)

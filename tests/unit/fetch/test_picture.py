@@ -2,11 +2,16 @@
 
 import hashlib
 import io
+import tempfile
 import tracemalloc
 from collections.abc import Iterator
+from pathlib import Path
+from typing import IO, Any
 
 import pytest
 
+from shared.errors import DiskRefused
+from shared.fetch import picture as fetched
 from shared.fetch.picture import SMALL_BYTES, FetchedPicture
 
 
@@ -43,3 +48,29 @@ def test_nothing_is_left_open_where_reading_breaks_off() -> None:
 
     with pytest.raises(ConnectionError):  # an open file would be a warning, hence a failure
         FetchedPicture(broken())
+
+
+def _full(**_: object) -> IO[Any]:
+    return Path("/dev/full").open("w+b")
+
+
+@pytest.mark.parametrize("beyond", [1, 100_000, 5 * SMALL_BYTES])
+def test_a_disk_that_refuses_is_told_apart_from_the_pictures_faults(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, beyond: int
+) -> None:
+    monkeypatch.setattr(fetched, "_DIRECTORY", tmp_path / "missing")
+    with pytest.raises(DiskRefused, match="No such file"):
+        FetchedPicture(chunks(SMALL_BYTES + beyond))
+    monkeypatch.setattr(tempfile, "TemporaryFile", _full)
+    with pytest.raises(DiskRefused, match="No space left"):
+        FetchedPicture(chunks(SMALL_BYTES + beyond))
+    with FetchedPicture(chunks(SMALL_BYTES)) as small:
+        assert small.size == SMALL_BYTES  # which needs no disk
+
+
+def test_what_the_disk_takes_last_is_missed_before_the_picture_counts_as_read(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(tempfile, "TemporaryFile", _full)
+    with pytest.raises(DiskRefused):
+        FetchedPicture([b"a", b"b"], most_in_memory=1)  # all of it fits into the file's buffer
