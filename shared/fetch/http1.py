@@ -1,7 +1,7 @@
 """Reads answers of HTTP/1.1 as browsers do: a line that is malformed costs that line.
 
-A connection serves another picture only where its answer left no doubt about its end. What is odd,
-though it can be read, ends with the connection, or else the next product might get this picture.
+A connection serves another picture only if its answer left no doubt about its end. An answer that
+is odd but can be read closes its connection, or else the next product might get this picture.
 """
 
 import re
@@ -15,7 +15,11 @@ from shared.fetch.faults import AnswerFault, AnswerTooLong, bad_answer
 
 MAX_HEAD_BYTES: Final = 256 * 1024
 MAX_HEAD_LINES: Final = 500
-_MAX_INTERIM_ANSWERS: Final = 100
+"""Both bound all heads of an answer together: its own and the interim ones before it."""
+
+MAX_CHUNKS: Final = 100_000
+"""A chunk costs 3 µs, however small it is."""
+
 _MAX_CHUNK_LINE: Final = 64 * 1024
 
 # A few bytes of slop before it, no number behind it: browsers take that for 200.
@@ -55,7 +59,7 @@ class Answer:
         self.head = _final_head(connection)
         self.chunked = "chunked" in self.head.tokens("transfer-encoding")
         self.length = _length(self.head) if not self.chunked else None
-        """The body's length in bytes; None where only its end tells."""
+        """The body's length in bytes; None if only its end tells."""
         self._ended = self.length == 0
 
     @property
@@ -65,7 +69,7 @@ class Answer:
         return self._ended and not closing and _is_plain(self.head)
 
     def body(self) -> Iterator[bytes]:
-        """The body's bytes, without what HTTP/1.1 wraps them in. Raises as the head."""
+        """The body's bytes, without HTTP/1.1's wrapping. Raises as the head."""
         if self.chunked:
             yield from self._chunks()
         elif self.length is None:
@@ -83,7 +87,11 @@ class Answer:
             yield data
 
     def _chunks(self) -> Iterator[bytes]:
+        chunks = 0
         while size := self._chunk_size():
+            chunks += 1
+            if chunks > MAX_CHUNKS:
+                raise bad_answer("The picture server's answer comes in too many chunks.")
             yield from self._exactly(size)
             if self._connection.line(_MAX_CHUNK_LINE):
                 raise _bad_chunk()
@@ -99,32 +107,44 @@ class Answer:
         return int(found[1], 16)
 
 
+class _Lines:
+    """The lines of an answer's heads, which share one bound of bytes and one of lines."""
+
+    def __init__(self, connection: Connection) -> None:
+        self._connection = connection
+        self._bytes, self._lines = MAX_HEAD_BYTES, MAX_HEAD_LINES
+
+    def next(self) -> bytes:
+        """Raises the fault of an answer with too many lines, or with a line too long."""
+        line = self._connection.line(self._bytes)
+        self._bytes -= len(line)
+        # Browsers take a lone CR for the end of a line, too.
+        self._lines -= 1 + line.count(b"\r")
+        if self._lines < 0:
+            raise bad_answer("The picture server's answer has too many header lines.")
+        return line
+
+
 def _final_head(connection: Connection) -> Head:
-    exact = True
-    for _ in range(_MAX_INTERIM_ANSWERS):
-        head = _head(connection)
+    lines, exact = _Lines(connection), True
+    while True:
+        head = _head(lines)
         if head.status >= HTTPStatus.OK:
             return replace(head, exact=head.exact and exact)
         if head.status == HTTPStatus.SWITCHING_PROTOCOLS:
             raise bad_answer("The picture server switched to a protocol that was not asked for.")
         framed = head.fields.keys() & {"content-length", "transfer-encoding", "connection"}
         exact = exact and head.exact and head.status in _HARMLESS_INTERIM and not framed
-    raise AnswerTooLong
 
 
-def _head(connection: Connection) -> Head:
-    status, exact = _status(connection)
-    left, fields = MAX_HEAD_BYTES, dict[str, list[str]]()
-    values: list[str] | None = None  # those of the last field; None where it was dropped
-    for _ in range(MAX_HEAD_LINES):
-        line = connection.line(left)
-        if not line:
-            return Head(status, fields, exact)
-        left -= len(line)
+def _head(lines: _Lines) -> Head:
+    status, exact = _status(lines)
+    fields: dict[str, list[str]] = {}
+    values: list[str] | None = None  # those of the last field; None if it was dropped
+    while line := lines.next():
         if b"\r" in line or b"\0" in line:
             exact = False
             line = line.replace(b"\0", b"")
-        # Browsers take a lone CR for the end of a line, too.
         for part in line.split(b"\r"):
             if part[:1] in (b" ", b"\t"):  # the line before goes on
                 exact = False
@@ -139,14 +159,14 @@ def _head(connection: Connection) -> Head:
             exact = exact and name == stripped
             values = fields.setdefault(stripped.decode("ascii").lower(), [])
             values.append(value.decode("latin-1").strip(" \t"))
-    raise bad_answer("The picture server's answer has too many header lines.")
+    return Head(status, fields, exact)
 
 
-def _status(connection: Connection) -> tuple[int, bool]:
+def _status(lines: _Lines) -> tuple[int, bool]:
     exact = True
-    line = connection.line(MAX_HEAD_BYTES)
+    line = lines.next()
     if not line:  # an empty line of the answer before it
-        line, exact = connection.line(MAX_HEAD_BYTES), False
+        line, exact = lines.next(), False
     found = _STATUS.match(line)
     status = int(found[2] or b"200") if found and len(found[2] or b"200") == 3 else 0
     if not found or status < HTTPStatus.CONTINUE:

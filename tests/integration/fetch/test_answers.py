@@ -14,6 +14,7 @@ import pytest
 from prometheus_client import REGISTRY
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
+from shared.fetch.faults import AnswerFault
 from shared.fetch.fetcher import Fetcher
 from shared.fetch.picture import FetchedPicture, Validators
 from tests.integration.fetch.picture_server import (
@@ -312,7 +313,10 @@ def floods(prefix: bytes, unit: bytes) -> Script:
             CHUNKED + b"1\r\nx\r\n0\r\n", b"X: y\r\n" * 1_000, "image_too_large", id="trailers"
         ),
         pytest.param(
-            b"", b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000, "image_too_large", id="interim answers"
+            b"",
+            b"HTTP/1.1 100 Continue\r\n\r\n" * 1_000,
+            "image_unreachable",
+            id="interim answers",
         ),
         pytest.param(
             b"HTTP/1.1 200 OK\r\n", b"X: y\r\n" * 1_000, "image_unreachable", id="headers"
@@ -329,6 +333,40 @@ def test_a_flood_is_left_after_what_an_answer_may_have(
     server = serve(floods(prefix, unit))
     fetcher = Fetcher(LOOPBACK, max_bytes=100_000, timeout_seconds=4)
     assert fault_of(fetcher, server.url()).code == code
+    fetcher.close()
+
+
+EARLY = b"HTTP/1.1 103 Early Hints\r\n"
+
+COSTLY = {
+    "chunks of one byte": CHUNKED + b"1\r\nx\r\n" * 400_000,
+    "lines that a lone CR ends": b"HTTP/1.1 200 OK\r\nX: y" + b"\rX:y" * 60_000 + b"\r\n\r\n",
+    "such lines that go on": b"HTTP/1.1 200 OK\r\nX: y" + b"\r z" * 80_000 + b"\r\n\r\n",
+    "such lines alone": b"HTTP/1.1 200 OK\r\nX: y" + b"\r" * 250_000 + b"\r\n\r\n",
+    "such lines of interim answers": (EARLY + b"X: y" + b"\rX:y" * 60_000 + b"\r\n\r\n") * 10,
+    "lines of interim answers": (EARLY + b"X:y\r\n" * 400 + b"\r\n") * 90,
+    "bytes of interim answers": (EARLY + b"X: " + b"y" * 200_000 + b"\r\n\r\n") * 12,
+}
+
+
+@pytest.mark.parametrize("answer", COSTLY.values(), ids=COSTLY)
+def test_an_answer_in_many_small_parts_costs_little_time(serve: Serve, answer: bytes) -> None:
+    server = serve(sends(answer, then_close=True))
+    fetcher = Fetcher(LOOPBACK, max_bytes=4_000_000, timeout_seconds=20)
+    started = time.thread_time()
+    fault = fault_of(fetcher, server.url())
+    took = time.thread_time() - started
+    fetcher.close()
+    assert isinstance(fault, AnswerFault)
+    assert fault.code == ItemCode.IMAGE_UNREACHABLE
+    assert "too many" in fault.message or "without end" in fault.message
+    assert took < 0.8  # seconds of this thread; the chunks take 0.3
+
+
+def test_a_picture_may_come_in_many_chunks(serve: Serve) -> None:
+    server = serve(sends(CHUNKED + b"1\r\nx\r\n" * 90_000 + b"0\r\n\r\n"))
+    fetcher = Fetcher(LOOPBACK, max_bytes=1_000_000, timeout_seconds=20)
+    assert fetcher.fetch(server.url()).size == 90_000
     fetcher.close()
 
 
