@@ -4,7 +4,6 @@ import time
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import partial
-from threading import Thread
 from typing import Final
 
 import structlog
@@ -13,7 +12,7 @@ from celery import Celery
 from shared.doorbell import Doorbell
 from shared.embedding.identity import collection_name
 from shared.embedding.service import EmbeddingService
-from shared.errors import QdrantUnavailable, VitrineError
+from shared.errors import QdrantUnavailable
 from shared.fetch.fetcher import Fetcher
 from shared.ledger import LedgerRebuild, connect
 from shared.ledger.bootstrap import build_ledger
@@ -29,6 +28,7 @@ from worker.reconcile.reports import RetryPolicy
 from worker.upkeep.leases import LeaseKeeper
 from worker.upkeep.ledger_watch import LedgerWatch
 from worker.upkeep.sweeper import Sweeper
+from worker.upkeep.upgrade import IndexUpgrade
 
 log = structlog.get_logger(__name__)
 
@@ -45,6 +45,7 @@ class Runtime:
     sweeper: Sweeper
     watch: LedgerWatch
     leases: LeaseKeeper
+    upgrade: IndexUpgrade | None
     pictures: PictureReader | None
     fetcher: Fetcher | None
     encoder: EmbeddingService | None
@@ -54,10 +55,14 @@ class Runtime:
         self.watchdog.start()
         self.leases.start()
         self.sweeper.start()
+        if self.upgrade:
+            self.upgrade.start()
 
     def stop(self) -> None:
         """Ends them, once no task runs any more."""
         self.sweeper.stop()
+        if self.upgrade:
+            self.upgrade.stop()
         self.watch.close()
         self.leases.stop()
         if self.pictures:
@@ -81,24 +86,6 @@ def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) 
             for code, said in facts.warnings().items():
                 log.warning(code, reason=said)
             return
-
-
-def _add_terms(settings: Settings) -> None:
-    """Upgrades what an earlier release wrote, beside the worker's own work: a real server takes
-    minutes for a large catalogue, and filters find both kinds meanwhile.
-    """
-    points = PointTransfer(
-        settings.qdrant_url, collection_name(settings), api_key=settings.qdrant_api_key
-    )
-    try:
-        done = sum(points.add_terms())
-    except VitrineError as err:
-        log.warning("index_not_upgraded", code=err.code, error=err.message)
-    else:
-        if done:
-            log.info("index_upgraded", products=done)
-    finally:
-        points.close()
 
 
 def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) -> Runtime:
@@ -133,10 +120,11 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         encoder = load_embedding_service(settings, frozenset({"image"}), watchdog=watchdog)
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
     _ensure_collection(qdrant, settings.attribute_indexes)
-    if Lane.FAST in lanes:
-        Thread(target=_add_terms, args=(settings,), name="add-terms", daemon=True).start()
-    points = PointTransfer(settings.qdrant_url, qdrant.collection, api_key=settings.qdrant_api_key)
-    watch = LedgerWatch(LedgerRebuild(redis), points)
+    points = partial(
+        PointTransfer, settings.qdrant_url, qdrant.collection, api_key=settings.qdrant_api_key
+    )
+    upgrade = IndexUpgrade(points()) if Lane.FAST in lanes else None
+    watch = LedgerWatch(LedgerRebuild(redis), points())
     watch.check()
     doorbell = Doorbell(app)
     leases = LeaseKeeper(ledger, settings.lease_seconds)
@@ -165,4 +153,6 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         tombstone_days=settings.tombstone_days,
         watch=watch.check,
     )
-    return Runtime(watchdog, reconciler, sweeper, watch, leases, pictures, fetcher, encoder)
+    return Runtime(
+        watchdog, reconciler, sweeper, watch, leases, upgrade, pictures, fetcher, encoder
+    )
