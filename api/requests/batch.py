@@ -25,12 +25,12 @@ _MAX_KEYS: Final = 64
 """Keys in a product or its attributes. More are refused unseen: each would be a fault by itself."""
 
 _MAX_ERRORS: Final = 100_000
-"""Validation errors in one batch, some 0.7 seconds' work, or 1.3 where all are slips in names. Ten
+"""Validation errors in one batch, some 0.7 seconds' work, or 1.3 if all are slips in names. Ten
 for each of 10,000 items."""
 
 
 class Rejected(TypedDict):
-    """An item left out. `product_id` is null where it can't be read."""
+    """An item left out. `product_id` is null if it can't be read."""
 
     position: int
     product_id: str | None
@@ -76,7 +76,7 @@ def read_product(data: object) -> Product:
 def read_batch(body: bytes, media_type: str, *, refetch: bool = False) -> Batch:
     """Sorts the body's items into good and bad.
 
-    Raises problems: 400 for a document that is no JSON, 422 where it is no list of products or
+    Raises problems: 400 for a document that is no JSON, 422 if it is no list of products or
     holds none, 413 beyond 10,000 items.
     """
     body = utf8(body)

@@ -204,7 +204,7 @@ def _unpacker() -> "zlib._Decompress":
 
 
 def discard(request: Request, seconds: float = DISCARD_SECONDS) -> None:
-    """Throws away what is still to come of the body, within bounds; nothing where all was read."""
+    """Throws away what is still to come of the body, within bounds; nothing if all was read."""
     deadline, size = time.monotonic() + seconds, 0
     # What the client is told is why its body was refused, not how its sending ended.
     with contextlib.suppress(Problem):

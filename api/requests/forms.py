@@ -32,7 +32,7 @@ class Form:
 def parse_form(request: Request, body: bytes) -> Form:
     """The form in the request's body.
 
-    Raises problems: 400 where it is none, 413 beyond the bounds, 422 for a field given twice.
+    Raises problems: 400 if it is none, 413 beyond the bounds, 422 for a field given twice.
     """
     parser = _Parts(
         # Werkzeug's own writes large files to the disk. These are bounded by the body.
@@ -53,7 +53,7 @@ def parse_form(request: Request, body: bytes) -> Form:
             name: _decoded(name, text, charset)
             for (name, text), charset in zip(texts.items(), parser.charsets, strict=True)
         },
-        # Browsers send a file without a name where nobody chose one.
+        # Browsers send a file without a name if nobody chose one.
         {name: data for name, file in files.items() if (data := file.read()) or file.filename},
     )
 

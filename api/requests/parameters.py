@@ -1,4 +1,4 @@
-"""Query parameters: typed, bounded, and refused by name where unknown."""
+"""Query parameters: typed, bounded, and refused by name if unknown."""
 
 from collections import Counter
 from collections.abc import Collection, Mapping
@@ -37,7 +37,7 @@ Cursor = Annotated[
 
 Refetch = Annotated[
     bool,
-    Field(description="Fetches and embeds each picture, also where nothing says that it changed."),
+    Field(description="Fetches and embeds each picture, also if nothing says that it changed."),
 ]
 
 

@@ -1,7 +1,8 @@
-"""What a request's target says, before anything is looked up by it: UTF-8, percent-encoded.
+"""Checks a request's path and query, which are percent-encoded UTF-8, before anything reads them.
 
-Werkzeug puts U+FFFD for what is no UTF-8 in a path, and leaves it escaped in a query: so a client
-that writes Latin-1 would delete another product than it names, or search for letters and digits.
+Werkzeug replaces bytes of a path that are no UTF-8 by U+FFFD, and leaves those of a query escaped.
+So a client that writes Latin-1 would delete another product than it names, or search for letters
+and digits.
 """
 
 import re
@@ -17,11 +18,11 @@ _LIKE_JAVASCRIPTS_ESCAPE: Final = re.compile(r"%u[0-9A-Fa-f]{4}")
 
 
 def check_target(request: Request) -> None:
-    """Raises a 400 problem for a path or a query that can't be read as it was meant.
+    """Raises a 400 problem if the path or the query can't be read as its client meant it.
 
-    A `%` that escapes nothing is refused in paths, which name what is to be changed: whoever does
-    not escape it escapes nothing, and `50%20off` would be read as another id. In queries it stands
-    for itself, as browsers send it (`?q=100% wool`).
+    Paths name the product to change, so a `%` without two hexadecimal digits is refused there. A
+    client that sends one escapes nothing: its id `50%20off` would be read as `50 off`. In a query
+    such a `%` stands for itself, because browsers send it so (`?q=100% wool`).
     """
     environ = request.environ
     # The servers' own decoding keeps bytes: each character stands for one.

@@ -38,7 +38,7 @@ _WHOLE: Final = re.compile(r"bytes 0-([0-9]{1,18})/([0-9]{1,18})")
 
 
 def redirect_location(head: Head) -> str | None:
-    """Where a redirect leads, or None where the answer is not a redirect with a `Location`."""
+    """The URL that a redirect leads to; None if the answer is no redirect with a `Location`."""
     location = head.get("location")
     if head.status not in REDIRECTS or not location:
         return None
@@ -50,7 +50,7 @@ def redirect_location(head: Head) -> str | None:
 
 
 def status_fault(head: Head, now: datetime | None = None) -> ItemFault | None:
-    """The fault that the answer's status means, or None where its body is the picture."""
+    """The fault that the answer's status means, or None if its body is the picture."""
     status = head.status
     if status in _GONE:
         return ItemPermanent(
@@ -75,7 +75,7 @@ def _is_whole(content_range: str | None) -> bool:
 def retry_after(value: str | None, now: datetime) -> float | None:
     """Seconds to wait by a `Retry-After` header, which gives seconds or a date (RFC 9110).
 
-    Bounded to 0 … `MAX_RETRY_AFTER_SECONDS`; None where the header is absent or unreadable.
+    Bounded to 0 … `MAX_RETRY_AFTER_SECONDS`; None if the header is absent or unreadable.
     """
     text = (value or "").strip()
     if _SECONDS.fullmatch(text):

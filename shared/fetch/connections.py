@@ -48,7 +48,7 @@ class Connection:
         self.origin = origin
         self.address = address
         self._sock = sock
-        # Also where the fetcher is forgotten rather than closed.
+        # Also if the fetcher is forgotten rather than closed.
         self._close = weakref.finalize(self, sock.close)
         self._buffer = bytearray()
         self._scanned = 0
@@ -84,7 +84,7 @@ class Connection:
         return line.removesuffix(b"\r")
 
     def some(self, most: int) -> bytes:
-        """At least one byte of the body, up to `most`; none where the server has closed."""
+        """At least one byte of the body, up to `most`; none if the server has closed."""
         if not self._buffer:
             return self._received(min(most, _RECEIVED_AT_ONCE))
         data = bytes(self._buffer[: min(most, _RECEIVED_AT_ONCE)])

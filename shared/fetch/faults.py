@@ -63,7 +63,7 @@ def bad_certificate(error: ssl.SSLCertVerificationError) -> ItemPermanent:
 
 
 def seconds_left(deadline: float) -> float:
-    """Until the deadline (monotonic seconds). Raises the fault of `timed_out` where none are."""
+    """Until the deadline (monotonic seconds). Raises the fault of `timed_out` if none are left."""
     left = deadline - time.monotonic()
     if left <= 0:
         raise timed_out()

@@ -42,7 +42,7 @@ _HEAD_BYTES: Final = 256 * 1024
 _CONNECTION_FAULTS: Final = frozenset({ItemCode.IMAGE_TIMEOUT, ItemCode.IMAGE_UNREACHABLE})
 
 _Came = FetchedPicture | str | None
-"""The picture, the URL that a redirect leads to, or None where the picture has not changed."""
+"""The picture, the URL that a redirect leads to, or None if the picture has not changed."""
 _Read = Callable[[Answer], _Came]
 
 
@@ -104,7 +104,7 @@ class Fetcher:
         return picture
 
     def fetch_if_changed(self, url: str, known: Validators | None) -> FetchedPicture | None:
-        """As `fetch`; None where the server says that the picture is still the known one."""
+        """As `fetch`; None if the server says that the picture is still the known one."""
         started = time.monotonic()
         result = "ok"
         try:

@@ -113,7 +113,7 @@ class Hosts:
             self._troubled.pop(authority, None)
 
     def _prune(self) -> None:
-        """Forgets what is over, where names are many. The lock is held."""
+        """Forgets the pauses that are over, if names are many. The lock is held."""
         if len(self._troubled) >= _PRUNED_FROM:
             now = time.monotonic()
             self._troubled = {

@@ -39,8 +39,8 @@ class Lookup:
     def checked_addresses(self, url: PictureUrl, deadline: float) -> Sequence[Address]:
         """All addresses of the URL's host, best first; `deadline` in monotonic seconds.
 
-        Raises `ItemPermanent` where one of them is blocked or the name is none, and
-        `ItemTransient` where there is no answer.
+        Raises `ItemPermanent` if one of them is blocked or the name is none, and
+        `ItemTransient` if there is no answer.
         """
         if url.address:
             return self._checked(url, (url.address,))
@@ -83,7 +83,7 @@ class Lookup:
         except UnicodeError:
             raise ItemPermanent(ItemCode.INVALID_URL, "The URL's host name is malformed.") from None
         except OSError as err:
-            # Also where DNS says that there is no such name: resolvers say so, too, while a
+            # Also if DNS says that there is no such name: resolvers say so, too, while a
             # network is down or a new domain is on its way, and a few more lookups cost little.
             raise unreachable("The picture server's name can't be resolved.") from err
 

@@ -12,7 +12,7 @@ class Resolver(Protocol):
     """Turns a host name into addresses."""
 
     def resolve(self, host: str) -> Sequence[Address]:
-        """All addresses of `host`, best first. Raises `OSError` where there is no answer."""
+        """All addresses of `host`, best first. Raises `OSError` if there is no answer."""
         ...
 
 
@@ -25,7 +25,7 @@ class SystemResolver:
     def resolve(self, host: str) -> Sequence[Address]:
         """All addresses of `host` in the system's order of preference (RFC 6724), each once.
 
-        Raises `socket.gaierror` where the name can't be resolved, `UnicodeError` where a label of
+        Raises `socket.gaierror` if the name can't be resolved, `UnicodeError` if a label of
         it is too long.
         """
         found = socket.getaddrinfo(host, None, type=socket.SOCK_STREAM)

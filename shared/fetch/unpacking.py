@@ -20,7 +20,7 @@ def unpacked(chunks: Iterable[bytes], codings: Sequence[str], max_bytes: int) ->
     We ask for none, but some stores keep pictures gzipped and send them so whatever is asked.
     Neither the bytes as sent nor those between two codings may be more than `max_bytes`.
 
-    Raises `ItemPermanent`: `image_too_large`, and `image_corrupt` where it can't be unpacked.
+    Raises `ItemPermanent`: `image_too_large`, and `image_corrupt` if it can't be unpacked.
     """
     pieces = _bounded(chunks, max_bytes)
     known = [coding for coding in codings if coding in _KNOWN]

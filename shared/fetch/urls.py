@@ -22,7 +22,7 @@ MAX_URL_LENGTH: Final = 2_000
 
 _REMEMBERED: Final = 512
 """URLs kept apart: a picture's is asked for its host when it is queued, and again when it is
-fetched. More than a process has queued at once; a few megabytes where all are the longest."""
+fetched. More than a process has queued at once; a few megabytes if all are the longest."""
 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _FIRST_UNPRIVILEGED_PORT: Final = 1024
@@ -44,7 +44,7 @@ WHITE_SPACE: Final = " \t\r\n\f\v"
 FORBIDDEN_IN_URL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
 
 # What browsers send as it is (WHATWG URL, the percent-encode sets of path and query): no "%" of
-# the shop's is touched, for a signature may have been made over it.
+# the shop's is touched, because a signature may have been made over it.
 _PLAIN: Final = "".join(set(string.punctuation) - set('"#<>'))
 _PLAIN_IN_PATH: Final = "".join(set(_PLAIN) - set("?^`{}"))
 _PLAIN_IN_QUERY: Final = _PLAIN.replace("'", "")
@@ -96,8 +96,8 @@ class PictureUrl:
 def parse_picture_url(url: str) -> PictureUrl:
     """Check `url` and take it apart.
 
-    Raises `ItemPermanent` with `invalid_url` where it is malformed, and with
-    `image_blocked_address` where its port, or a number in place of its host, is refused.
+    Raises `ItemPermanent` with `invalid_url` if it is malformed, and with
+    `image_blocked_address` if its port, or a number in place of its host, is refused.
     """
     parts = _split(url)
     scheme = parts.scheme.lower()
@@ -122,7 +122,7 @@ def _split(url: str) -> SplitResult:
         parts = urlsplit(url)
         if "\\" in parts.netloc and "@" not in parts.netloc:
             parts = urlsplit(_with_slashes(url))
-        _ = parts.port  # raises where it is no number up to 65535
+        _ = parts.port  # raises if it is no number up to 65535
     except ValueError:
         raise _invalid("The URL is malformed.") from None
     return parts
@@ -189,7 +189,7 @@ def _ipv4_host(host: str) -> IPv4Address:
     """The address that `host` writes as four decimal numbers.
 
     Other notations (`127.1`, `0x7f000001`, `2130706433`, `0177.0.0.1`) mean different addresses
-    to different readers, so they are refused even where they would be public.
+    to different readers, so they are refused even if they would be public.
     """
     try:
         return IPv4Address(host)

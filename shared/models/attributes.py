@@ -1,14 +1,18 @@
-"""The attributes that a shop lists (ATTRIBUTE_INDEXES), each with the type of its values. Pure."""
+"""Names of attributes, and the types of those that a shop lists (ATTRIBUTE_INDEXES). Pure."""
 
 import re
 from collections.abc import Iterable, Mapping
 from enum import StrEnum
 from typing import Any, Final
 
+from pydantic_core import PydanticCustomError
+
 from shared.models.terms import members
 
 MAX_NAME: Final = 64
-_UNNAMEABLE: Final = re.compile(r'[\x00-\x1f\x7f-\x9f\u2028\u2029"\\]')
+"""Characters of an attribute's name."""
+
+CONTROL_CHARACTER: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
 
 
 class AttributeType(StrEnum):
@@ -30,11 +34,20 @@ class AttributeType(StrEnum):
         return self is AttributeType.FLOAT
 
 
+def unfilterable(name: str) -> PydanticCustomError | None:
+    """The fault of a name that no search could filter on, because Qdrant's syntax for payload paths
+    has no way to write its characters; None if the name has none of them."""
+    if '"' in name:
+        return PydanticCustomError("quote_in_name", "must not hold a double quote in its name")
+    if "\\" in name:
+        return PydanticCustomError("backslash_in_name", "must not hold a backslash in its name")
+    return None
+
+
 def attribute_types(listed: Iterable[str]) -> dict[str, AttributeType]:
     """Types by name, of entries like `color` (keyword) and `rating:float`.
 
-    Raises ValueError for a type that isn't known, a name that can't be an index's, and a name with
-    two types.
+    Raises ValueError if a type isn't known, a name can't be an index's, or a name has two types.
     """
     types: dict[str, AttributeType] = {}
     for entry in listed:
@@ -44,7 +57,7 @@ def attribute_types(listed: Iterable[str]) -> dict[str, AttributeType]:
         if kind not in list(AttributeType):
             known = ", ".join(AttributeType)
             raise ValueError(f"{entry} has no type that is known ({known}), as in rating:float")
-        if not 1 <= len(name) <= MAX_NAME or _UNNAMEABLE.search(name):
+        if not 1 <= len(name) <= MAX_NAME or CONTROL_CHARACTER.search(name) or unfilterable(name):
             raise ValueError(
                 f"{entry} names no attribute: 1 to {MAX_NAME} characters without quotes, "
                 "backslashes and control characters"
@@ -55,7 +68,7 @@ def attribute_types(listed: Iterable[str]) -> dict[str, AttributeType]:
 
 
 def mismatches(attributes: Mapping[str, Any], types: Mapping[str, AttributeType]) -> list[str]:
-    """What is wrong with a product's values of listed attributes, a sentence for each of them."""
+    """The faults of a product's values of listed attributes, a sentence for each of them."""
     return [
         f"The attribute {name} is listed as {kind}, and has a value of another type."
         for name, kind in types.items()

@@ -26,7 +26,8 @@ class Job:
     received: int
     counts: Mapping[Outcome, int]
     with_warnings: int
-    """Items that landed, but not whole: a new picture was bad, and the earlier one stays."""
+    """Items that landed with a warning. Those with a code of `REMARKS` have landed whole; with any
+    other, the new picture was bad, and the earlier one stays."""
     created_at: datetime
     started_at: datetime | None
     finished_at: datetime | None

@@ -25,13 +25,12 @@ from pydantic import (
 from pydantic_core import PydanticCustomError
 
 from shared.fetch.urls import FORBIDDEN_IN_URL, WHITE_SPACE
+from shared.models.attributes import CONTROL_CHARACTER, MAX_NAME, unfilterable
 from shared.models.version import MAX_VERSION, not_ahead
 
 EMBEDDING_SIZE: Final = 512
 """Numbers in a product's vector: that of CLIP's base models, and of the demo's."""
 
-_CONTROL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029]")
-_UNFILTERABLE: Final = re.compile(r'["\\]')
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
 
 # Any namespace does, as long as it never changes: point ids are derived from it.
@@ -47,7 +46,7 @@ def point_id(tenant: str, product_id: str) -> str:
 
 
 def _without_control_characters(value: str) -> str:
-    if _CONTROL.search(value):
+    if CONTROL_CHARACTER.search(value):
         raise PydanticCustomError("control_character", "must not hold control characters")
     return value
 
@@ -60,7 +59,7 @@ def _image_url(value: str) -> str:
     try:
         parts = urlsplit(value)
         fine = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-        _ = parts.port  # raises where the port is not a number up to 65535
+        _ = parts.port  # raises if the port is not a number up to 65535
     except ValueError:
         fine = False
     if not fine:
@@ -71,7 +70,7 @@ def _image_url(value: str) -> str:
 def _created_at(value: object) -> object:
     if isinstance(value, datetime):
         return value
-    # Pydantic takes a number, in quotes, too, for seconds since 1970.
+    # Pydantic reads a number, in quotes, too, as seconds since 1970.
     if not isinstance(value, str) or len(value) > 64 or _NUMBER.fullmatch(value):
         raise PydanticCustomError("datetime_type", "must be an ISO 8601 date-time string")
     return value
@@ -96,20 +95,10 @@ def _exact_number(value: int | float) -> int | float:
     return value
 
 
-def unfilterable(name: str) -> PydanticCustomError | None:
-    """What is wrong with an attribute's name that no search could filter on: Qdrant's syntax for
-    payload paths has no way to write these characters."""
-    if '"' in name:
-        return PydanticCustomError("quote_in_name", "must not hold a double quote in its name")
-    if "\\" in name:
-        return PydanticCustomError("backslash_in_name", "must not hold a backslash in its name")
-    return None
-
-
 def filterable_names(attributes: dict[str, Any], info: ValidationInfo) -> dict[str, Any]:
     """The attributes. Refuses what comes from outside with a name that could not be filtered on;
     what was accepted before that rule stays good, and a patch may remove it."""
-    if not info.context or not _UNFILTERABLE.search("".join(attributes)):
+    if not info.context:
         return attributes
     for name, value in attributes.items():
         if value is not None and (fault := unfilterable(name)):
@@ -126,7 +115,7 @@ AttributeValue = (
     | Annotated[list[Annotated[StrictStr, Field(max_length=256)]], Field(max_length=64)]
 )
 AttributeName = Annotated[
-    StrictStr, Field(min_length=1, max_length=64), AfterValidator(_without_control_characters)
+    StrictStr, Field(min_length=1, max_length=MAX_NAME), AfterValidator(_without_control_characters)
 ]
 Attributes = Annotated[
     dict[AttributeName, AttributeValue],

@@ -21,13 +21,13 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from shared.models.attributes import unfilterable
 from shared.models.product import (
     AttributeName,
     Category,
     ImageUrl,
     Price,
     ProductId,
-    unfilterable,
 )
 from shared.models.terms import attribute_term, field_term, sorted_terms, terms_of
 from shared.models.version import MAX_VERSION

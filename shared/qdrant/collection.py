@@ -52,11 +52,10 @@ def ensure_collection(
 ) -> None:
     """Create what is missing. Several processes may do so at once; the first one wins.
 
-    `tuning` is for a collection that is made. One that exists is left as it is, for building its
-    index anew takes a server minutes or hours: that is asked for by `VectorIndex.tune`.
+    A new collection gets `tuning`. An existing one keeps its own, because building its index anew
+    takes a server minutes or hours; `VectorIndex.tune` does that.
 
-    Raises QdrantRejected where the collection exists with another vector, else what the client
-    raises.
+    Raises QdrantRejected if the collection exists with another vector, and the client's errors.
     """
     if not client.collection_exists(name):
         try:
@@ -87,7 +86,7 @@ def ensure_collection(
         if held is not None and held.data_type == _type_of(schema):
             continue
         if held is not None:
-            # As where a listed attribute's type was changed. Searches go on meanwhile.
+            # The type of a listed attribute was changed, say. Searches go on meanwhile.
             log.warning("%s: the index of %s becomes %s", name, path, _type_of(schema).value)
             client.delete_payload_index(name, path, wait=True)
         client.create_payload_index(name, path, schema, wait=True)

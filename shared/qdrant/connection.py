@@ -12,7 +12,7 @@ def connect(
     url: str, *, api_key: str | None, timeout: float, max_connections: int = 64
 ) -> QdrantClient:
     """A pooled client; opens no connection yet. `timeout`: seconds for each answer, rounded up,
-    for the client knows whole seconds only.
+    because the client knows whole seconds only.
     """
     return QdrantClient(
         url=url,

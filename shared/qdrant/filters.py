@@ -1,6 +1,6 @@
 """Our conditions as filters of Qdrant's REST API. Pure.
 
-As plain JSON and not as the client's models: for a write of 64 points those cost seven times it.
+As plain JSON, because the client's models cost seven times as much for a write of 64 points.
 """
 
 import re
@@ -8,7 +8,8 @@ from collections.abc import Mapping, Sequence
 from typing import Any, Final
 
 from shared.errors import QdrantRejected
-from shared.models.product import point_id, unfilterable
+from shared.models.attributes import unfilterable
+from shared.models.product import point_id
 from shared.models.search import AttributeScalar, Filters
 from shared.models.terms import MARK
 from shared.qdrant.points import TERMS, LivePoint, PayloadWrite, Tombstone
@@ -20,15 +21,14 @@ Condition = dict[str, Any]
 
 _FEW: Final = 4
 """Of a condition with more values Qdrant shall not start from the products that meet it: it would
-put their lists together (16 ms for 64 values of 20,000 products), where looking at each product of
-the tenant takes 8. A double negation keeps it from that."""
+put their lists together, which takes 16 ms for 64 values of 20,000 products. A look at each product
+of the tenant takes 8. A double negation keeps it from that."""
 
 _PLAIN_KEY: Final = re.compile(r"[A-Za-z0-9_-]+")
-_UNNAMEABLE: Final = re.compile(r'["\\]')
 
 
 def attribute_path(name: str) -> str:
-    """The payload path of a product attribute, quoted where Qdrant's path syntax needs it.
+    """The payload path of a product attribute, quoted if Qdrant's path syntax needs it.
 
     Raises QdrantRejected for a name with a double quote or a backslash: the syntax has no way to
     write them.
@@ -75,7 +75,7 @@ def older_points(revs: Mapping[str, int]) -> Filter:
 
 
 def older_than(writes: Sequence[LivePoint | Tombstone]) -> Filter:
-    """The stored points that these writes may replace: each only where its own rev is lower.
+    """The stored points that these writes may replace: each only if its own rev is lower.
 
     The condition of a conditional upsert is one for the whole operation, hence an OR that names
     every point with its rev. At most one write per product. Points that aren't stored yet are
@@ -125,7 +125,7 @@ def _older(point: str, rev: int) -> list[Condition]:
 def _replaceable(write: LivePoint | Tombstone | PayloadWrite) -> list[Condition]:
     """The stored point that is older, or awaits the picture of this very rev.
 
-    The second only where the write may follow fields of its rev: it costs a write of 64 points a
+    The second only if the write may follow fields of its rev: it costs a write of 64 points a
     quarter more.
     """
     older = _older(point_id(*write.key), write.rev)
@@ -138,7 +138,7 @@ def _replaceable(write: LivePoint | Tombstone | PayloadWrite) -> list[Condition]
 
 def _of_terms(filters: Filters, all_have_terms: bool) -> list[Condition]:
     conditions = [_has_a_term_of(terms) for terms in filters.terms()]
-    if all_have_terms or not conditions or any(map(_UNNAMEABLE.search, filters.attributes)):
+    if all_have_terms or not conditions or any(map(unfilterable, filters.attributes)):
         return conditions
     return [{"should": [{"must": conditions}, {"must": _as_stored(filters)}]}]
 

@@ -28,7 +28,7 @@ class Window:
     limit: int
 
     def page(self, hits: Sequence[Hit], offset: int, top_k: int) -> list[Hit] | None:
-        """The `top_k` hits from `offset` on, out of this window's; None where it may be cut short
+        """The `top_k` hits from `offset` on, out of this window's; None if it may be cut short
         within a run of equal scores.
         """
         first, end = offset - self.start, offset - self.start + top_k

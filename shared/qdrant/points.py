@@ -3,10 +3,10 @@
 A live point carries its product's fields (those that are set), and beside them:
 
 - `tenant` (every search and listing asks for it), `rev` (guards every write),
-- `group_id` always, the product's own id where the shop named none, so that grouping needs no
+- `group_id` always, the product's own id if the shop named none, so that grouping needs no
   special case; `ungrouped` then says so, and the product reads back without a group,
 - `image_sha256`, `image_etag`, `image_last_modified`: the picture behind the vector,
-- `indexed_at`, `warnings`, and `warning_may_pass` where trying again may help,
+- `indexed_at`, `warnings`, and `warning_may_pass` if trying again may help,
 - `terms`: what filters compare of its strings and attributes (`shared/models/terms.py`),
 - `awaits_picture` while the fields are those of `rev`, and `image_url`, the vector and the facts of
   its picture still those of before: the URL of the picture that is to come. The write that brings
@@ -98,7 +98,7 @@ class Tombstone:
 class PayloadWrite:
     """A live product's fields anew, with the vector that is stored.
 
-    It takes effect only where the stored picture still is `image.sha256`: what was decided about
+    It takes effect only if the stored picture still is `image.sha256`: what was decided about
     one picture must not be written beside the vector of another. `warning_may_pass`: whether what
     the warnings tell of may be over when the same picture is tried again. `awaited_url`: of the
     product's own picture, which another write of the same rev is to bring. `after_fields`: whether
@@ -222,7 +222,7 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
 def stored_point(
     payload: Mapping[str, Any], embedding: Sequence[float] | None = None
 ) -> StoredPoint:
-    """What a retrieved point says. `embedding` is None where it wasn't asked for."""
+    """What a retrieved point says. `embedding` is None if it wasn't asked for."""
     product = stored_product(payload, embedding) if "tenant" in payload else None
     awaits_picture = "awaits_picture" in payload
     return StoredPoint(payload["rev"], payload.get("version"), product, awaits_picture)

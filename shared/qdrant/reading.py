@@ -28,7 +28,7 @@ class ProductReader:
     """The reading half of `QdrantService`, which the others read back with."""
 
     def __init__(self, client: QdrantClient, collection: str, read_timeout: int) -> None:
-        """`read_timeout`: whole seconds, for the client knows no others."""
+        """`read_timeout`: whole seconds, because the client knows no others."""
         self.collection = collection
         self._client = client
         self._read_timeout = read_timeout

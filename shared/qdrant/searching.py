@@ -43,7 +43,7 @@ class ProductSearch(ProductReader):
 
         Best first, equal scores by product id; the score is the plain cosine, in [-1, 1], of at
         least `min_score`. `without_group` leaves out the products of that group. `exact` compares
-        every vector where a server would use a graph, to measure what that misses.
+        every vector although a server would use a graph, to measure what that misses.
         """
         all_have_terms = not filters.terms() or self.terms.complete()
         # As in `upsert`, a body of our own saves the client's second look at every number.

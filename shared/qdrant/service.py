@@ -25,7 +25,7 @@ class QdrantService(ProductSearch, ProductWriter):
     """One collection of products, for all threads of a process.
 
     Every method raises QdrantUnavailable where Qdrant is gone, frozen or overloaded (a write may
-    then have taken effect or not; writing it again does no harm), and QdrantRejected where it
+    then have taken effect or not; writing it again does no harm), and QdrantRejected if it
     refuses the request.
     """
 
@@ -40,7 +40,7 @@ class QdrantService(ProductSearch, ProductWriter):
         write_timeout: float = 10.0,
         max_connections: int = 64,
     ) -> None:
-        """`tuning`: of searches, and of the collection where it is made; None: the defaults.
+        """`tuning`: of searches, and of the collection if it is made; None: the defaults.
 
         The timeouts are in seconds, for connecting and for answering each; the client knows
         whole seconds only, so they are rounded up.
@@ -68,7 +68,7 @@ class QdrantService(ProductSearch, ProductWriter):
         self._client.close()
 
     def ensure_collection(self, attribute_indexes: Sequence[str]) -> None:
-        """Create the collection and its payload indexes where missing; safe to call at any time
+        """Create the collection and its payload indexes if missing; safe to call at any time
         and from several processes. `attribute_indexes` lists attributes with their types, as
         `color` and `rating:float`. Raises ValueError for one that can't be.
         """

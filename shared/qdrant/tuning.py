@@ -78,7 +78,7 @@ class IndexTuning:
 
     @property
     def quantization(self) -> models.ScalarQuantization | None:
-        """Of a collection; None where vectors are kept as they are."""
+        """Of a collection; None if vectors are kept as they are."""
         if not self.quantized:
             return None
         # `always_ram` and not its successor `memory`, which servers before 1.19 don't know.

@@ -32,8 +32,8 @@ class ProductWriter(ProductReader):
 
         A point that awaits its picture is replaced by a write `after_fields` of the same rev, too.
         Of several writes for one product the highest rev counts. Returns the rev that is stored
-        afterwards for every product named: a caller's write stands where it equals its own. A
-        `PayloadWrite` does nothing, too, where the stored picture is another one by now.
+        afterwards for every product named: a caller's write stands if it equals its own. A
+        `PayloadWrite` does nothing, too, if the stored picture is another one by now.
         """
         chosen = highest_revs(writes)
         if not chosen:

@@ -1,7 +1,8 @@
 -- Brings rows up to what the index holds, where the index knows something newer or the row lacks it.
 -- A row that is newer keeps its rev: something was accepted since, and its outcome will follow.
--- ARGV: prefix, then per product: tenant, product, rev, version or '', state, incomplete (1 where it
---       landed with a warning), the put whose picture it still awaits or ''
+-- ARGV: prefix, then per product: tenant, product, rev, version or '', state, incomplete (1 if it
+--       landed without its picture: awaiting it, or with a warning that says so; `image_blank` and
+--       `attribute_type_mismatch` say nothing of the kind), the put whose picture it still awaits or ''
 -- Returns the numbers of rows that were added, raised to a newer rev, and left.
 local added, raised, left = 0, 0, 0
 

@@ -73,6 +73,6 @@ class VectorIndex:
         )
 
     def remove(self) -> None:
-        """Deletes the collection with all that is in it; nothing where there is none."""
+        """Deletes the collection with all that is in it; nothing if there is none."""
         with translated("delete the collection"):
             self._client.delete_collection(self.collection)

@@ -59,7 +59,8 @@ class RawPoint:
 
     @property
     def is_incomplete(self) -> bool:
-        """Whether it landed with a warning, or without its picture: its version may come again."""
+        """Whether it landed without its picture, which it awaits or a warning tells of, so that its
+        version may come again."""
         warnings = set(self.payload.get("warnings", ())) - REMARKS
         return bool(warnings or self.payload.get("awaits_picture"))
 
@@ -82,7 +83,7 @@ class PointTransfer:
         api_key: str | None = None,
         tuning: IndexTuning | None = None,
     ) -> None:
-        """`tuning`: of the collection where it is made; None: the defaults."""
+        """`tuning`: of the collection if it is made; None: the defaults."""
         self.collection = collection
         self._tuning = tuning or IndexTuning()
         self._client = connect(url, api_key=api_key, timeout=_TIMEOUT_SECONDS, max_connections=4)
@@ -92,7 +93,7 @@ class PointTransfer:
         self._client.close()
 
     def ensure_collection(self, attribute_indexes: Sequence[str]) -> None:
-        """Creates the collection and its payload indexes where they are missing."""
+        """Creates the collection and its payload indexes if they are missing."""
         with translated("set up the collection"):
             ensure_collection(self._client, self.collection, attribute_indexes, self._tuning)
 
@@ -101,7 +102,7 @@ class PointTransfer:
         return add_terms(self._client, self.collection)
 
     def count(self) -> int:
-        """How many points there are; 0 also where there is no such collection."""
+        """How many points there are; 0 also if there is no such collection."""
         with translated("count points"):
             if not self._client.collection_exists(self.collection):
                 return 0

@@ -1,8 +1,8 @@
-"""Points from before terms, or before their last change: if there are any, and their upgrade.
+"""Finds the points without today's terms, and adds the terms.
 
-A point gets its terms with every write of its product. Those that nobody has written since are
-given theirs here, without a picture fetched or embedded; until all have them, filters look for both
-kinds (`shared/qdrant/filters.py`).
+A point gets its terms with every write of its product. Points that an earlier release wrote get
+theirs here, and no picture is fetched or embedded for it. Until all points have them, filters look
+for both kinds (`shared/qdrant/filters.py`).
 """
 
 import threading
@@ -22,13 +22,13 @@ from shared.qdrant.upsert import check_applied
 _PAGE: Final = 256
 
 _PASSES: Final = 3
-"""A worker of before may write on while its points are upgraded; it has to be stopped some time."""
+"""A worker of an earlier release may go on writing meanwhile; its operator has to stop it."""
 
 _LOOK_AGAIN_SECONDS: Final = 30.0
 """The question takes a server some milliseconds, and the answer changes once."""
 
 _LOOK_ONCE_MORE_SECONDS: Final = 300.0
-"""A worker of before may still be running, and write."""
+"""A worker of an earlier release may still be running, and write."""
 
 _FACTS: Final = ["rev", "attributes", *FOLDED_FIELDS]
 
@@ -47,7 +47,7 @@ class TermsWatch:
     def complete(self) -> bool:
         """Asks Qdrant now and then until it is so. Raises QdrantUnavailable and QdrantRejected."""
         if not self.known_complete:
-            with self._lock:  # who comes meanwhile waits for the answer, rather than do without
+            with self._lock:  # another thread waits for this one's answer
                 if time.monotonic() >= self._looked + _LOOK_AGAIN_SECONDS:
                     self.look()
         return self.known_complete
@@ -77,7 +77,7 @@ class TermsWatch:
 def add_terms(client: QdrantClient, collection: str) -> Iterator[int]:
     """Gives terms to all points that lack them; yields how many at a time.
 
-    Each only where it still has the rev that was read: a write that came in between has brought
+    Each only if it still has the rev that was read: a write that came in between has brought
     its own. Raises QdrantUnavailable and QdrantRejected.
     """
     for _ in range(_PASSES):
