@@ -54,8 +54,7 @@ class FetchedPicture:
                     self._move_to_disk()
                 self.size += len(chunk)
                 digest.update(chunk)
-                with _disk():
-                    self._file.write(chunk)
+                self._write(chunk)
             with _disk():
                 self._file.flush()
         except BaseException:
@@ -86,7 +85,13 @@ class FetchedPicture:
         small.seek(0)
         with _disk():
             self._file = tempfile.TemporaryFile(dir=_DIRECTORY)  # noqa: SIM115
-            self._file.write(small.read())
+        self._write(small.read())
+
+    def _write(self, data: bytes) -> None:
+        try:
+            self._file.write(data)
+        except OSError as err:
+            raise _refused(err) from err
 
 
 @contextlib.contextmanager
@@ -94,7 +99,11 @@ def _disk() -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise DiskRefused(f"The disk refuses large pictures: {err.strerror or err}.") from err
+        raise _refused(err) from err
+
+
+def _refused(err: OSError) -> DiskRefused:
+    return DiskRefused(f"The disk refuses large pictures: {err.strerror or err}.")
 
 
 @dataclass(frozen=True, slots=True)

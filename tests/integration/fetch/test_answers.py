@@ -360,7 +360,7 @@ def test_an_answer_in_many_small_parts_costs_little_time(serve: Serve, answer: b
     assert isinstance(fault, AnswerFault)
     assert fault.code == ItemCode.IMAGE_UNREACHABLE
     assert "too many" in fault.message or "without end" in fault.message
-    assert took < 0.8  # seconds of this thread; the chunks take 0.3
+    assert took < 2  # seconds of this thread; the chunks take 0.4
 
 
 def test_a_picture_may_come_in_many_chunks(serve: Serve) -> None:
