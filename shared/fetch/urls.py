@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from functools import lru_cache
 from ipaddress import IPv4Address, IPv6Address
 from typing import Final
-from urllib.parse import SplitResult, quote, urljoin, urlsplit
+from urllib.parse import SplitResult, quote, urlsplit
 
 import idna
 
@@ -51,6 +51,7 @@ _PLAIN_IN_QUERY: Final = _PLAIN.replace("'", "")
 _DOT: Final = re.compile(r"\.|%2e", re.IGNORECASE)
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"
 _HOST_NAME: Final = re.compile(rf"{_LABEL}(?:\.{_LABEL})*")
+_SCHEME: Final = re.compile(r"[A-Za-z][A-Za-z0-9+.-]*+:")
 _MAX_HOST_LENGTH: Final = 253
 _IN_BRACKETS: Final = re.compile(r"\[[^\[\]]*\](?::[0-9]*)?")
 _NUMBER: Final = re.compile(r"[0-9]+|0x[0-9a-f]*")
@@ -85,11 +86,25 @@ class PictureUrl:
 
         Raises `ItemPermanent` like `parse_picture_url`.
         """
-        try:
-            joined = urljoin(str(self), _with_slashes(location.strip(WHITE_SPACE)))
-        except ValueError:
-            raise _invalid("The redirect leads to a malformed URL.") from None
+        joined = self._joined(_with_slashes(location.strip(WHITE_SPACE)))
         return parse_picture_url(joined)
+
+    def _joined(self, reference: str) -> str:
+        """The reference on this URL, as browsers put it there. `urllib.parse.urljoin` drops empty
+        segments, which proxies of pictures need: `/300x300/https://shop.example/a.jpg`.
+        """
+        if _SCHEME.match(reference):
+            return reference
+        if reference.startswith("//"):
+            return f"{self.scheme}:{reference}"
+        path = self.path.partition("?")[0]
+        if reference.startswith("/"):
+            path = ""
+        elif reference.startswith(("?", "#")) or not reference:
+            path = path if reference else self.path
+        else:
+            path = path[: path.rindex("/") + 1]
+        return f"{self.scheme}://{self.authority}{path}{reference}"
 
 
 @lru_cache(maxsize=_REMEMBERED)

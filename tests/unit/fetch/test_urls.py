@@ -196,6 +196,11 @@ def test_the_longest_allowed_url_passes() -> None:
         ("/b%2fc.jpg?s=%3d", "https://shop.example:8443/b%2fc.jpg?s=%3d"),
         ("../%2E%2E/b.jpg", "https://shop.example:8443/b.jpg"),
         ("/ü.jpg", "https://shop.example:8443/%C3%BC.jpg"),
+        ("100x100/https://cdn/b.jpg", "https://shop.example:8443/a/100x100/https://cdn/b.jpg"),
+        ("/a//b.jpg", "https://shop.example:8443/a//b.jpg"),
+        ("b//c.jpg?d=//e", "https://shop.example:8443/a/b//c.jpg?d=//e"),
+        ("#top", "https://shop.example:8443/a/x.jpg"),
+        ("", "https://shop.example:8443/a/x.jpg"),
     ],
 )
 def test_a_redirect_is_resolved_against_its_page(location: str, normal: str) -> None:
