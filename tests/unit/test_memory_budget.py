@@ -12,6 +12,7 @@ from shared.embedding.decoding.pictures import decode_picture, decoding_bytes
 from shared.errors import EncoderBusy, ItemCode, ItemPermanent
 from shared.memory import MemoryBudget
 from tests.unit.embedding.drawn import saved, scene
+from tests.unit.embedding.odd_files import colours_apart
 
 
 def test_no_more_is_taken_at_once_than_there_is() -> None:
@@ -182,7 +183,10 @@ def _cost(data: bytes, max_pixels: int = 50_000_000) -> int:
 def test_a_jpeg_costs_what_its_draft_does_unless_it_is_progressive() -> None:
     photo = scene(3600, 3600)
     assert _cost(saved(photo, "JPEG")) == 450 * 450 * 10
-    assert _cost(saved(photo, "JPEG", progressive=True)) == 450 * 450 * 10 + 3600 * 3600 * 6
+    assert _cost(saved(photo, "JPEG", progressive=True)) == 450 * 450 * 10 + 3600 * 3600 * 3
+    full = saved(photo, "JPEG", progressive=True, subsampling=0)
+    assert _cost(full) == 450 * 450 * 10 + 3600 * 3600 * 6
+    assert _cost(colours_apart(photo)) == 450 * 450 * 10 + 3600 * 3600 * 6
     assert _cost(saved(photo, "PNG")) == 3600 * 3600 * 10
 
 

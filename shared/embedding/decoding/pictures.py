@@ -9,10 +9,10 @@ first that shows something.
 
 import hashlib
 import random
-import time
 import warnings
 from collections.abc import Callable, Iterator
 from contextlib import suppress
+from itertools import count
 from typing import Final
 
 from PIL import Image, ImageFile
@@ -20,7 +20,7 @@ from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Transpose
 
 from shared.embedding.decoding.colours import Conversion, conversion
-from shared.embedding.decoding.files import avif, bmp, jpeg, png, webp
+from shared.embedding.decoding.files import avif, bmp, gif, jpeg, png, webp
 from shared.embedding.decoding.files.parts import FileParts
 from shared.embedding.decoding.flattening import bands, flattened, shows_nothing
 from shared.embedding.decoding.formats import (
@@ -29,7 +29,7 @@ from shared.embedding.decoding.formats import (
     opened_format,
     unsupported_format,
 )
-from shared.embedding.decoding.structure import PictureFile
+from shared.embedding.decoding.structure import MAX_FRAMES, PictureFile
 from shared.errors import ItemCode, ItemPermanent, ItemTransient, TransientError, VitrineError
 
 DRAFT_EDGE: Final = 448
@@ -64,19 +64,16 @@ LEAST_DECODING_BYTES: Final = 500_000_000
 # and one copy in another mode or another orientation.
 _BYTES_PER_PIXEL: Final = 10
 _WEBP_BYTES_PER_PIXEL: Final = 20
-_PROGRESSIVE_BYTES_PER_PIXEL: Final = 6
-"""The coefficients of a progressive JPEG, which are held in full whatever the draft."""
-
 _DECODED_BYTES_PER_PIXEL: Final = 4
 _RESIZING_BYTES_PER_EDGE: Final = 4 * 512
 """Resizing to a model's input, which is up to 512 pixels wide, holds so much for each row."""
 
-MAX_FRAMES: Final = 100
-FRAMES_SECONDS: Final = 1.0
-"""How many frames of an animation are looked at for the first that shows something, how long."""
-
 _FRAMES_PIXELS: Final = 2_000_000
 """Of an animation whose further frames are looked at."""
+_ALL_FRAMES_PIXELS: Final = 40_000_000
+"""Of all frames that are looked at, a second or two. No clock decides on that, nor on how a cut
+file is mended: a busy machine would give the same picture another vector."""
+
 _FRAMES_BYTES_PER_PIXEL: Final = 25
 """This frame, the one before, and what it leaves behind."""
 
@@ -107,32 +104,42 @@ def decode_picture(
 
     Damage that no pixel suffers from does no harm. Raises ItemPermanent with `not_an_image`,
     `image_unsupported_format`, `image_too_many_pixels` or `image_corrupt`, and ItemTransient where
-    memory ran out. Nothing else escapes but what `admit` raises as an error of ours.
+    memory ran out. Nothing else escapes but what `admit` raises as an error of ours. No error holds
+    on to pixels.
     """
     kind = _format_to_open(data)
-    file = FileParts(data)
+    found = _picture_or_fault(data, kind, max_pixels, draft_edge, admit)
+    if isinstance(found, Image.Image):
+        return found
+    raise found
+
+
+def _picture_or_fault(
+    data: bytes,
+    kind: OpenedFormat,
+    max_pixels: int,
+    draft_edge: int | None,
+    admit: Callable[[int], None] | None,
+) -> Image.Image | VitrineError:
+    """Errors are returned without their traceback and cause, and a second try begins outside of the
+    block that caught the first one's: through their frames they would hold its pixels.
+    """
+    form, decoding = None, None
     try:
         file = _parts(data, kind)
+        form = file.form
         decoding = _Decoding(file, kind, max_pixels, draft_edge, admit)
-        try:
-            return decoding.picture(file.data)
-        except (VitrineError, MemoryError, *_BOMBS):
-            raise
-        except Exception:  # Pillow's decoders raise whatever a broken file makes them raise.
-            picture = _though_its_end_is_missing(decoding, file.data, kind)
-            if picture is None:
-                raise
-            return picture
-    except VitrineError:
-        raise
-    except MemoryError as err:
-        raise ItemTransient(
-            ItemCode.INTERNAL_ERROR, "There was not enough memory to decode the picture."
-        ) from err
-    except _BOMBS as err:
-        raise _too_many_pixels(None, max_pixels) from err
+        return decoding.picture(file.data)
+    except Exception as err:  # Pillow's decoders raise whatever a broken file makes them raise.
+        fault = _fault(err, kind, form, max_pixels)
+        ours = isinstance(err, (VitrineError, MemoryError, *_BOMBS))
+    # Until the file was admitted nothing is known to be small enough to be tried again.
+    if ours or decoding is None or not decoding.is_admitted:
+        return fault
+    try:
+        return _though_its_end_is_missing(decoding, file.data, kind) or fault
     except Exception as err:
-        raise _fault(kind, file.form, err) from err
+        return _fault(err, kind, form, max_pixels)
 
 
 _BOMBS: Final = (Image.DecompressionBombError, Image.DecompressionBombWarning)
@@ -151,11 +158,20 @@ def _parts(data: bytes, kind: OpenedFormat) -> FileParts:
         case OpenedFormat.BMP:
             return bmp.parts(data)
         case OpenedFormat.GIF:
-            return FileParts(data)
+            return gif.parts(data)
 
 
-def _fault(kind: OpenedFormat, form: str | None, err: Exception) -> ItemPermanent:
+def _fault(err: Exception, kind: OpenedFormat, form: str | None, max_pixels: int) -> VitrineError:
     """In words of ours: a library's may hold addresses and paths, and help no shop."""
+    if isinstance(err, VitrineError):
+        err.__cause__ = err.__context__ = None
+        return err.with_traceback(None)
+    if isinstance(err, MemoryError):
+        return ItemTransient(
+            ItemCode.INTERNAL_ERROR, "There was not enough memory to decode the picture."
+        )
+    if isinstance(err, _BOMBS):
+        return _too_many_pixels(None, max_pixels)
     if kind is OpenedFormat.AVIF and "not implemented" in str(err).lower():
         form = "an AVIF of an unusual kind"
     if form is not None:
@@ -187,20 +203,28 @@ class _Decoding:
         self._max_pixels = max_pixels
         self._draft_edge = draft_edge
         self._admit = admit
+        self._reads = count(1)
+        self.is_admitted = False
+        self.size = (0, 0)
+        """In full, as soon as it is admitted."""
 
     def picture(self, data: bytes) -> Image.Image:
         """Of the file or, where that is cut short, of a mended one."""
         if self._kind is OpenedFormat.JPEG:
             jpeg.check_scans(data)
-        with Image.open(PictureFile(data, self._kind), formats=[self._kind]) as image:
+        if self._file.canvas is not None:
+            _check_size(self._file.canvas, self._max_pixels)
+        with Image.open(PictureFile(data, self._kind, self._reads), formats=[self._kind]) as image:
             full = image.size
             _check_size(full, self._max_pixels)
             if self._draft_edge is not None:
                 image.draft(None, (self._draft_edge, self._draft_edge))
-            cost = _checked_cost(image, full, decoding_bytes(self._max_pixels))
-            if self._admit is not None:
-                self._admit(cost)
-                self._admit = None
+            if not self.is_admitted:
+                held = jpeg.held_bytes(data) if self._kind is OpenedFormat.JPEG else 0
+                cost = _checked_cost(image, full, held, decoding_bytes(self._max_pixels))
+                if self._admit is not None:
+                    self._admit(cost)
+                self.size, self.is_admitted = full, True
             profile = self._file.profile
             if self._kind is OpenedFormat.AVIF:
                 profile = image.info.get("icc_profile")
@@ -210,7 +234,7 @@ class _Decoding:
         orientation = self._file.orientation
         method = _UPRIGHT.get(_orientation(image) if orientation is None else orientation)
         picture = _first_frame(image, to_srgb)
-        if _may_be_a_film(image) and shows_nothing(picture):
+        if _may_be_animated(image) and shows_nothing(picture):
             picture = _later_frame(image, picture, to_srgb)
         return picture.transpose(method) if method is not None else picture
 
@@ -225,18 +249,19 @@ def _though_its_end_is_missing(
     if kind is OpenedFormat.PNG:
         mended = png.repacked(data)
         return None if mended is None else decoding.picture(mended)
-    if kind is OpenedFormat.JPEG and not jpeg.lacks_only_its_end(data):
+    passes = 1
+    if kind is OpenedFormat.JPEG and jpeg.lacks_only_its_end(data):
+        passes = sum(1 for _ in jpeg.scans(data))
+    elif kind not in {OpenedFormat.GIF, OpenedFormat.BMP}:
         return None
-    if kind not in _MENDED:
+    if passes * decoding.size[0] * decoding.size[1] > MAX_MENDED_PIXELS:
         return None
     digests: set[bytes] = set()
     picture = None
     # Half of the end marker, or of a stuffed byte.
     data = data.removesuffix(b"\xff")
-    deadline = time.monotonic() + ENDINGS_SECONDS
-    for place, ending in enumerate(_ENDINGS):
-        if place > 1 and time.monotonic() > deadline:
-            break
+    for ending in _ENDINGS:
+        del picture  # Only one at a time was admitted.
         try:
             picture = decoding.picture(data + ending + b"\xff\xd9")
         except (MemoryError, TransientError):
@@ -249,11 +274,9 @@ def _though_its_end_is_missing(
     return picture
 
 
-_MENDED: Final = frozenset({OpenedFormat.JPEG, OpenedFormat.GIF, OpenedFormat.BMP})
-
-
-ENDINGS_SECONDS: Final = 2.0
-"""How long endings are tried, but for the first two: a hostile file takes seconds with each."""
+MAX_MENDED_PIXELS: Final = 200_000_000
+"""Of a file whose end is missing, its pixels times the scans that go over them: it is decoded nine
+times. A photo of 50 megapixels may have four scans, one of 16 megapixels twelve."""
 
 
 def _endings() -> Iterator[bytes]:
@@ -314,19 +337,17 @@ def _check_size(size: tuple[int, int], max_pixels: int) -> None:
         )
 
 
-def _checked_cost(image: Image.Image, full: tuple[int, int], most: int) -> int:
-    """Bytes that decoding and resizing take at their peak; raises ItemPermanent where they are more
-    than `most`.
+def _checked_cost(image: Image.Image, full: tuple[int, int], held: int, most: int) -> int:
+    """Bytes that decoding and resizing take at their peak, `held` of them by its decoder all the
+    time; raises ItemPermanent where they are more than `most`.
 
     That hits large WebP files alone: their decoder holds the picture four times.
     """
     per_pixel = _WEBP_BYTES_PER_PIXEL if image.format == OpenedFormat.WEBP else _BYTES_PER_PIXEL
-    if _may_be_a_film(image):
+    if _may_be_animated(image):
         per_pixel = _FRAMES_BYTES_PER_PIXEL
     pixels = image.width * image.height
-    cost = pixels * per_pixel
-    if image.info.get("progressive"):
-        cost += full[0] * full[1] * _PROGRESSIVE_BYTES_PER_PIXEL
+    cost = pixels * per_pixel + held
     resizing = pixels * _DECODED_BYTES_PER_PIXEL + max(image.size) * _RESIZING_BYTES_PER_EDGE
     cost = max(cost, resizing)
     if cost > most:
@@ -356,7 +377,7 @@ def _first_frame(image: ImageFile.ImageFile, to_srgb: Conversion | None) -> Imag
     return picture
 
 
-def _may_be_a_film(image: Image.Image) -> bool:
+def _may_be_animated(image: Image.Image) -> bool:
     """Whether it may have frames that are small enough to look for one that shows something."""
     if image.width * image.height > _FRAMES_PIXELS:
         return False
@@ -368,10 +389,13 @@ def _later_frame(
     image: ImageFile.ImageFile, first: Image.Image, to_srgb: Conversion | None
 ) -> Image.Image:
     """The first frame behind the first that shows something; the first where none of them does."""
-    first, deadline = first.copy(), time.monotonic() + FRAMES_SECONDS
-    for number in range(1, MAX_FRAMES):
+    first = first.copy()
+    frames = min(MAX_FRAMES, _ALL_FRAMES_PIXELS // (image.width * image.height))
+    for number in range(1, frames):
         try:
             image.seek(number)
+            if image.size != first.size:  # Only so much was admitted.
+                break
             image.load()
             picture = flattened(image, "", to_srgb)
         except VitrineError:
@@ -380,8 +404,6 @@ def _later_frame(
             break
         if not shows_nothing(picture):
             return picture
-        if time.monotonic() > deadline:
-            break
     return first
 
 

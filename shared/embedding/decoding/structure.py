@@ -7,6 +7,7 @@ is looked at here is how a file is divided; whatever is damaged is left to its d
 """
 
 import io
+from collections.abc import Iterator
 from typing import Final
 
 from shared.embedding.decoding.formats import OpenedFormat
@@ -19,22 +20,25 @@ MAX_SEGMENTS: Final = 100_000
 """Segments of a JPEG before its first scan, or chunks of a PNG or WebP: a fifth of a second's work.
 A PNG of 20 MiB in chunks of 8 kB, which are the smallest in use, has 2,600."""
 
+MAX_FRAMES: Final = 100
+"""How many frames of an animation are looked at for the first that shows something."""
+
 MAX_READS: Final = 500_000
-"""One or two for each block that Pillow reads of a GIF or BMP: a second's work."""
+"""One or two for each block that Pillow reads of a GIF or BMP: a second's work. All tries to decode
+a picture have them together."""
 
 
 class PictureFile(io.BytesIO):
     """A picture's bytes for Pillow, which may be read from only so often."""
 
-    def __init__(self, data: bytes, kind: OpenedFormat) -> None:
+    def __init__(self, data: bytes, kind: OpenedFormat, reads: Iterator[int]) -> None:
         super().__init__(data)
         self._kind = kind
-        self._reads = 0
+        self._reads = reads
 
     def read(self, size: int | None = -1, /) -> bytes:
         """As usual; ItemPermanent with `image_corrupt` beyond the limit."""
-        self._reads += 1
-        if self._reads > MAX_READS:
+        if next(self._reads) > MAX_READS:
             raise too_many_parts("parts", self._kind)
         return super().read(size)
 

@@ -102,3 +102,18 @@ def webp_with(
     head = bytes([flags, 0, 0, 0])
     head += (picture.width - 1).to_bytes(3, "little") + (picture.height - 1).to_bytes(3, "little")
     return webp_of([(b"VP8X", head), *first, *pixels, *extra], size)
+
+
+def colours_apart(picture: Image.Image) -> bytes:
+    """A sequential JPEG with a scan for each of its three colours."""
+    layers = [saved(layer, "JPEG", quality=75) for layer in picture.convert("YCbCr").split()]
+    frame, scan = layers[0].index(b"\xff\xc0"), layers[0].index(b"\xff\xda")
+    tables = frame + 2 + int.from_bytes(layers[0][frame + 2 : frame + 4])
+    size = layers[0][frame + 4 : frame + 9]
+    colours = b"".join(bytes((number, 0x11, 0)) for number in (1, 2, 3))
+    data = layers[0][:frame] + b"\xff\xc0\0\x11" + size + b"\3" + colours
+    data += layers[0][tables:scan]
+    for number, layer in enumerate(layers, 1):
+        data += b"\xff\xda\0\x08\1" + bytes((number, 0)) + b"\0\x3f\0"
+        data += layer[layer.index(b"\xff\xda") + 10 : -2]
+    return data + b"\xff\xd9"

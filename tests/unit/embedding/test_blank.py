@@ -114,7 +114,7 @@ def test_the_noise_of_compression_shows_nothing_and_a_small_mark_shows_something
     assert not shows_nothing(noisy(90, 90))
 
 
-def film(kind: str, first: list[Image.Image], **options: object) -> bytes:
+def animation(kind: str, first: list[Image.Image], **options: object) -> bytes:
     frames = [*first, noisy(80, 60)]
     return saved(frames[0], kind, save_all=True, append_images=frames[1:], duration=40, **options)
 
@@ -124,12 +124,12 @@ def film(kind: str, first: list[Image.Image], **options: object) -> bytes:
 def test_the_first_frame_that_shows_something_is_taken(kind: str, blank: int) -> None:
     # Frames that are the same would be written as one.
     nothing = [Image.new("RGB", (80, 60), (250 + number % 6,) * 3) for number in range(blank)]
-    decoded = decode(film(kind, nothing))
+    decoded = decode(animation(kind, nothing))
     assert difference(decoded, noisy(80, 60)) < 25
     assert not shows_nothing(decoded)
 
 
-def test_a_film_that_shows_nothing_costs_no_more_than_its_bounds() -> None:
+def test_a_animation_that_shows_nothing_costs_no_more_than_its_bounds() -> None:
     frames = [Image.new("P", (1_400, 1_400), number % 2) for number in range(2)]
     for frame in frames:
         frame.putpalette([255, 255, 255, 254, 254, 254])
@@ -142,5 +142,5 @@ def test_a_film_that_shows_nothing_costs_no_more_than_its_bounds() -> None:
 
 
 def test_a_damaged_frame_behind_a_blank_one_spoils_nothing() -> None:
-    data = film("GIF", [Image.new("RGB", (80, 60), "white")])
+    data = animation("GIF", [Image.new("RGB", (80, 60), "white")])
     assert decode(data[: len(data) // 2]).size == (80, 60)

@@ -164,7 +164,7 @@ def test_a_png_transparency_that_browsers_ignore_is_ignored() -> None:
         assert decode(data).getpixel((0, 0)) == (100, 100, 100)
 
 
-def film(**options: object) -> list[tuple[bytes, bytes]]:
+def animation(**options: object) -> list[tuple[bytes, bytes]]:
     frames = [Image.new("RGB", (64, 64), colour) for colour in ("red", "lime", "blue")]
     for number, frame in enumerate(frames):
         frame.paste("black", (0, 0, 10 + number, 10))
@@ -189,12 +189,12 @@ def test_an_animated_png_with_damaged_frames_shows_its_still_picture(
     name: bytes, damaged: object
 ) -> None:
     assert callable(damaged)
-    data = png_of([(one, damaged(body) if one == name else body) for one, body in film()])
+    data = png_of([(one, damaged(body) if one == name else body) for one, body in animation()])
     assert decode(data).getpixel((40, 40)) == (255, 0, 0)
 
 
 def test_an_animated_png_shows_its_first_frame_and_not_the_picture_for_old_programs() -> None:
-    assert decode(png_of(film(default_image=True))).getpixel((40, 40)) == (0, 255, 0)
+    assert decode(png_of(animation(default_image=True))).getpixel((40, 40)) == (0, 255, 0)
 
 
 APPLICATIONS = {"APP0": 0xE0, "APP1": 0xE1, "APP2": 0xE2, "APP13": 0xED, "APP14": 0xEE, "COM": 0xFE}

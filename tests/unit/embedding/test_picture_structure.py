@@ -5,13 +5,17 @@ import struct
 import time
 import zlib
 from collections.abc import Callable
+from contextlib import suppress
 
 import pytest
 from PIL import Image
 
+from shared.embedding.decoding.files import png
 from shared.embedding.decoding.pictures import decode_picture
+from shared.embedding.decoding.structure import MAX_READS, PictureFile
 from shared.errors import ItemCode, ItemPermanent
 from tests.unit.embedding.drawn import saved, scene
+from tests.unit.embedding.odd_files import png_of
 
 MAX_PIXELS = 50_000_000
 SCAN, END = b"\xff\xda", b"\xff\xd9"
@@ -45,9 +49,9 @@ def gif_blocks() -> bytes:
     return data[:palette_end] + b"\x21\xfe" + b"\x01x" * 1_000_000 + b"\0" + data[palette_end:]
 
 
-def bmp_runs() -> bytes:
+def bmp_runs(edge: int = 1_000) -> bytes:
     """Run lengths of one pixel each, by which Pillow goes in Python."""
-    width = height = 1_000
+    width = height = edge
     runs = b"\x01\x07" * (width * height) + b"\0\1"
     head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 2_835, 2_835, 256, 0)
     palette = bytes(4 * 256)
@@ -84,8 +88,8 @@ def test_what_looks_like_scans_in_metadata_or_behind_the_end_is_none() -> None:
     data = saved(scene(), "JPEG")
     profile = b"ICC_PROFILE\0\1\1" + SCAN * 500
     segment = b"\xff\xe2" + struct.pack(">H", len(profile) + 2) + profile
-    film = data[:2] + segment + data[2:] + SCAN * 500
-    assert decode_picture(film, MAX_PIXELS).size == (160, 120)
+    data = data[:2] + segment + data[2:] + SCAN * 500
+    assert decode_picture(data, MAX_PIXELS).size == (160, 120)
 
 
 def test_a_large_png_in_small_chunks_is_decoded() -> None:
@@ -101,3 +105,69 @@ def test_a_large_png_in_small_chunks_is_decoded() -> None:
         file.write(struct.pack(">I", len(part) - 4) + part + struct.pack(">I", zlib.crc32(part)))
     file.write(struct.pack(">I", 0) + b"IEND" + struct.pack(">I", zlib.crc32(b"IEND")))
     assert decode_picture(file.getvalue(), MAX_PIXELS).size == (2_000, 2_000)
+
+
+@pytest.mark.parametrize(
+    "head",
+    [(8, 2, 0, 1, 0), (8, 2, 1, 0, 0), (3, 2, 0, 0, 0), (16, 3, 0, 0, 0), (8, 5, 0, 0, 0)],
+    ids=["filter method", "compression method", "depth", "palette of 16 bits", "colour type"],
+)
+@pytest.mark.parametrize("edges", [(60_000, 60_000), (7_000, 7_000)])
+def test_a_png_that_is_not_opened_is_not_unpacked(
+    head: tuple[int, ...], edges: tuple[int, int]
+) -> None:
+    bomb = zlib.compress(bytes(1_000_000)) * 2
+    header = (b"IHDR", struct.pack(">IIBBBBB", *edges, *head))
+    palette = [(b"PLTE", bytes(768))] if head[1] == 3 else []
+    data = png_of([header, *palette, (b"IDAT", bomb[:2] + b"\0" * 9 + bomb), (b"IEND", b"")])
+    with pytest.raises(ItemPermanent):
+        decode_picture(data, MAX_PIXELS)
+    assert png.repacked(png.parts(data).data) is None
+
+
+def test_a_png_whose_header_alone_is_odd_takes_no_time() -> None:
+    zeros = zlib.compress(bytes(400_000_000), 1)
+    header = (b"IHDR", struct.pack(">IIBBBBB", 60_000, 60_000, 8, 2, 0, 1, 0))
+    data = png_of([header, (b"IDAT", zeros), (b"IEND", b"")])
+    started = time.thread_time()
+    with pytest.raises(ItemPermanent):
+        decode_picture(data, MAX_PIXELS)
+    assert time.thread_time() - started < 0.3
+
+
+def test_a_cut_jpeg_is_mended_only_where_its_scans_cost_little() -> None:
+    assert decode_picture(scans(100, 64)[:-2], MAX_PIXELS).size == (64, 64)
+    large = scans(100, 1_500)
+    assert decode_picture(large, MAX_PIXELS, draft_edge=100).size == (188, 188)
+    started = time.thread_time()
+    with pytest.raises(ItemPermanent) as refused:
+        decode_picture(large[:-2], MAX_PIXELS, draft_edge=100)
+    assert refused.value.code is ItemCode.IMAGE_CORRUPT
+    whole = time.thread_time() - started
+    started = time.thread_time()
+    decode_picture(large, MAX_PIXELS, draft_edge=100)
+    assert whole < 3 * (time.thread_time() - started)
+
+
+@pytest.mark.parametrize("marker", [b"\xff\xd8", b"\xff\xd0", b"\xff\x01", b"\xff\xfe\0\2"])
+def test_markers_without_end_behind_a_cut_scan_cost_a_moment(marker: bytes) -> None:
+    data = saved(scene(), "JPEG", restart_marker_rows=1)[:-20] + marker * 4_000_000
+    started = time.thread_time()
+    with suppress(ItemPermanent):  # libjpeg reads over some of them.
+        decode_picture(data, MAX_PIXELS)
+    assert time.thread_time() - started < 1
+
+
+def test_runs_of_a_cut_bmp_are_read_within_one_bound(monkeypatch: pytest.MonkeyPatch) -> None:
+    reads = 0
+
+    class Counted(PictureFile):
+        def read(self, size: int | None = -1, /) -> bytes:
+            nonlocal reads
+            reads += 1
+            return super().read(size)
+
+    monkeypatch.setattr("shared.embedding.decoding.pictures.PictureFile", Counted)
+    with pytest.raises(ItemPermanent):
+        decode_picture(bmp_runs(400)[:-2_000], MAX_PIXELS)
+    assert 100_000 < reads <= MAX_READS + 1

@@ -1,7 +1,9 @@
 """The orientation in an EXIF block, as browsers read it: nothing else of it is used."""
 
-from typing import Final
+from collections.abc import Mapping
+from typing import Final, Literal
 
+_ORDERS: Final[Mapping[bytes, Literal["little", "big"]]] = {b"II*\0": "little", b"MM\0*": "big"}
 _ORIENTATION: Final = 0x0112
 _SHORT: Final = 3
 _ENTRY_BYTES: Final = 12
@@ -12,13 +14,12 @@ def orientation(tiff: bytes) -> int:
 
     Like Chromium it takes one unsigned SHORT of the first directory, and no other type.
     """
-    orders: dict[bytes, str] = {b"II*\0": "little", b"MM\0*": "big"}
-    order = orders.get(tiff[:4])
+    order = _ORDERS.get(tiff[:4])
     if order is None:
         return 1
 
     def number(at: int, size: int) -> int:
-        return int.from_bytes(tiff[at : at + size], "little" if order == "little" else "big")
+        return int.from_bytes(tiff[at : at + size], order)
 
     start = number(4, 4)
     for entry in range(number(start, 2)):

@@ -18,6 +18,7 @@ _SOI, _EOI, _SOS, _DHT, _DAC, _DQT, _DRI = 0xD8, 0xD9, 0xDA, 0xC4, 0xCC, 0xDB, 0
 _APP0, _APP1, _APP2, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
 _JFIF_BYTES, _ADOBE_BYTES = 14, 12  # Shorter ones libjpeg takes for something else.
 _FRAMES: Final = frozenset(range(0xC0, 0xD0)) - {_DHT, 0xC8, _DAC}
+_PROGRESSIVE: Final = frozenset({0xC2, 0xC6, 0xCA, 0xCE})
 _TABLES: Final = frozenset({_DHT, _DAC, _DQT, _DRI})
 _WITHOUT_LENGTH: Final = frozenset({0x01, _SOI, *range(0xD0, 0xD8)})
 _ICC: Final = b"ICC_PROFILE\0"
@@ -25,7 +26,7 @@ _ICC: Final = b"ICC_PROFILE\0"
 # In a scan's data 0xFF is followed by 0, and restart markers belong to it.
 _MARKER: Final = re.compile(rb"\xff([^\x00\xff])", re.DOTALL)
 _MARKER_IN_SCAN: Final = re.compile(rb"\xff([^\x00\xff\xd0-\xd7])", re.DOTALL)
-_RESTART: Final = re.compile(rb"\xff[\xd0-\xd7]")
+_RESTARTS: Final = tuple(bytes((0xFF, number)) for number in range(0xD0, 0xD8))
 
 _FORMS: Final = {
     **dict.fromkeys((0xC3, 0xC7, 0xCB, 0xCF), "a lossless JPEG"),
@@ -117,18 +118,21 @@ def scans(data: bytes) -> Iterator[tuple[int, int]]:
     """Start of each scan's marker and of the marker behind its data; the latter is the file's
     length for one that is cut short.
 
-    Tables between scans are no scans, whatever stands in them.
+    Tables between scans are no scans, whatever stands in them. Raises ItemPermanent with
+    `image_corrupt` for far too many markers.
     """
     at = 2
-    while (found := _MARKER_IN_SCAN.search(data, at)) is not None:
-        marker, at = found[1][0], found.end()
-        if marker == _EOI:
+    for _ in range(MAX_SEGMENTS):
+        found = _MARKER_IN_SCAN.search(data, at)
+        if found is None or found[1][0] == _EOI:
             return
+        marker, at = found[1][0], found.end()
         if marker not in _WITHOUT_LENGTH:
             at += int.from_bytes(data[at : at + 2])
         if marker == _SOS:
             behind = _MARKER_IN_SCAN.search(data, at)
             yield found.start(), behind.start() if behind else len(data)
+    raise too_many_parts("parts", OpenedFormat.JPEG)
 
 
 def check_scans(data: bytes) -> None:
@@ -140,6 +144,20 @@ def check_scans(data: bytes) -> None:
     for number, _ in enumerate(scans(data), 1):
         if number > MAX_SCANS:
             raise too_many_parts("scans", OpenedFormat.JPEG)
+
+
+def held_bytes(data: bytes) -> int:
+    """Memory of a picture's coefficients where the decoder holds them all, whatever its scaling: if
+    the file is progressive, or its first scan has not all of the colours. Else 0.
+
+    `data` is as `parts` returns it.
+    """
+    frame, _ = _frame(data)
+    scan = next(scans(data), None)
+    if frame is None or scan is None:
+        return 0
+    one_pass = data[scan[0] + 4 : scan[0] + 5] == bytes([len(frame.components)])
+    return frame.coefficient_bytes() if frame.progressive or not one_pass else 0
 
 
 def lacks_only_its_end(data: bytes) -> bool:
@@ -174,15 +192,23 @@ def _ended(data: bytes, at: int) -> bool:
 
 
 def _restarts(data: bytes, scan: tuple[int, int]) -> int:
-    return len(_RESTART.findall(data, *scan))
+    return sum(data.count(marker, *scan) for marker in _RESTARTS)
 
 
 @dataclass(frozen=True, slots=True)
 class _Frame:
     width: int
     height: int
+    progressive: bool
     components: dict[int, tuple[int, int]]
     """Horizontal and vertical sampling of each component by its id."""
+
+    def coefficient_bytes(self) -> int:
+        """Two for each of a block's 64 coefficients; blocks fill up the largest sampling's."""
+        across = max(h for h, _ in self.components.values())
+        down = max(v for _, v in self.components.values())
+        blocks = sum(h * v for h, v in self.components.values())
+        return _ceil(self.width, 8 * across) * _ceil(self.height, 8 * down) * blocks * 128
 
     def intervals(self, data: bytes, scan: int, interval: int) -> int:
         """Restart intervals in a scan: an interleaved one counts blocks of all its components."""
@@ -214,6 +240,7 @@ def _frame(data: bytes) -> tuple[_Frame | None, int]:
             layers = (body[6 + 3 * place : 9 + 3 * place] for place in range(body[5]))
             sampling = {one[0]: (max(1, one[1] >> 4), max(1, one[1] & 15)) for one in layers}
             if sampling:
-                frame = _Frame(int.from_bytes(body[3:5]), int.from_bytes(body[1:3]), sampling)
+                width, height = int.from_bytes(body[3:5]), int.from_bytes(body[1:3])
+                frame = _Frame(width, height, marker in _PROGRESSIVE, sampling)
         at += length
     return frame, interval

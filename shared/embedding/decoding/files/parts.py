@@ -12,7 +12,8 @@ class FileParts:
     """A file without whatever no pixel needs: what isn't used can't spoil a picture.
 
     `orientation` is EXIF's, 1 … 8, or None where the decoder has it from the file itself;
-    `profile` an ICC profile, unchecked; `form` names an unusual form, which the decoder may not
+    `profile` an ICC profile, unchecked; `canvas` its size in pixels where opening the file already
+    takes memory; `form` names an unusual form, which the decoder may not
     open though nothing is damaged.
     """
 
@@ -20,6 +21,7 @@ class FileParts:
     orientation: int | None = 1
     profile: bytes | None = None
     form: str | None = None
+    canvas: tuple[int, int] | None = None
 
 
 def is_profile(data: bytes) -> bool:

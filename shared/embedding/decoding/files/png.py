@@ -26,6 +26,8 @@ _PASSES: Final = (
 """Of an interlaced PNG: first column and row, and steps."""
 
 _CHANNELS: Final = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_DEPTHS: Final = {0: {1, 2, 4, 8, 16}, 2: {8, 16}, 3: {1, 2, 4, 8}, 4: {8, 16}, 6: {8, 16}}
+"""Bits of a sample by the kind of colour."""
 _TRANSPARENT_BYTES: Final = {0: 2, 2: 6}
 
 
@@ -43,8 +45,8 @@ class _Found:
     palette: _Chunk | None = None
     transparency: bytes | None = None
     pixels: list[memoryview] = field(default_factory=list)
-    film: list[_Chunk] = field(default_factory=list)
-    film_before_pixels: int = 0
+    animation: list[_Chunk] = field(default_factory=list)
+    frames_before_pixels: int = 0
     about: dict[bytes, bytes] = field(default_factory=dict)
 
 
@@ -58,13 +60,13 @@ def parts(data: bytes) -> FileParts:
         return FileParts(data, form=form)
     head = bytes(found.header.body)
     pieces: list[bytes | memoryview] = [_MAGIC, _written(found.header)]
-    film = found.film if _is_a_film(found.film) else []
-    before = found.film_before_pixels if film else 0
+    animation = found.animation if _is_animated(found.animation, head) else []
+    before = found.frames_before_pixels if animation else 0
     if before == 1:
         # The still picture is for those who know no animations; browsers show the first frame.
-        film, before, found.pixels = [], 0, _first_frame(film, head) or found.pixels
-    if film:
-        pieces += map(_written, film[:before])
+        animation, before, found.pixels = [], 0, _first_frame(animation, head) or found.pixels
+    if animation:
+        pieces += map(_written, animation[:before])
     if found.palette is not None:
         pieces.append(_written(found.palette))
     elif head[9:10] == b"\3":
@@ -74,8 +76,8 @@ def parts(data: bytes) -> FileParts:
     # Nobody looks at the checksum of pixels: it would take longer than all the rest here.
     length = sum(map(len, found.pixels))
     pieces += [struct.pack(">I", length), b"IDAT", *found.pixels, bytes(4)]
-    if film:
-        pieces += map(_written, film[before:])
+    if animation:
+        pieces += map(_written, animation[before:])
     pieces.append(_chunk(b"IEND", b""))
     turn = orientation(found.about.get(b"eXIf", b""))
     return FileParts(b"".join(pieces), turn, _profile(found.about), form)
@@ -99,8 +101,8 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
 
 
 _COLOURS: Final = (b"iCCP", b"sRGB", b"gAMA", b"cHRM", b"cICP")
-_FILM: Final = (b"acTL", b"fcTL", b"fdAT")
-_LOOKED_AT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"eXIf", *_COLOURS, *_FILM})
+_ANIMATION: Final = (b"acTL", b"fcTL", b"fdAT")
+_LOOKED_AT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"eXIf", *_COLOURS, *_ANIMATION})
 
 
 def _sort(found: _Found, chunk: _Chunk) -> None:
@@ -112,10 +114,10 @@ def _sort(found: _Found, chunk: _Chunk) -> None:
         found.palette = found.palette or chunk
     elif name == b"IDAT":
         if not found.pixels:
-            found.film_before_pixels = len(found.film)
+            found.frames_before_pixels = len(found.animation)
         found.pixels.append(chunk.body)
-    elif name in _FILM:
-        found.film.append(chunk)
+    elif name in _ANIMATION:
+        found.animation.append(chunk)
     elif chunk.sound and not found.pixels:
         if name == b"tRNS":
             found.transparency = found.transparency or bytes(chunk.body)
@@ -134,28 +136,37 @@ def _transparency(head: bytes, body: bytes | None) -> bytes | None:
     return body[:size] if size and len(body) >= size else None
 
 
-def _is_a_film(film: list[_Chunk]) -> bool:
+def _is_animated(animation: list[_Chunk], head: bytes) -> bool:
     """Whether frames are numbered and sized as they must be: else the still picture is shown."""
-    if len(film) < 3 or film[0].name != b"acTL" or len(film[0].body) < 8:
+    if len(animation) < 3 or animation[0].name != b"acTL" or len(animation[0].body) < 8:
         return False
-    numbered = film[1:]
+    if not 0 < int.from_bytes(animation[0].body[:4]) <= 1 << 31:
+        return False
+    numbered = animation[1:]
     return numbered[0].name == b"fcTL" and all(
         chunk.sound
         and chunk.name != b"acTL"
         and len(chunk.body) >= (26 if chunk.name == b"fcTL" else 5)
         and int.from_bytes(chunk.body[:4]) == number
+        and (chunk.name != b"fcTL" or _lies_within(chunk.body, head))
         for number, chunk in enumerate(numbered)
     )
 
 
-def _first_frame(film: list[_Chunk], head: bytes) -> list[memoryview]:
-    """The pixels of the first frame, if it fills the canvas; of a film that begins behind the still
-    picture.
+def _lies_within(frame: memoryview, head: bytes) -> bool:
+    """Whether a frame, by its chunk, reaches over no edge of the canvas."""
+    width, height, left, top = (int.from_bytes(frame[at : at + 4]) for at in range(4, 20, 4))
+    return left + width <= int.from_bytes(head[:4]) and top + height <= int.from_bytes(head[4:8])
+
+
+def _first_frame(animation: list[_Chunk], head: bytes) -> list[memoryview]:
+    """The pixels of the first frame, if it fills the canvas; of an animation that begins behind the
+    still picture.
     """
-    if bytes(film[1].body[4:12]) != head[:8] or any(film[1].body[12:20]):
+    if bytes(animation[1].body[4:12]) != head[:8] or any(animation[1].body[12:20]):
         return []
     pixels = []
-    for chunk in film[2:]:
+    for chunk in animation[2:]:
         if chunk.name != b"fdAT":
             break
         pixels.append(chunk.body[4:])
@@ -191,7 +202,8 @@ def repacked(data: bytes) -> bytes | None:
     """`data`, as `parts` returns it, with its pixels packed anew where none is missing, though the
     end of the stream is, or its checksum is wrong; else None.
 
-    Block by block: not more than 1 MiB of pixels is held at once.
+    Block by block: not more than 1 MiB of pixels is held at once. It unpacks as much as the header
+    claims, so that must be known to be little enough.
     """
     chunks: dict[bytes, bytes] = {}
     for chunk in _chunks(data):
@@ -222,7 +234,7 @@ def repacked(data: bytes) -> bytes | None:
             *(
                 _chunk(name, b"".join(anew) if name == b"IDAT" else body)
                 for name, body in chunks.items()
-                if name not in _FILM
+                if name not in _ANIMATION
             ),
             _chunk(b"IEND", b""),
         )
@@ -231,11 +243,13 @@ def repacked(data: bytes) -> bytes | None:
 
 def _pixel_bytes(head: bytes) -> int | None:
     """Bytes of all rows with their filters' numbers, unpacked; None for no sound header."""
-    if len(head) < 13 or head[9] not in _CHANNELS:
+    if len(head) != 13:
         return None
-    width, height = struct.unpack(">II", head[:8])
-    bits = head[8] * _CHANNELS[head[9]]
-    passes = _PASSES if head[12] else ((0, 0, 1, 1),)
+    width, height, depth, kind, packing, filters, interlace = struct.unpack(">IIBBBBB", head)
+    if depth not in _DEPTHS.get(kind, ()) or packing or filters or interlace > 1:
+        return None
+    bits = depth * _CHANNELS[kind]
+    passes = _PASSES if interlace else ((0, 0, 1, 1),)
     total = 0
     for column, row, across, down in passes:
         wide, high = -((column - width) // across), -((row - height) // down)
