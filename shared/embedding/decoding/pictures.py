@@ -249,7 +249,7 @@ def _though_its_end_is_missing(
     if kind is OpenedFormat.PNG:
         mended = png.repacked(data)
         return None if mended is None else decoding.picture(mended)
-    passes = 1
+    passes = _PASSES_IN_FULL
     if kind is OpenedFormat.JPEG and jpeg.lacks_only_its_end(data):
         passes = sum(1 for _ in jpeg.scans(data))
     elif kind not in {OpenedFormat.GIF, OpenedFormat.BMP}:
@@ -274,6 +274,8 @@ def _though_its_end_is_missing(
     return picture
 
 
+_PASSES_IN_FULL: Final = 8
+"""A GIF or BMP, which has no coarse scaling, takes about as long as a JPEG with so many scans."""
 MAX_MENDED_PIXELS: Final = 200_000_000
 """Of a file whose end is missing, its pixels times the scans that go over them: it is decoded nine
 times. A photo of 50 megapixels may have four scans, one of 16 megapixels twelve."""

@@ -4,13 +4,14 @@ import io
 import struct
 import time
 import zlib
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import suppress
 
 import pytest
 from PIL import Image
 
 from shared.embedding.decoding.files import png
+from shared.embedding.decoding.formats import OpenedFormat
 from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.decoding.structure import MAX_READS, PictureFile
 from shared.errors import ItemCode, ItemPermanent
@@ -171,3 +172,19 @@ def test_runs_of_a_cut_bmp_are_read_within_one_bound(monkeypatch: pytest.MonkeyP
     with pytest.raises(ItemPermanent):
         decode_picture(bmp_runs(400)[:-2_000], MAX_PIXELS)
     assert 100_000 < reads <= MAX_READS + 1
+
+
+def test_a_large_cut_gif_is_refused_after_one_try(monkeypatch: pytest.MonkeyPatch) -> None:
+    opened: list[int] = []
+
+    class Counted(PictureFile):
+        def __init__(self, data: bytes, kind: OpenedFormat, reads: Iterator[int]) -> None:
+            opened.append(1)
+            super().__init__(data, kind, reads)
+
+    monkeypatch.setattr("shared.embedding.decoding.pictures.PictureFile", Counted)
+    for edge, tries in ((5_100, 1), (100, 2)):
+        opened.clear()
+        with pytest.raises(ItemPermanent):
+            decode_picture(saved(Image.new("P", (edge, edge), 3), "GIF")[:-20], MAX_PIXELS)
+        assert min(len(opened), 2) == tries
