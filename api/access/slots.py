@@ -20,7 +20,9 @@ class Shares:
 
 def shares(threads: int) -> Shares:
     """The shares of so many threads, at least four: one is always left for ordinary requests."""
-    held = threads - 1
+    # A third is left to bodies that come in slowly, should no proxy stand in front, and one thread
+    # to ordinary requests.
+    held = threads - max(1, threads // 3) - 1
     # One place is out of the reach of those who only wait.
     return Shares(min(threads // 2, held - 1), held)
 

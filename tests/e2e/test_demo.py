@@ -54,6 +54,7 @@ def test_once_shows_what_it_promises_whatever_is_set_in_the_environment(
         assert image.width > 1600
 
 
+@pytest.mark.slow
 def test_a_kill_in_the_middle_of_indexing_leaves_nothing(begin: Begin) -> None:
     demo = begin()
     demo.wait_for("service ready")
@@ -66,6 +67,7 @@ def test_a_kill_in_the_middle_of_indexing_leaves_nothing(begin: Begin) -> None:
     assert "succeeded" not in demo.output
 
 
+@pytest.mark.slow
 def test_a_kill_of_make_leaves_nothing(begin: Begin) -> None:
     demo = begin(through_make=True)
     demo.wait_for("drawn: 100")

@@ -73,6 +73,7 @@ FOREIGN = {
 }
 
 
+@pytest.mark.slow
 def test_foreign_messages_are_refused_and_counted_and_the_workers_go_on(
     stack: Stack, shop: Shop, pictures: PictureServer, broker: "redis.Redis[bytes]", tmp_path: Path
 ) -> None:
@@ -101,6 +102,7 @@ def test_foreign_messages_are_refused_and_counted_and_the_workers_go_on(
 JUNK = [b"junk", b"\x80\x04", b"", b"7", b"null", b"{}", b'{"body": 1}', b"[" * 100_000]
 
 
+@pytest.mark.slow
 def test_what_is_not_even_a_message_stops_nothing(
     stack: Stack, shop: Shop, pictures: PictureServer, broker: "redis.Redis[bytes]"
 ) -> None:

@@ -4,6 +4,7 @@ import io
 import json
 import time
 
+import pytest
 from PIL import Image
 
 from tests.e2e.conftest import Shop
@@ -56,6 +57,7 @@ def test_counts_add_up_and_every_failure_has_its_code(shop: Shop, pictures: Pict
     assert shop.metric('embeddings_total{kind="image"') - before == 60
 
 
+@pytest.mark.slow
 def test_kill_9_of_the_worker_loses_nothing(shop: Shop, pictures: PictureServer) -> None:
     file = io.BytesIO()
     Image.effect_noise((96, 96), 80).convert("RGB").save(file, "PNG")

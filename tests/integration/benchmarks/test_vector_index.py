@@ -20,7 +20,7 @@ from tests.servers import EmbeddedQdrantProcess
 
 def run(module: str, *options: str, **settings: str) -> str:
     ran = subprocess.run(
-        [sys.executable, "-m", f"benchmarks.{module}", *options],
+        [sys.executable, "-m", f"benchmarks.studies.{module}", *options],
         cwd=ROOT,
         env={**os.environ, "CLIP_MODEL": "demo", **settings},
         capture_output=True,
