@@ -175,6 +175,11 @@ def _quantized(path: Path, calibration: Sequence[PreparedImage]) -> Any:
         subset_size=len(calibration),
         preset=nncf.QuantizationPreset.MIXED,
         model_type=nncf.ModelType.TRANSFORMER,
+        advanced_parameters=nncf.AdvancedQuantizationParameters(
+            overflow_fix=nncf.OverflowFix.FIRST_LAYER
+            if openvino_runtime.has_vnni()
+            else nncf.OverflowFix.ENABLE
+        ),
     )
 
 

@@ -52,6 +52,19 @@ def cpu_name() -> str:
 
 
 @cache
+def has_vnni() -> bool:
+    """Whether this CPU adds up products of 8 bits without clamping them at 16 (VNNI, or AMX).
+
+    Without it int8 weights may take half of their range alone. True where it can't be told.
+    """
+    try:
+        facts = Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return True
+    return "flags" not in facts or "vnni" in facts or "amx_int8" in facts
+
+
+@cache
 def supported_precisions() -> frozenset[Precision]:
     """What this CPU has instructions for, as OpenVINO finds it; fp32 always is.
 

