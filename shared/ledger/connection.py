@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from datetime import UTC, datetime
 from typing import Final
 
 import redis
@@ -64,3 +65,8 @@ def translated() -> Iterator[None]:
         raise LedgerUnavailable(
             f"the ledger's Redis takes nothing now: {err}", RETRY_AFTER_SECONDS
         ) from err
+
+
+def moment(microseconds: str) -> datetime:
+    """The time that a script wrote as microseconds since 1970."""
+    return datetime.fromtimestamp(int(microseconds) / 1e6, UTC)

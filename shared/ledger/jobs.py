@@ -4,13 +4,12 @@ import re
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Final, cast
 
 import redis
 
 from shared.errors import InvalidCursor
-from shared.ledger.connection import PREFIX, translated
+from shared.ledger.connection import PREFIX, moment, translated
 from shared.ledger.waiting import waiting_for
 from shared.models.change import Outcome
 from shared.models.job import Job, JobItem, JobState, Waiting
@@ -180,10 +179,6 @@ class Jobs:
             yield _waiting(item, waiting) if waiting else item
 
 
-def _moment(microseconds: str) -> datetime:
-    return datetime.fromtimestamp(int(microseconds) / 1e6, UTC)
-
-
 def _job(job_id: str, fields: Mapping[str, str]) -> Job | None:
     """The job, if it is there and sealed: until then it was promised to nobody."""
     if fields.get("sealed") != "1":
@@ -196,9 +191,9 @@ def _job(job_id: str, fields: Mapping[str, str]) -> Job | None:
         received=received,
         counts=counts,
         with_warnings=int(fields.get("with_warnings", 0)),
-        created_at=_moment(fields["created_at"]),
-        started_at=_moment(fields["started_at"]) if "started_at" in fields else None,
-        finished_at=_moment(fields["finished_at"]) if "finished_at" in fields else None,
+        created_at=moment(fields["created_at"]),
+        started_at=moment(fields["started_at"]) if "started_at" in fields else None,
+        finished_at=moment(fields["finished_at"]) if "finished_at" in fields else None,
     )
 
 

@@ -1,12 +1,11 @@
 """What products wait for that are to be tried again."""
 
 from collections.abc import Mapping, Sequence
-from datetime import UTC, datetime
 from typing import cast
 
 import redis
 
-from shared.ledger.connection import PREFIX
+from shared.ledger.connection import PREFIX, moment
 from shared.models.job import Waiting
 
 
@@ -23,13 +22,9 @@ def waiting_for(
             )
         answers = cast("list[list[str | None]]", pipeline.execute())
     return {
-        product_id: Waiting(code, message or "", _moment(retry_at), int(attempts or 0))
+        product_id: Waiting(code, message or "", moment(retry_at), int(attempts or 0))
         for product_id, (code, message, retry_at, attempts) in zip(
             product_ids, answers, strict=True
         )
         if code and retry_at
     }
-
-
-def _moment(microseconds: str) -> datetime:
-    return datetime.fromtimestamp(int(microseconds) / 1e6, UTC)
