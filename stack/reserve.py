@@ -39,5 +39,9 @@ class Reserve:
                 os.posix_fallocate(file.fileno(), 0, _BYTES)
         return True
 
+    def has_room_to_flush(self) -> bool:
+        """Whether what the log holds can be put into the storage."""
+        return self._free() >= _BYTES
+
     def _free(self) -> int:
         return shutil.disk_usage(self._directory).free

@@ -43,7 +43,9 @@ def main() -> None:
         sys.exit(_DIRECTORY_IN_USE)
     reserve = Reserve(arguments.data)
     reserve.give_up_if_needed()
-    engine = Engine(store, arguments.queue, arguments.idle_seconds)
+    engine = Engine(
+        store, arguments.queue, arguments.idle_seconds, has_room=reserve.has_room_to_flush
+    )
     engine.submit(lambda held: held.open()).result()
     config = uvicorn.Config(
         build_app(engine, reserve, get_settings().qdrant_api_key),

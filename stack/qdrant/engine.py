@@ -29,11 +29,25 @@ class Engine:
     """Carries out work on the store, one after the other.
 
     It flushes after `idle_seconds` without work, when nobody has to wait for it, or when due.
+
+    A flush that fails takes up to seconds on a busy disk, and searches wait for it. So there is
+    none without room on the disk, and after one that failed the next comes `pause_seconds` later.
     """
 
-    def __init__(self, store: Store, queue_size: int, idle_seconds: float) -> None:
+    def __init__(
+        self,
+        store: Store,
+        queue_size: int,
+        idle_seconds: float,
+        *,
+        has_room: Callable[[], bool] = lambda: True,
+        pause_seconds: float = 30.0,
+    ) -> None:
         self._store = store
         self._idle_seconds = idle_seconds
+        self._has_room = has_room
+        self._pause_seconds = pause_seconds
+        self._no_flush_before = -math.inf
         self._queue: queue.Queue[tuple[Work, float, Future[Any]] | None] = queue.Queue(queue_size)
         self._thread = threading.Thread(target=self._run, name="engine", daemon=True)
         self._thread.start()
@@ -58,7 +72,9 @@ class Engine:
 
     def _run(self) -> None:
         while True:
-            timeout = self._idle_seconds if self._store.has_unflushed() else None
+            timeout = None
+            if self._store.has_unflushed():
+                timeout = max(self._idle_seconds, self._no_flush_before - time.monotonic())
             try:
                 item = self._queue.get(timeout=timeout)
             except queue.Empty:
@@ -68,7 +84,8 @@ class Engine:
                 self._store.close()
                 return
             self._carry_out(*item)
-            if self._store.flush_is_due():  # work that never pauses must not put it off for ever
+            # Work that never pauses must not put it off for ever.
+            if time.monotonic() >= self._no_flush_before and self._store.flush_is_due():
                 self._flush()
 
     def _carry_out(self, work: Work, deadline: float, future: Future[Any]) -> None:
@@ -90,8 +107,14 @@ class Engine:
             os._exit(_PANICKED)
 
     def _flush(self) -> None:
+        # Nothing acknowledged is lost without a flush, because it is in the log.
+        self._no_flush_before = time.monotonic() + self._pause_seconds
+        if not self._has_room():
+            log.warning("the disk is full: no flush for %.0f s", self._pause_seconds)
+            return
         try:
             self._store.flush()
         except Exception:
-            # Nothing acknowledged is lost, it is in the log; the next write tries again.
-            log.exception("flush failed")
+            log.exception("flush failed; tried again in %.0f s", self._pause_seconds)
+        else:
+            self._no_flush_before = -math.inf

@@ -32,6 +32,13 @@ def test_writes_end_while_there_is_room_to_go_on(tmp_path: Path, free: SimpleNam
         assert reserve.has_room(body * MIB) == taken, (room, body)
 
 
+def test_a_flush_has_the_room_that_writes_leave(tmp_path: Path, free: SimpleNamespace) -> None:
+    reserve = Reserve(tmp_path)
+    for room, has_room in ((1000, True), (63, True), (16, True), (15, False), (0, False)):
+        free.free = room * MIB
+        assert reserve.has_room_to_flush() == has_room, room
+
+
 def test_a_start_on_a_full_disk_gets_the_room_that_was_kept(
     tmp_path: Path, free: SimpleNamespace
 ) -> None:

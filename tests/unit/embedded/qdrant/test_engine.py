@@ -2,6 +2,7 @@
 
 import math
 import threading
+import time
 from collections.abc import Iterator
 
 import pytest
@@ -116,19 +117,51 @@ def test_what_is_due_is_flushed_without_a_pause(store: RecordingStore) -> None:
     engine.close()
 
 
-def test_a_flush_that_fails_does_not_end_the_engine() -> None:
-    class Full(RecordingStore):
-        def flush(self) -> None:
-            super().flush()
-            raise OSError("no space left on device")
+class FullDisk(RecordingStore):
+    """Has something to flush for ever, and can't."""
 
-    full = Full()
-    engine = Engine(full, queue_size=2, idle_seconds=0.01)
+    def flush(self) -> None:
+        self.flushed.release()
+        raise OSError("no space left on device")
+
+
+@pytest.mark.parametrize("how", ["dirty", "due"])
+def test_a_flush_that_fails_keeps_no_work_waiting_and_is_tried_again_after_a_pause(
+    how: str,
+) -> None:
+    full = FullDisk()
+    engine = Engine(full, queue_size=2, idle_seconds=0.01, pause_seconds=1.0)
 
     def write(_: Store) -> None:
         full.dirty = True
+        full.due = how == "due"
 
     engine.submit(write).result(10)
     assert full.flushed.acquire(timeout=10)
-    assert engine.submit(lambda _: "fine").result(10) == "fine"
+    failed_at = time.monotonic()
+    for _ in range(20):
+        assert engine.submit(lambda _: "fine").result(10) == "fine"
+        time.sleep(0.02)
+    tries = 0
+    while full.flushed.acquire(blocking=False):
+        tries += 1
+    assert tries <= (time.monotonic() - failed_at) / 1.0
+    full.due = False
+    assert full.flushed.acquire(timeout=10), "an idle engine tries again"
+    engine.close()
+
+
+def test_without_room_on_the_disk_nothing_is_flushed(store: RecordingStore) -> None:
+    room: list[bool] = []
+    engine = Engine(
+        store, queue_size=2, idle_seconds=0.01, has_room=lambda: bool(room), pause_seconds=0.1
+    )
+
+    def write(_: Store) -> None:
+        store.dirty = True
+
+    engine.submit(write).result(10)
+    assert not store.flushed.acquire(timeout=0.5)
+    room.append(True)
+    assert store.flushed.acquire(timeout=10)
     engine.close()
