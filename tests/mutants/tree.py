@@ -1,4 +1,4 @@
-"""Copies of the working tree, in which code may be broken and tests be run."""
+"""A copy of the working tree, in which code may be broken and tests be run."""
 
 import contextlib
 import json
@@ -8,9 +8,7 @@ import shutil
 import signal
 import subprocess
 import sys
-import tempfile
-import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -39,20 +37,13 @@ class Verdict:
     word: str
     reason: str
 
-
-@dataclass(frozen=True, slots=True)
-class Run:
-    """Tests that ran together."""
-
-    verdicts: Sequence[Verdict]
-    seconds: float
-
-    def are_all(self, word: str) -> bool:
-        return all(verdict.word == word for verdict in self.verdicts)
+    @property
+    def is_good(self) -> bool:
+        return self.word in ("killed", "passed")
 
 
 class Tree:
-    """One copy. Its tests see nothing of the working tree."""
+    """The copy. Its tests see nothing of the working tree."""
 
     def __init__(self, folder: Path) -> None:
         self._folder = folder
@@ -62,16 +53,13 @@ class Tree:
             copy.parent.mkdir(parents=True, exist_ok=True)
             shutil.copyfile(ROOT / name, copy)
 
-    def run(self, tests: Sequence[str]) -> Run:
+    def run(self, tests: Sequence[str]) -> Sequence[Verdict]:
         """The tests as they are."""
-        started = time.monotonic()
         outcomes, said = self._session(tests)
-        verdicts = [_unmutated(test, _of(test, outcomes), said) for test in tests]
-        return Run(verdicts, time.monotonic() - started)
+        return [_unmutated(test, _of(test, outcomes), said) for test in tests]
 
-    def run_mutated(self, mutant: Mutant) -> Run:
+    def run_mutated(self, mutant: Mutant) -> Sequence[Verdict]:
         """The mutant's tests on its code; the copy is mended afterwards."""
-        started = time.monotonic()
         path = self._folder / mutant.file
         source = path.read_text()
         self._write(path, mutant.applied(source))
@@ -79,8 +67,7 @@ class Tree:
             outcomes, said = self._session(mutant.tests)
         finally:
             self._write(path, source)
-        verdicts = [_mutated(test, _of(test, outcomes), said) for test in mutant.tests]
-        return Run(verdicts, time.monotonic() - started)
+        return [_mutated(test, _of(test, outcomes), said) for test in mutant.tests]
 
     def _write(self, path: Path, source: str) -> None:
         # Python takes bytecode for that of the file where size and second are the same.
@@ -116,13 +103,6 @@ class Tree:
             session.wait()
         outcomes = json.loads(results.read_text()) if results.exists() else {}
         return outcomes, said
-
-
-@contextlib.contextmanager
-def trees(count: int) -> Iterator[Sequence[Tree]]:
-    """So many copies in a temporary directory, for as long as the block runs."""
-    with tempfile.TemporaryDirectory(prefix="vitrine-mutants-") as scratch:
-        yield [Tree(Path(scratch) / str(number)) for number in range(count)]
 
 
 def _files() -> Sequence[Path]:
