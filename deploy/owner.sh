@@ -1,6 +1,6 @@
 #!/bin/sh
-# Prints the user and the group that docker compose runs the services as: 10001:10001, unless .env
-# or the environment names others. `make api-key` gives them the file that only its owner may read.
+# Prints the user and group of Docker Compose's services: 10001:10001, unless .env or the environment
+# names others. `make api-key` makes them the owner of the keys file, which only its owner may read.
 set -eu
 
 named() {

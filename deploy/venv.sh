@@ -1,10 +1,10 @@
 #!/bin/sh
-# Sets up .venv with the pinned requirements: `sh deploy/venv.sh [PYTHON]`, which make's targets do.
-# It goes by content: where requirements, folder and Python are those of the last time, nothing is
-# done. What was cut short, moved or lost its Python is made anew.
+# Sets up .venv with the pinned requirements: `sh deploy/venv.sh [PYTHON]`. make's targets run it first.
+# If the requirements' content, the folder and the Python are the same as last time, it does nothing. If
+# .venv was cut short, was moved or lost its Python, it is made anew.
 set -eu
 
-# Wheels of every pin are there for these (the tests run on 3.11).
+# For these versions there are wheels of every pin. The tests run on 3.11.
 oldest=11
 newest=14
 

@@ -1,5 +1,5 @@
 #!/bin/sh
-# Writes .env with what docker compose can't do without: `make env`. An .env that is there stays.
+# Writes the lines into .env that Docker Compose needs: `make env`. Existing lines stay.
 set -eu
 umask 077
 
@@ -14,7 +14,7 @@ fi
 key=$(od -An -N32 -tx1 /dev/urandom | tr -d ' \n')
 uid=$(id -u)
 gid=$(id -g)
-# Never root: the services need no right that it has.
+# Never root, because the services need none of root's rights.
 [ "$uid" -ne 0 ] || { uid=10001; gid=10001; }
 
 cat >> .env <<END
