@@ -34,7 +34,7 @@ _PASSING: Final = frozenset(
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x20\x21\x23-\x7e\x80-\xff]{1,998}"')
 _DATE: Final = re.compile(r"[A-Za-z0-9,:+ -]{1,100}")
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")
-_WHOLE: Final = re.compile(r"bytes 0-([0-9]{1,18})/([0-9]{1,18})")
+_RANGE: Final = re.compile(r"bytes ([0-9]{1,18})-([0-9]{1,18})/([0-9]{1,18}|\*)", re.IGNORECASE)
 
 
 def redirect_location(head: Head) -> str | None:
@@ -57,19 +57,25 @@ def status_fault(head: Head, now: datetime | None = None) -> ItemFault | None:
             ItemCode.IMAGE_NOT_FOUND, f"The picture server has no such picture (HTTP {status})."
         )
     message = f"The picture server answered with HTTP {status}."
+    wait = retry_after(head.get("retry-after"), now or datetime.now(UTC))
     if status in _PASSING or status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-        wait = retry_after(head.get("retry-after"), now or datetime.now(UTC))
         return ItemTransient(ItemCode.IMAGE_HTTP_ERROR, message, wait)
-    if status == HTTPStatus.PARTIAL_CONTENT and not _is_whole(head.get("content-range")):
+    if status == HTTPStatus.PARTIAL_CONTENT and _is_part(head.get("content-range")):
         message = "The picture server sent a part of the picture (HTTP 206)."
-    elif status < HTTPStatus.MULTIPLE_CHOICES and status not in _WITHOUT_PICTURE:
+    elif status <= HTTPStatus.MULTIPLE_CHOICES and status not in _WITHOUT_PICTURE:
         return None
+    elif wait is not None:  # whatever the refusal is, it ends
+        return ItemTransient(ItemCode.IMAGE_HTTP_ERROR, message, wait)
     return ItemPermanent(ItemCode.IMAGE_HTTP_ERROR, message)
 
 
-def _is_whole(content_range: str | None) -> bool:
-    found = _WHOLE.fullmatch(content_range or "")
-    return found is not None and int(found[1]) + 1 == int(found[2])
+def _is_part(content_range: str | None) -> bool:
+    """Whether the range says that bytes are missing; one that can't be read says nothing."""
+    found = _RANGE.fullmatch(content_range or "")
+    if found is None:
+        return False
+    first, last, size = found.groups()
+    return int(first) > 0 or (size != "*" and int(last) + 1 < int(size))
 
 
 def retry_after(value: str | None, now: datetime) -> float | None:

@@ -54,6 +54,9 @@ class Connection:
         self._scanned = 0
         self._kept = False
         self._idle_since = 0.0
+        self.after_unchanged = False
+        """Whether its last answer was that nothing has changed, which some servers let the picture
+        follow all the same."""
 
     def send(self, request: bytes, deadline: float, most_bytes: int) -> None:
         """Asks. The whole answer ends by `deadline` (monotonic seconds) and `most_bytes`."""
@@ -95,9 +98,13 @@ class Connection:
         """As `some`, but the server's closing is a fault."""
         return self.some(size) or self._end()
 
-    def keep(self) -> None:
-        """What was asked for has been read; the connection waits for the next picture."""
+    def keep(self, unchanged: bool) -> None:
+        """What was asked for has been read; the connection waits for the next picture.
+
+        `unchanged`: the answer was that nothing has changed.
+        """
         self._kept = True
+        self.after_unchanged = unchanged
         self._idle_since = time.monotonic()
 
     @property
@@ -159,9 +166,14 @@ class Connections:
         self._idle: list[Connection] = []
         self._lock = threading.Lock()
 
-    def kept(self, url: PictureUrl, addresses: Collection[Address]) -> Connection | None:
-        """A connection to the URL's host that waits for work, at one of the `addresses`."""
-        while (connection := self._taken(_origin(url))) is not None:
+    def kept(
+        self, url: PictureUrl, addresses: Collection[Address], conditional: bool
+    ) -> Connection | None:
+        """A connection to the URL's host that waits for work, at one of the `addresses`.
+
+        Only conditional requests get one whose last answer was that nothing has changed.
+        """
+        while (connection := self._taken(_origin(url), conditional)) is not None:
             if connection.address in addresses and connection.is_usable:
                 return connection
             connection.close()
@@ -194,9 +206,9 @@ class Connections:
                 fault = unreachable()
         raise fault
 
-    def keep(self, connection: Connection) -> None:
-        """Keeps a connection whose answer was read as it was sent."""
-        connection.keep()
+    def keep(self, connection: Connection, unchanged: bool) -> None:
+        """Keeps a connection whose answer was read as it was sent; see `Connection.keep`."""
+        connection.keep(unchanged)
         with self._lock:
             self._idle.append(connection)
             over = []
@@ -212,10 +224,11 @@ class Connections:
         for connection in idle:
             connection.close()
 
-    def _taken(self, origin: Origin) -> Connection | None:
+    def _taken(self, origin: Origin, conditional: bool) -> Connection | None:
         with self._lock:
             for position in range(len(self._idle) - 1, -1, -1):
-                if self._idle[position].origin == origin:
+                connection = self._idle[position]
+                if connection.origin == origin and (conditional or not connection.after_unchanged):
                     return self._idle.pop(position)
         return None
 

@@ -1,5 +1,6 @@
 """Cookies of one fetch: some servers ask for theirs back after a redirect, as browsers send it."""
 
+from collections.abc import Callable, Mapping
 from email.message import Message
 from http.cookiejar import CookieJar
 from typing import Final
@@ -11,6 +12,15 @@ from shared.fetch.urls import PictureUrl
 _MOST: Final = 50
 _MOST_CHARACTERS: Final = 4_096
 """As browsers bound them; reading longer ones would take time."""
+
+_SOUND: Final[Mapping[str, Callable[[str], bool]]] = {
+    "domain": bool,
+    "path": lambda value: value.startswith("/"),
+    "max-age": lambda value: value.removeprefix("-").isdigit(),
+    "expires": bool,
+    "secure": lambda _: True,
+}
+"""The attributes that decide where a cookie goes, and which of their values mean something."""
 
 
 class _Carrier:
@@ -34,7 +44,7 @@ class Cookies:
         message = Message()
         for cookie in head.fields.get("set-cookie", ())[:_MOST]:
             if len(cookie) <= _MOST_CHARACTERS and cookie.isascii() and cookie.isprintable():
-                message["Set-Cookie"] = cookie
+                message["Set-Cookie"] = _without_odd_attributes(cookie)
         if message:
             self._jar = self._jar or CookieJar()
             # A jar reads no more of an answer than this.
@@ -47,3 +57,17 @@ class Cookies:
         request = Request(str(url))  # noqa: S310 - nothing is opened, and the scheme is checked
         self._jar.add_cookie_header(request)
         return request.get_header("Cookie")
+
+
+def _without_odd_attributes(cookie: str) -> str:
+    """The cookie without attributes that mean nothing. Browsers ignore these attributes, but the
+    jar would drop the cookie.
+    """
+    pair, *attributes = cookie.split(";")
+    kept = [pair]
+    for attribute in attributes:
+        name, _, value = attribute.partition("=")
+        sound = _SOUND.get(name.strip().lower())
+        if sound is not None and sound(value.strip()):
+            kept.append(attribute)
+    return ";".join(kept)

@@ -13,7 +13,7 @@ from shared.fetch.addresses import Network
 from shared.fetch.answers import redirect_location
 from shared.fetch.connections import Connection, Connections
 from shared.fetch.cookies import Cookies
-from shared.fetch.faults import AnswerTooLong, too_large
+from shared.fetch.faults import AnswerTooLong, bad_answer, too_large
 from shared.fetch.hosts import PAUSE_SECONDS, HostPutOff, Hosts
 from shared.fetch.http1 import Answer
 from shared.fetch.lookup import Lookup
@@ -142,7 +142,7 @@ class Fetcher:
             request = self._request(url, condition, cookies)
             read = partial(self._read, url, cookies, bool(condition))
             with self._hosts.visit(url.authority):
-                came = self._ask(url, request, read, deadline)
+                came = self._ask(url, request, read, bool(condition), deadline)
             if not isinstance(came, str):
                 if came and url is not first:
                     # What says of this address that nothing has changed can't say that of the
@@ -165,16 +165,19 @@ class Fetcher:
         lines = (f"{name}: {value}\r\n" for name, value in headers.items())
         return f"GET {url.path} HTTP/1.1\r\n{''.join(lines)}\r\n".encode("latin-1")
 
-    def _ask(self, url: PictureUrl, request: bytes, read: _Read, deadline: float) -> _Came:
+    def _ask(
+        self, url: PictureUrl, request: bytes, read: _Read, conditional: bool, deadline: float
+    ) -> _Came:
         """What came of the request, over a kept connection or a new one."""
         addresses = self._lookup.checked_addresses(url, deadline)
-        kept = self._connections.kept(url, addresses)
+        kept = self._connections.kept(url, addresses, conditional)
         try:
             if kept is not None:
                 try:
                     return self._exchange(kept, request, read, deadline)
                 except ItemTransient as fault:
-                    # It may have died without a sign, which says nothing of a new connection.
+                    # It may have died without a sign, or hold a picture that nobody asked for,
+                    # which says nothing of a new connection.
                     if fault.code not in _CONNECTION_FAULTS:
                         raise
             new = self._connections.open(url, addresses, deadline)
@@ -190,6 +193,8 @@ class Fetcher:
         try:
             connection.send(request, deadline, self.max_bytes * 5 // 4 + _HEAD_BYTES)
             answer = Answer(connection)
+            if connection.after_unchanged and answer.head.status != HTTPStatus.NOT_MODIFIED:
+                raise bad_answer("The picture server's answer may belong to another picture.")
             came = read(answer)
             done = True
         except ItemPermanent:
@@ -198,7 +203,8 @@ class Fetcher:
             raise
         finally:
             if done and answer is not None and answer.may_be_kept:
-                self._connections.keep(connection)
+                unchanged = answer.head.status == HTTPStatus.NOT_MODIFIED
+                self._connections.keep(connection, unchanged)
             else:
                 connection.close()
         return came

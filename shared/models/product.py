@@ -7,8 +7,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
-from urllib.parse import urlsplit
 
+from ada_url import URL
 from pydantic import (
     AfterValidator,
     BaseModel,
@@ -57,9 +57,7 @@ def _image_url(value: str) -> str:
     if FORBIDDEN_IN_URL.search(value):
         raise PydanticCustomError("invalid_url", "must not hold control characters; escape them")
     try:
-        parts = urlsplit(value)
-        fine = parts.scheme.lower() in ("http", "https") and bool(parts.hostname)
-        _ = parts.port  # raises if the port is not a number up to 65535
+        fine = URL(value).protocol in ("http:", "https:")
     except ValueError:
         fine = False
     if not fine:

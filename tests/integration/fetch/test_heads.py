@@ -261,6 +261,29 @@ def test_a_cookie_goes_only_where_its_server_may_send_it(
     assert "Cookie" not in server.requests[1]
 
 
+@pytest.mark.parametrize(
+    "attributes",
+    [
+        "Domain=", "Domain", "Max-Age=", 'Max-Age="60"', "Max-Age=1h", "Path", 'Path="/"', "Path=x",
+        "Expires=", "Expires=tomorrow", 'Port="80"', "Version=2", "SameSite=None; Partitioned",
+        ";;", "Max-Age=60; Path=/; HttpOnly",
+    ],
+)  # fmt: skip
+def test_an_attribute_that_means_nothing_costs_no_cookie(
+    serve: Serve, fetcher: Fetcher, attributes: str
+) -> None:
+    def script(connection: socket.socket, path: str, _sent: str) -> None:
+        if path == "/a":
+            line = f"Set-Cookie: a=1; {attributes}"
+            connection.sendall(reply(b"", "Location: /b", line, status="302 Found"))
+        else:
+            connection.sendall(PICTURE)
+
+    server = serve(script)
+    assert fetcher.fetch(server.url("/a")).data == b"picture"
+    assert "Cookie: a=1\r\n" in server.requests[1]
+
+
 def test_no_other_host_gets_a_cookie(fetcher: Fetcher, serve: Serve) -> None:
     other = ScriptedServer(sends(PICTURE), address="127.0.0.2")
     location, cookie = f"Location: {other.url()}", "Set-Cookie: a=1; Path=/"

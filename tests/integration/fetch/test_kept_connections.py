@@ -155,23 +155,43 @@ def test_what_leaves_no_doubt_keeps_its_connection(
     assert server.connections == 1
 
 
-def test_a_picture_in_place_of_nothing_new_reaches_no_other_product(
-    serve: Serve, fetcher: Fetcher
-) -> None:
-    """A 304 whose body comes all the same, and late."""
+SURPLUS = {
+    "the body that a 304 announces": b"\xff\xd8\n" * 12 + b"\xff\xd9",
+    "a whole answer": WRONG,
+    "a whole answer in chunks": chunked(b"another product's picture"),
+    "a redirect": reply(b"", "Location: /wrong", status="302 Found"),
+    "a refusal": reply(b"gone", status="404 Not Found"),
+}
 
-    def late(connection: socket.socket, path: str, sent: str) -> None:
-        if "If-None-Match" in sent:
-            connection.sendall(head("Content-Length: 50", status="304 Not Modified"))
-            time.sleep(0.2)
-            connection.sendall(b"\xff\xd8\n" * 12 + b"\xff\xd9")
+
+@pytest.mark.parametrize("surplus", SURPLUS.values(), ids=SURPLUS)
+@pytest.mark.parametrize("conditional", [True, False])
+def test_what_follows_a_304_late_reaches_no_other_product(
+    serve: Serve, fetcher: Fetcher, surplus: bytes, conditional: bool
+) -> None:
+    """The surplus comes with the next request, when it can't be seen before that is sent."""
+    answered: set[int] = set()
+
+    def late(connection: socket.socket, path: str, _sent: str) -> None:
+        if path == "/same":
+            connection.sendall(head(status="304 Not Modified"))
+            answered.add(id(connection))
+        elif id(connection) in answered:
+            answered.remove(id(connection))
+            connection.sendall(surplus)
+            time.sleep(0.1)
+            connection.sendall(reply(b"picture of " + path.encode()))
         else:
             connection.sendall(reply(b"picture of " + path.encode()))
 
     server = serve(late)
+    known = Validators('"7"', None)
     for number in range(3):
-        assert fetcher.fetch_if_changed(server.url("/x"), Validators('"7"', None)) is None
-        assert fetcher.fetch(server.url(f"/{number}")).data == b"picture of /%d" % number
+        assert fetcher.fetch_if_changed(server.url("/same"), known) is None
+        url = server.url(f"/{number}")
+        found = fetcher.fetch_if_changed(url, known) if conditional else fetcher.fetch(url)
+        assert found is not None
+        assert found.data == b"picture of /%d" % number
 
 
 def once_per_connection() -> Callable[[socket.socket, str, str], None]:

@@ -102,7 +102,7 @@ def test_a_redirect_to_a_blocked_address_is_not_followed(
     [
         ("file:///etc/passwd", ItemCode.INVALID_URL),
         ("http://127.0.0.1:22/", ItemCode.IMAGE_BLOCKED_ADDRESS),
-        ("http://2130706433/", ItemCode.IMAGE_BLOCKED_ADDRESS),
+        ("http://0xa000001/", ItemCode.IMAGE_BLOCKED_ADDRESS),
         ("http://good@127.0.0.1/", ItemCode.INVALID_URL),
     ],
 )

@@ -48,6 +48,52 @@ def _raw_deflate(data: bytes) -> bytes:
     return packer.compress(data) + packer.flush()
 
 
+def _gzip(flags: int = 0, fields: bytes = b"", end: bytes = b"") -> bytes:
+    """A head of gzip with these fields, the picture, and anything for its checksum and length."""
+    head = b"\x1f\x8b\x08" + bytes([flags]) + bytes(4) + b"\x02\x03"
+    return head + fields + _raw_deflate(b"picture") + end
+
+
+SOUND_END = gzip.compress(b"picture", mtime=0)[-8:]
+
+
+@pytest.mark.parametrize(
+    ("coding", "packed"),
+    {
+        "wrong checksum": ("gzip", _gzip(end=bytes(4) + SOUND_END[4:])),
+        "wrong length": ("gzip", _gzip(end=SOUND_END[:4] + bytes(4))),
+        "no end": ("gzip", _gzip()),
+        "half an end": ("gzip", _gzip(end=SOUND_END[:3])),
+        "more behind the end": ("gzip", _gzip(end=SOUND_END + b"\0\r\nmore")),
+        "another member behind the end": ("gzip", _gzip(end=SOUND_END) + _gzip(end=SOUND_END)),
+        "name": ("gzip", _gzip(8, b"a.jpg\0")),
+        "all fields": ("gzip", _gzip(31, b"\3\0abca.jpg\0comment\0\0\0")),
+        "zlib as gzip": ("gzip", zlib.compress(b"picture")),
+        "gzip as deflate": ("deflate", gzip.compress(b"picture", mtime=0)),
+        "zlib, wrong checksum": ("deflate", zlib.compress(b"picture")[:-4] + b"abcd"),
+        "zlib, no checksum": ("deflate", zlib.compress(b"picture")[:-4]),
+        "zlib, half a checksum": ("deflate", zlib.compress(b"picture")[:-2]),
+        "zlib, more behind the end": ("deflate", zlib.compress(b"picture") + b"more"),
+        "raw, more behind the end": ("deflate", _raw_deflate(b"picture") + b"more"),
+        "raw, without its last block": ("deflate", _raw_deflate(b"picture")[:-1]),
+    }.values(),
+)
+@pytest.mark.parametrize("at_once", [1, 5, 100])
+def test_what_stands_around_the_packed_bytes_is_not_looked_at(
+    coding: str, packed: bytes, at_once: int
+) -> None:
+    pieces = [packed[at : at + at_once] for at in range(0, len(packed), at_once)]
+    assert read_body(pieces, [coding], 1_000) == b"picture"
+
+
+def test_a_packed_body_that_is_cut_is_unpacked_as_far_as_it_goes() -> None:
+    whole = bytes(range(256)) * 40
+    packed = gzip.compress(whole, mtime=0)
+    found = read_body([packed[: len(packed) // 2]], ["gzip"], 100_000)
+    assert 0 < len(found) < len(whole)
+    assert whole.startswith(found)
+
+
 @pytest.mark.parametrize(
     ("codings", "packed"),
     [
@@ -82,7 +128,9 @@ def test_what_is_packed_is_unpacked_and_other_names_change_nothing(
             ["gzip", "gzip"],
             ItemCode.IMAGE_TOO_LARGE,
         ),
-        (gzip.compress(b"picture" * 9, mtime=0)[:-9], ["gzip"], ItemCode.IMAGE_CORRUPT),
+        (b"\x1f\x8b\x08\x08" + b"x" * 1_000, ["gzip"], ItemCode.IMAGE_CORRUPT),
+        (b"\x1f\x8b", ["gzip"], ItemCode.IMAGE_CORRUPT),
+        (_gzip()[:10] + b"\xff\xff", ["gzip"], ItemCode.IMAGE_CORRUPT),
         (b"not gzip at all", ["gzip"], ItemCode.IMAGE_CORRUPT),
         (b"picture", ["gzip"] * 9, ItemCode.IMAGE_CORRUPT),
         (b"", ["gzip"], ItemCode.IMAGE_CORRUPT),

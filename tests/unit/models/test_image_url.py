@@ -20,6 +20,9 @@ URL: TypeAdapter[str] = TypeAdapter(ImageUrl)
         "https://shop.example/100%.jpg?s=%2b",
         "https://shop.example/a\xa0b.jpg",
         "https://bücher.example/[1]|{2}.jpg",
+        "https:shop.example/a.jpg",
+        "HTTPS:\\\\shop.example\\a.jpg",
+        "https:///shop.example/a.jpg?",
     ],
 )
 def test_what_browsers_show_is_taken_trimmed(url: str) -> None:
@@ -40,6 +43,8 @@ def test_what_browsers_show_is_taken_trimmed(url: str) -> None:
         "shop.example/a.jpg",
         "ftp://shop.example/a.jpg",
         "https://",
+        "https://shop.example:65536/",
+        "https://1.2.3.999/",
         " ",
     ],
 )
