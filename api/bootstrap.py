@@ -7,11 +7,10 @@ from api.services import Services
 from shared.doorbell import Doorbell, celery_app
 from shared.embedding.bootstrap import load_embedding_service
 from shared.embedding.identity import collection_name
-from shared.errors import VitrineError
+from shared.errors import CollectionMismatch, VitrineError
 from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, connect
 from shared.ledger.bootstrap import build_ledger
-from shared.qdrant.service import QdrantService
-from shared.qdrant.tuning import IndexTuning
+from shared.qdrant.bootstrap import build_qdrant
 from shared.search.cache.answers import AnswerCache, RankingCache
 from shared.search.cache.redis import CacheConnection
 from shared.search.cache.vectors import QueryVectorCache
@@ -22,7 +21,8 @@ from shared.watchdog import Watchdog
 
 
 def build_services(settings: Settings, watchdog: Watchdog) -> Services:
-    """Loads the text tower and prepares all clients. Raises `ModelUnavailable`.
+    """Loads the text tower and prepares all clients. Raises `ModelUnavailable`, and
+    `CollectionMismatch` if the collection holds vectors of another length than the model's.
 
     `watchdog`: the process's own, not started yet.
 
@@ -38,16 +38,13 @@ def build_services(settings: Settings, watchdog: Watchdog) -> Services:
     )
     redis = connect(settings.redis_url)
     ledger = build_ledger(redis, settings)
-    qdrant = QdrantService(
-        settings.qdrant_url,
-        collection,
-        api_key=settings.qdrant_api_key,
-        tuning=IndexTuning.of(settings),
-    )
+    qdrant = build_qdrant(settings, embedding.dimensions)
     try:
         qdrant.ensure_collection(settings.attribute_indexes)
         for code, said in qdrant.facts().warnings().items():
             structlog.get_logger("api").warning(code, reason=said)
+    except CollectionMismatch:
+        raise
     except VitrineError as err:
         # Workers make the collection too, before they write to it.
         structlog.get_logger("api").warning("collection_not_ensured", error=err.message)

@@ -11,7 +11,7 @@ from api.access.auth import OpenToTheNetwork
 from api.access.keys import KeysFileError
 from api.app import create_app
 from api.bootstrap import build_services
-from shared.errors import ModelUnavailable
+from shared.errors import CollectionMismatch, ModelUnavailable
 from shared.logs import configure_logging
 from shared.settings import get_settings, unknown_names
 from shared.watchdog import Watchdog
@@ -30,7 +30,7 @@ def start() -> Flask:
     watchdog = Watchdog.of(settings)
     try:
         app = create_app(build_services(settings, watchdog))
-    except (OpenToTheNetwork, KeysFileError, ModelUnavailable) as err:
+    except (OpenToTheNetwork, KeysFileError, ModelUnavailable, CollectionMismatch) as err:
         structlog.get_logger("api").critical("will_not_start", reason=str(err))
         sys.exit(_WILL_NOT_START)
     app.wsgi_app = _Watched(app.wsgi_app, watchdog)  # type: ignore[method-assign]

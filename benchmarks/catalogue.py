@@ -8,14 +8,16 @@ from typing import Any, Final
 
 import numpy as np
 
+from benchmarks.drawn_vectors import DIMENSIONS
 from benchmarks.picture_server import PictureServer, content_sha256, etag
 from demo.settings import DemoSettings
 from shared.embedding.identity import collection_name
 from shared.ledger import IndexedProduct, LedgerRebuild, connect
 from shared.models.change import State
-from shared.models.product import EMBEDDING_SIZE, ImageFacts, Product
+from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint
 from shared.qdrant.service import QdrantService
+from shared.qdrant.vectors import VectorSet
 
 TENANT: Final = "default"
 _AT_ONCE: Final = 256
@@ -42,6 +44,7 @@ class Catalogue:
         self.qdrant = QdrantService(
             self._settings.qdrant_url,
             collection_name(self._settings),
+            dimensions=DIMENSIONS,
             api_key=self._settings.qdrant_api_key,
             write_timeout=60,
         )
@@ -96,14 +99,14 @@ class Catalogue:
         )
 
     def _point(self, number: int) -> LivePoint:
-        vector = np.random.default_rng(number).normal(size=EMBEDDING_SIZE)
+        vector = np.random.default_rng(number).normal(size=DIMENSIONS)
         name, content = self._picture(number)
         return LivePoint(
             tenant=TENANT,
             # The date that a product has is kept when it comes without one.
             product=self._product(number).model_copy(update={"created_at": _CREATED}),
             rev=_FIRST_REV + number,
-            embedding=(vector / np.linalg.norm(vector)).astype(np.float32),
+            vectors=VectorSet.of_image(vector / np.linalg.norm(vector)),
             image=ImageFacts(content_sha256(content, _query(number)), etag(name, _query(number))),
             indexed_at=_CREATED.isoformat(),
         )

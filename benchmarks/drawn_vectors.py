@@ -10,7 +10,8 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.models.product import EMBEDDING_SIZE
+DIMENSIONS: Final = 512
+"""Numbers in a vector of ViT-B-32, the model that is measured."""
 
 Vectors = NDArray[np.float32]
 """Rows of length one, of shape (count, 512)."""
@@ -30,9 +31,9 @@ class DrawnCatalogue:
 
     def __init__(self, seed: int = 0) -> None:
         self._rng = np.random.default_rng(seed)
-        self._shared = _unit(self._rng.normal(size=(1, EMBEDDING_SIZE)))
-        self._kinds = _unit(self._rng.normal(size=(_KINDS, EMBEDDING_SIZE)))
-        self._spread = self._rng.normal(size=(_OWN_DIMENSIONS, EMBEDDING_SIZE))
+        self._shared = _unit(self._rng.normal(size=(1, DIMENSIONS)))
+        self._kinds = _unit(self._rng.normal(size=(_KINDS, DIMENSIONS)))
+        self._spread = self._rng.normal(size=(_OWN_DIMENSIONS, DIMENSIONS))
 
     def products(self, count: int) -> Vectors:
         """Of pictures: two of one kind have a cosine around 0.8, of two kinds around 0.5."""
@@ -58,7 +59,7 @@ def around(products: Vectors) -> tuple[Vectors, Vectors]:
 
 def _away_from(products: Vectors, rng: np.random.Generator) -> Vectors:
     """All in one direction away from pictures, as words are."""
-    away = _unit(rng.normal(size=(1, EMBEDDING_SIZE)))
+    away = _unit(rng.normal(size=(1, DIMENSIONS)))
     return _unit(_WORDS_COSINE * products + (1 - _WORDS_COSINE**2) ** 0.5 * away)
 
 

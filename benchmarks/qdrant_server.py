@@ -12,6 +12,7 @@ from shared.errors import TransientError
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint
 from shared.qdrant.recovery.transfer import PointTransfer
+from shared.qdrant.vectors import VectorSet
 from shared.settings import Settings
 from stack.run import Stack
 
@@ -48,7 +49,7 @@ def products(vectors: Vectors, first: int = 0, rev: int = 1) -> Sequence[LivePoi
                 attributes={"color": "red", "size": "M", "stock": number % 50},
             ),
             rev=rev,
-            embedding=vector,
+            vectors=VectorSet.of_image(vector),
             image=ImageFacts(sha256="0" * 64),
             indexed_at="2026-01-01T00:00:00+00:00",
         )

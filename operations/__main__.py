@@ -16,6 +16,7 @@ from operations.progress import progress_bar
 from operations.rebuild import rebuild
 from operations.restore import Target, restore
 from operations.servers import check_room, running_servers
+from shared.embedding.dimensions import known_dimensions
 from shared.embedding.identity import collection_name
 from shared.errors import LedgerFull, LedgerUnavailable, ModelUnavailable, VitrineError
 from shared.ledger import (
@@ -26,6 +27,7 @@ from shared.ledger import (
     RowsAtRest,
     connect,
 )
+from shared.qdrant.bootstrap import build_index, build_transfer
 from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
@@ -73,7 +75,11 @@ def restore_(file: Path | None, force: bool) -> None:
             check_room(settings.data_dir, file.stat().st_size)
         redis = connect(settings.redis_url)
         target = Target(
-            points, LedgerRebuild(redis), LedgerRestore(redis), settings.attribute_indexes
+            points,
+            LedgerRebuild(redis),
+            LedgerRestore(redis),
+            settings.attribute_indexes,
+            known_dimensions(settings.clip_model),
         )
         done = restore(archive, target, force=force)
         archive.close()
@@ -128,7 +134,7 @@ def rebuild_ledger(force: bool) -> None:
                 "index is lost, restore a backup; or, with FORCE=1, have the ledger take all "
                 "products again as the shop pushes them",
             )
-        points.ensure_collection(settings.attribute_indexes)
+        _ensure_collection(settings, points)
         rows, lost = RebuiltRows(), LostWrites()
         redis = connect(settings.redis_url)
         ledger = LedgerRebuild(redis)
@@ -163,7 +169,7 @@ def upgrade_index() -> None:
     """Gives the products of an earlier release what filters compare now; embeds nothing anew."""
 
     def run(settings: Settings, points: PointTransfer) -> str:
-        points.ensure_collection(settings.attribute_indexes)
+        _ensure_collection(settings, points)
         done = 0
         with progress_bar("products", points.count()) as advance:
             for upgraded in points.add_terms():
@@ -174,11 +180,15 @@ def upgrade_index() -> None:
     _on_servers(run)
 
 
+def _ensure_collection(settings: Settings, points: PointTransfer) -> None:
+    points.ensure_collection(known_dimensions(settings.clip_model), settings.attribute_indexes)
+
+
 def _on_index(change: Callable[[VectorIndex, IndexTuning], None]) -> None:
     def run(settings: Settings, points: PointTransfer) -> str:
         tuning = IndexTuning.of(settings)
-        points.ensure_collection(settings.attribute_indexes)
-        index = VectorIndex(settings.qdrant_url, points.collection, api_key=settings.qdrant_api_key)
+        _ensure_collection(settings, points)
+        index = build_index(settings)
         try:
             change(index, tuning)
             state = index.state()
@@ -202,14 +212,9 @@ def _on_servers(run: Callable[[Settings, PointTransfer], str]) -> None:
         settings = read_settings()
         for warning in unknown_names():
             click.echo(f"vitrine: {warning}", err=True)
-        collection = collection_name(settings)
+        collection_name(settings)  # so that no server is started for a model that isn't there
         with running_servers(settings) as found:
-            points = PointTransfer(
-                found.qdrant_url,
-                collection,
-                api_key=found.qdrant_api_key,
-                tuning=IndexTuning.of(found),
-            )
+            points = build_transfer(found)
             try:
                 said = run(found, points)
             finally:

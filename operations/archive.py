@@ -1,9 +1,12 @@
 """The file of a backup: a zip of points and of the ledger's records, read and written in pieces.
 
-- `points/000000.ndjson`: a page of points, a line each: id, payload, and whether it has a vector
-- `vectors/000000.f32`: the vectors of that page one after the other, 512 float32 each
+- `points/000000.ndjson`: a page of points, a line each: id, payload, and the lengths of its vectors
+  by name
+- `vectors/000000.f32`: the vectors of that page one after the other, in float32
 - `ledger.ndjson`: the records of `shared.ledger.recovery.snapshot`
 - `manifest.json`, written last: what the backup is of, and each part's SHA-256
+
+Files of format 1 have one vector per product, of 512 numbers; they are read, too.
 """
 
 import contextlib
@@ -22,16 +25,18 @@ import orjson
 from operations.faults import ExitCode, OperationFault
 from operations.progress import Advance
 from shared.ledger.recovery.snapshot import Record
-from shared.qdrant.points import VECTOR_SIZE
 from shared.qdrant.recovery.transfer import RawPoint
+from shared.qdrant.vectors import IMAGE, DenseVector, VectorSet
 
 FORMAT: Final = "vitrine-backup"
-FORMAT_VERSION: Final = 1
+FORMAT_VERSION: Final = 2
+
+_OF_FORMAT_1: Final = {IMAGE: 512}
 
 _LEDGER: Final = "ledger.ndjson"
 _MANIFEST: Final = "manifest.json"
 _READ_BYTES: Final = 1 << 20
-_VECTOR_BYTES: Final = 4 * VECTOR_SIZE
+_BYTES_PER_NUMBER: Final = 4
 
 # zipfile's RuntimeError is for encrypted parts and unknown packing, which no part of ours has.
 _DAMAGE: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
@@ -48,6 +53,7 @@ class ArchiveWriter:
         self._unfinished = path.with_name(f"{path.name}.partial")
         self._digests: dict[str, str] = {}
         self._pages = 0
+        self._dimensions: dict[str, int] = {}
         if path.exists():
             raise OperationFault(
                 ExitCode.CANT_CREATE, f"{path} exists; name another FILE, or move it away"
@@ -70,14 +76,14 @@ class ArchiveWriter:
 
     def points(self, page: Sequence[RawPoint]) -> None:
         """Writes a page of points."""
-        lines = [
-            orjson.dumps(
-                {"id": point.id, "payload": point.payload, "vector": point.embedding is not None},
-                option=orjson.OPT_APPEND_NEWLINE,
-            )
-            for point in page
-        ]
-        vectors = [point.embedding for point in page if point.embedding is not None]
+        lines: list[bytes] = []
+        vectors: list[DenseVector] = []
+        for point in page:
+            lengths = {name: len(vector) for name, vector in point.vectors.items()}
+            self._dimensions |= lengths
+            line = {"id": point.id, "payload": point.payload, "vectors": lengths}
+            lines.append(orjson.dumps(line, option=orjson.OPT_APPEND_NEWLINE))
+            vectors += point.vectors.values()
         with _translated(self._path):
             with self._part(f"points/{self._pages:06}.ndjson", zipfile.ZIP_DEFLATED) as part:
                 part.write(b"".join(lines))
@@ -92,6 +98,7 @@ class ArchiveWriter:
             "format": FORMAT,
             "format_version": FORMAT_VERSION,
             **manifest,
+            "dimensions": self._dimensions,
             "pages": self._pages,
             "sha256": self._digests,
         }
@@ -155,11 +162,17 @@ class ArchiveReader:
         if (
             not isinstance(self.manifest, dict)
             or self.manifest.get("format") != FORMAT
-            or self.manifest.get("format_version") != FORMAT_VERSION
+            or self.manifest.get("format_version") not in (1, FORMAT_VERSION)
         ):
             raise OperationFault(
                 ExitCode.DATA, f"{path} is no backup that this version of Vitrine can read"
             )
+
+    @property
+    def dimensions(self) -> Mapping[str, int]:
+        """Numbers in the products' vectors, by name; nothing of a backup without products."""
+        stated: Mapping[str, int] = self.manifest.get("dimensions", _OF_FORMAT_1)
+        return stated
 
     def check(self, advance: Advance) -> None:
         """Reads all of it once and compares every part with its SHA-256."""
@@ -204,11 +217,18 @@ def _points(lines: Sequence[bytes], vectors: bytes) -> Iterator[RawPoint]:
     at = 0
     for line in lines:
         fields = orjson.loads(line)
-        embedding = None
-        if fields["vector"]:
-            embedding = np.frombuffer(vectors, "<f4", VECTOR_SIZE, at)
-            at += _VECTOR_BYTES
-        yield RawPoint(fields["id"], fields["payload"], embedding)
+        by_name = {}
+        for name, length in _lengths(fields).items():
+            by_name[name] = np.frombuffer(vectors, "<f4", length, at)
+            at += _BYTES_PER_NUMBER * length
+        yield RawPoint(fields["id"], fields["payload"], VectorSet(by_name))
+
+
+def _lengths(fields: Mapping[str, Any]) -> Mapping[str, int]:
+    if "vectors" in fields:
+        stated: Mapping[str, int] = fields["vectors"]
+        return stated
+    return _OF_FORMAT_1 if fields["vector"] else {}
 
 
 @contextlib.contextmanager

@@ -117,4 +117,4 @@ def _tombstone(row: RowAtRest) -> Tombstone:
 
 
 def _raw(grave: Tombstone) -> RawPoint:
-    return RawPoint(point_id(*grave.key), tombstone_payload(grave), None)
+    return RawPoint(point_id(*grave.key), tombstone_payload(grave))

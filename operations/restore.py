@@ -12,6 +12,7 @@ from operations.rebuild import RowsFromIndex
 from shared.ledger import LedgerRebuild, LedgerRestore, RestoredStates
 from shared.ledger.recovery.snapshot import IDEMPOTENCY, JOB, PRODUCT, Record
 from shared.qdrant.recovery.transfer import PointTransfer
+from shared.qdrant.vectors import IMAGE
 
 _PRODUCTS_AT_ONCE: Final = 250
 
@@ -24,6 +25,8 @@ class Target:
     rows: LedgerRebuild
     ledger: LedgerRestore
     attribute_indexes: Sequence[str]
+    dimensions: int | None
+    """Numbers in a vector, as the settings tell, for a backup that holds no vector."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -47,7 +50,8 @@ def restore(archive: ArchiveReader, target: Target, *, force: bool) -> Restored:
         archive.check(advance)
     if not force:
         _check_empty(target)
-    target.points.ensure_collection(target.attribute_indexes)
+    dimensions = archive.dimensions.get(IMAGE, target.dimensions)
+    target.points.ensure_collection(dimensions, target.attribute_indexes)
     rows = RowsFromIndex(target.rows)
     with progress_bar("products", archive.manifest["points"]) as advance:
         for page in archive.points():

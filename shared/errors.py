@@ -102,6 +102,12 @@ class QdrantRejected(PermanentError):
     code = "qdrant_rejected"
 
 
+class CollectionMismatch(QdrantRejected):
+    """The collection holds other vectors than the model gives; the message says what to do."""
+
+    code = "collection_mismatch"
+
+
 class ModelUnavailable(PermanentError):
     """The configured model can't be loaded; the message names the settings to change."""
 

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from typing import Final
 
 import httpx
 import redis
@@ -13,6 +14,9 @@ import redis
 from shared.qdrant.service import QdrantService
 from stack.ports import free_port
 from stack.redis import server_command
+
+DIMENSIONS: Final = 512
+"""Numbers in a vector of the tests' collections, as of the demo model."""
 
 
 class RedisServer:
@@ -88,7 +92,7 @@ class EmbeddedQdrantProcess:
 
     def empty_collection(self) -> QdrantService:
         """A service on an empty collection: always the same one, for making one takes a second."""
-        service = QdrantService(self.url, "products-test")
+        service = QdrantService(self.url, "products-test", dimensions=DIMENSIONS)
         service.ensure_collection(["color"])
         everything = {"filter": {}}
         path = f"/collections/{service.collection}/points/delete?wait=true"

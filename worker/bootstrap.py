@@ -17,9 +17,8 @@ from shared.fetch.fetcher import Fetcher
 from shared.ledger import LedgerRebuild, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.models.change import Lane
-from shared.qdrant.recovery.transfer import PointTransfer
+from shared.qdrant.bootstrap import build_qdrant, build_transfer
 from shared.qdrant.service import QdrantService
-from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings
 from shared.watchdog import Watchdog
 from worker.pictures.reader import PictureReader
@@ -89,19 +88,15 @@ def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) 
 
 
 def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) -> Runtime:
-    """Loads the model only where a lane needs it. Raises `ModelUnavailable`.
+    """Loads the model only where a lane needs it. Raises `ModelUnavailable` and
+    `CollectionMismatch`.
 
     `threads`: how many tasks the process runs at once. Half of them are kept from bulk.
     """
     watchdog = Watchdog.of(settings)
     redis = connect(settings.redis_url)
     ledger = build_ledger(redis, settings)
-    qdrant = QdrantService(
-        settings.qdrant_url,
-        collection_name(settings),
-        api_key=settings.qdrant_api_key,
-        tuning=IndexTuning.of(settings),
-    )
+    collection_name(settings)  # The cheap part that can be wrong: the model takes seconds.
     encoder, fetcher, pictures = None, None, None
     if PICTURE_LANES.intersection(lanes):
         # Here and not above: torch costs a process 400 MB and seconds, and the fast lane's worker
@@ -119,12 +114,10 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         )
         encoder = load_embedding_service(settings, frozenset({"image"}), watchdog=watchdog)
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
+    qdrant = build_qdrant(settings, encoder.dimensions if encoder else None)
     _ensure_collection(qdrant, settings.attribute_indexes)
-    points = partial(
-        PointTransfer, settings.qdrant_url, qdrant.collection, api_key=settings.qdrant_api_key
-    )
-    upgrade = IndexUpgrade(points()) if Lane.FAST in lanes else None
-    watch = LedgerWatch(LedgerRebuild(redis), points())
+    upgrade = IndexUpgrade(build_transfer(settings)) if Lane.FAST in lanes else None
+    watch = LedgerWatch(LedgerRebuild(redis), build_transfer(settings))
     watch.check()
     doorbell = Doorbell(app)
     leases = LeaseKeeper(ledger, settings.lease_seconds)

@@ -84,7 +84,7 @@ class ProductParameters(Parameters):
     """Of reading one product."""
 
     include: (
-        Annotated[Literal["embedding"], Field(description="Adds the vector's 512 numbers.")] | None
+        Annotated[Literal["embedding"], Field(description="Adds the picture's vector.")] | None
     ) = None
 
 

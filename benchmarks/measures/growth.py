@@ -9,11 +9,11 @@ import numpy as np
 
 from benchmarks.bench import Bench
 from benchmarks.catalogue import TENANT, Catalogue
+from benchmarks.drawn_vectors import DIMENSIONS
 from benchmarks.memory import disk_mb, memory_of
 from benchmarks.results import Measured, Row
 from benchmarks.service import running_stack
 from shared.errors import TransientError
-from shared.models.product import EMBEDDING_SIZE
 from shared.models.search import Filters
 from stack.run import Stack
 
@@ -57,7 +57,7 @@ def look(stack: Stack, catalogue: Catalogue) -> Mapping[str, float]:
     rng = np.random.default_rng(1)
     took = []
     for _ in range(_QUERIES):
-        vector = rng.normal(size=EMBEDDING_SIZE)
+        vector = rng.normal(size=DIMENSIONS)
         began = time.perf_counter()
         catalogue.qdrant.search(TENANT, vector / np.linalg.norm(vector), Filters(), 10)
         took.append(time.perf_counter() - began)

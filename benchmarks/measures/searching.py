@@ -8,10 +8,10 @@ import numpy as np
 
 from benchmarks.bench import Bench
 from benchmarks.catalogue import TENANT
+from benchmarks.drawn_vectors import DIMENSIONS
 from benchmarks.measures.plain_loops import Loop, own_text
 from benchmarks.questions import questions
 from benchmarks.results import Measured, Row, percentiles
-from shared.models.product import EMBEDDING_SIZE
 from shared.models.search import Filters
 
 _ROUNDS: Final = 3
@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Measured:
             if anew["cached"] or not repeated["cached"]:
                 raise RuntimeError("a search was not answered in the way that was to be timed")
             forward = text(next(embedded))
-            vector = rng.normal(size=EMBEDDING_SIZE)
+            vector = rng.normal(size=DIMENSIONS)
             began = time.perf_counter()
             bench.catalogue.qdrant.search(TENANT, vector / np.linalg.norm(vector), Filters(), 10)
             query = time.perf_counter() - began

@@ -17,9 +17,10 @@ from pathlib import Path
 
 import numpy as np
 
+from benchmarks.drawn_vectors import DIMENSIONS
 from shared.models.product import point_id
-from shared.qdrant.points import VECTOR_SIZE
 from shared.qdrant.recovery.transfer import PAGE, PointTransfer, RawPoint
+from shared.qdrant.vectors import VectorSet
 from stack.ports import free_port
 from stack.run import ROOT
 
@@ -34,7 +35,7 @@ _MEASURED = (
 
 def product(number: int, rev: int, rng: np.random.Generator) -> RawPoint:
     """A live point as large as those of real catalogues: some 700 bytes of fields."""
-    vector = rng.normal(size=VECTOR_SIZE).astype(np.float32)
+    vector = rng.normal(size=DIMENSIONS)
     name = f"product-{number}"
     payload = {
         "id": name,
@@ -53,7 +54,8 @@ def product(number: int, rev: int, rng: np.random.Generator) -> RawPoint:
         "indexed_at": "2026-01-01T00:00:00+00:00",
         "warnings": [],
     }
-    return RawPoint(point_id("default", name), payload, vector / np.linalg.norm(vector))
+    vectors = VectorSet.of_image(vector / np.linalg.norm(vector))
+    return RawPoint(point_id("default", name), payload, vectors)
 
 
 class Site:
@@ -109,7 +111,7 @@ def fill(site: Site, collection: str, products: int) -> None:
     """Writes that many products into the site's index."""
     rng = np.random.default_rng(0)
     points = PointTransfer(site.settings["QDRANT_URL"], collection)
-    points.ensure_collection(["color", "size"])
+    points.ensure_collection(DIMENSIONS, ["color", "size"])
     rev = int(time.time() * 1e6)
     for start in range(0, products, PAGE):
         numbers = range(start, min(start + PAGE, products))

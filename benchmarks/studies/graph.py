@@ -19,9 +19,8 @@ from typing import Any, Final
 
 import qdrant_edge as edge
 
-from benchmarks.drawn_vectors import DrawnCatalogue, Vectors
-from shared.models.product import EMBEDDING_SIZE
-from shared.qdrant.points import VECTOR_NAME
+from benchmarks.drawn_vectors import DIMENSIONS, DrawnCatalogue, Vectors
+from shared.qdrant.vectors import IMAGE
 
 TOP: Final = 10
 _HNSW_EFS: Final = (64, 128, 256, 512, 1024)
@@ -60,7 +59,7 @@ def main() -> None:
 def _filled(folder: Path, products: Vectors, quantized: bool) -> Any:
     int8 = edge.ScalarQuantizationConfig(edge.ScalarType.Int8, quantile=0.99, always_ram=True)
     config = edge.EdgeConfig(
-        vectors={VECTOR_NAME: edge.EdgeVectorParams(EMBEDDING_SIZE, edge.Distance.Cosine)},
+        vectors={IMAGE: edge.EdgeVectorParams(DIMENSIONS, edge.Distance.Cosine)},
         hnsw_config=edge.HnswIndexConfig(m=16, ef_construct=100, full_scan_threshold=10_000),
         quantization_config=int8 if quantized else None,
         optimizers=edge.EdgeOptimizersConfig(indexing_threshold=1_000, default_segment_number=1),
@@ -70,7 +69,7 @@ def _filled(folder: Path, products: Vectors, quantized: bool) -> Any:
     shard.update(edge.UpdateOperation.create_field_index("tenant", index))
     for start in range(0, len(products), _AT_ONCE):
         points = [
-            edge.Point(start + at, {VECTOR_NAME: vector.tolist()}, {"tenant": "default"})
+            edge.Point(start + at, {IMAGE: vector.tolist()}, {"tenant": "default"})
             for at, vector in enumerate(products[start : start + _AT_ONCE])
         ]
         shard.update(edge.UpdateOperation.upsert_points(points))
@@ -106,7 +105,7 @@ def _found(
     for vector in vectors:
         request = edge.QueryRequest(
             limit=TOP,
-            query=edge.Query.Nearest(vector.tolist(), using=VECTOR_NAME),
+            query=edge.Query.Nearest(vector.tolist(), using=IMAGE),
             filter=_TENANT,
             params=params,
         )

@@ -24,14 +24,15 @@ from typing import Final
 
 import numpy as np
 
-from benchmarks.drawn_vectors import DrawnCatalogue, Vectors, around
+from benchmarks.drawn_vectors import DIMENSIONS, DrawnCatalogue, Vectors, around
 from benchmarks.qdrant_server import TENANT, fresh_qdrant, products
 from shared.embedding.identity import collection_name
 from shared.models.search import Filters
+from shared.qdrant.bootstrap import build_transfer
 from shared.qdrant.recovery.index import VectorIndex
-from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning
+from shared.qdrant.vectors import IMAGE
 from shared.settings import Settings, read_settings
 
 TOP: Final = 10
@@ -70,6 +71,7 @@ def _service(settings: Settings, collection: str) -> QdrantService:
     return QdrantService(
         settings.qdrant_url,
         collection,
+        dimensions=DIMENSIONS,
         api_key=settings.qdrant_api_key,
         tuning=IndexTuning.of(settings),
         read_timeout=_READ_SECONDS,
@@ -78,10 +80,10 @@ def _service(settings: Settings, collection: str) -> QdrantService:
 
 
 def _around_products(settings: Settings, service: QdrantService, count: int) -> Searches:
-    points = PointTransfer(settings.qdrant_url, service.collection, api_key=settings.qdrant_api_key)
+    points = build_transfer(settings)
     # Their order is that of hashes, so the first ones are any.
     live = (point for point in chain.from_iterable(points.points()) if not point.is_tombstone)
-    sample = [(point.tenant, point.embedding) for point in islice(live, count)]
+    sample = [(point.tenant, point.vectors.get(IMAGE)) for point in islice(live, count)]
     points.close()
     held = [(tenant, vector) for tenant, vector in sample if vector is not None]
     if not held:

@@ -12,7 +12,7 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from benchmarks.drawn_vectors import DrawnCatalogue, Vectors
+from benchmarks.drawn_vectors import DIMENSIONS, DrawnCatalogue, Vectors
 from benchmarks.qdrant_server import fresh_qdrant, products
 from shared.qdrant.service import QdrantService
 
@@ -34,6 +34,7 @@ def main() -> None:
         service = QdrantService(
             server["qdrant_url"],
             "products-write-batches",
+            dimensions=DIMENSIONS,
             api_key=server["qdrant_api_key"],
             write_timeout=60,
         )

@@ -3,8 +3,6 @@
 from shared.embedding.backends import batch_size, load_encoder
 from shared.embedding.encoder import Tower
 from shared.embedding.service import EmbeddingService, PictureFetcher
-from shared.errors import ModelUnavailable
-from shared.models.product import EMBEDDING_SIZE
 from shared.settings import Settings
 from shared.watchdog import Watchdog
 
@@ -23,12 +21,6 @@ def load_embedding_service(
     within seconds where the weights can't be had or the backend can't run here.
     """
     encoder = load_encoder(settings, towers, threads)
-    if encoder.dimensions != EMBEDDING_SIZE:
-        raise ModelUnavailable(
-            f"CLIP_MODEL={settings.clip_model} gives vectors of {encoder.dimensions} numbers; the "
-            f"index holds {EMBEDDING_SIZE}. Set CLIP_MODEL to a model of that width, such as "
-            "ViT-B-32 or ViT-B-16."
-        )
     return EmbeddingService(
         encoder,
         batch_size=batch_size(settings, encoder),

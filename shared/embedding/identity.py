@@ -28,7 +28,10 @@ CONVERSION_VERSION: Final = 3
 """Raise this where towers are converted, stored or tried otherwise. What is quantized is another
 graph then, so the vectors of int8 go by it, too."""
 
-_LOCAL_DIR: Final = "local-dir:"
+HUB: Final = "hf-hub:"
+LOCAL_DIR: Final = "local-dir:"
+"""What open_clip's names of models with their own weights begin with."""
+
 _MODEL_FILES: Final = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth"})
 _HASH_DIGITS: Final = 12
 _SLUG_CHARACTERS: Final = 48
@@ -74,8 +77,8 @@ def weights_identity(model: str, pretrained: str) -> str:
 def _weights(model: str, pretrained: str) -> str:
     if model == DEMO_MODEL:
         return _model_files_digest(DEMO_DIR)
-    if model.startswith(_LOCAL_DIR):
-        return _model_files_digest(Path(model.removeprefix(_LOCAL_DIR)))
+    if model.startswith(LOCAL_DIR):
+        return _model_files_digest(Path(model.removeprefix(LOCAL_DIR)))
     if pretrained == RANDOM_WEIGHTS:
         return f"{RANDOM_WEIGHTS}:{RANDOM_SEED}"
     path = Path(pretrained)
@@ -110,7 +113,7 @@ def _file_digest(path: Path, _modified_ns: int, _size: int) -> bytes:
 
 def model_slug(model: str) -> str:
     """The model's name in `[a-z0-9-]`, short; without the path of a local directory."""
-    if model.startswith(_LOCAL_DIR):
-        model = Path(model.removeprefix(_LOCAL_DIR)).name
+    if model.startswith(LOCAL_DIR):
+        model = Path(model.removeprefix(LOCAL_DIR)).name
     slug = re.sub(r"[^a-z0-9]+", "-", model.lower()).strip("-")[:_SLUG_CHARACTERS]
     return slug.rstrip("-") or "model"

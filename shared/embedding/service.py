@@ -112,7 +112,7 @@ class EmbeddingService:
 
     @property
     def dimensions(self) -> int:
-        """Length of every vector; 512 for ViT-B-32 and the demo model."""
+        """Numbers in every vector: the model decides (ViT-B-32: 512)."""
         return self._encoder.dimensions
 
     def embed_text(self, text: str, timeout: float = TEXT_TIMEOUT) -> Vector:
@@ -260,8 +260,8 @@ class EmbeddingService:
         with self._watchdog.forward_pass():
             raw = core([work.prepared for work in batch])
         ENCODER_BUSY_SECONDS.labels(kind=kind).inc(time.perf_counter() - began)
-        if len(raw) != len(batch):
-            raise RuntimeError(f"the {kind} tower gave {len(raw)} vectors for {len(batch)} inputs")
+        if raw.shape != (len(batch), self.dimensions):
+            raise RuntimeError(f"the {kind} tower gave {raw.shape} for {len(batch)} inputs")
         outcomes = post(raw)
         counted = sum(
             work.counted and not isinstance(outcome, ItemPermanent)

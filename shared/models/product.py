@@ -28,9 +28,6 @@ from shared.fetch.urls import FORBIDDEN_IN_URL, WHITE_SPACE
 from shared.models.attributes import CONTROL_CHARACTER, MAX_NAME, unfilterable
 from shared.models.version import MAX_VERSION, not_ahead
 
-EMBEDDING_SIZE: Final = 512
-"""Numbers in a product's vector: that of CLIP's base models, and of the demo's."""
-
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
 
 # Any namespace does, as long as it never changes: point ids are derived from it.

@@ -7,16 +7,16 @@ from typing import Final
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
-from shared.errors import QdrantRejected
+from shared.errors import CollectionMismatch, QdrantUnavailable
 from shared.models.attributes import attribute_types
 from shared.qdrant.filters import attribute_path
-from shared.qdrant.points import TERMS, VECTOR_NAME, VECTOR_SIZE
+from shared.qdrant.points import TERMS
 from shared.qdrant.tuning import IndexTuning
+from shared.qdrant.vectors import IMAGE
 
 log = logging.getLogger(__name__)
 
 _KEYWORD: Final = models.PayloadSchemaType.KEYWORD
-_VECTOR: Final = models.VectorParams(size=VECTOR_SIZE, distance=models.Distance.COSINE)
 
 
 IndexSchema = models.PayloadSchemaType | models.KeywordIndexParams | models.IntegerIndexParams
@@ -47,24 +47,44 @@ def payload_indexes(listed: Sequence[str]) -> dict[str, IndexSchema]:
     }
 
 
+def vector_params(dimensions: int, tuning: IndexTuning) -> dict[str, models.VectorParams]:
+    """The vectors that every point of a collection has, by name."""
+    image = models.VectorParams(
+        size=dimensions,
+        distance=models.Distance.COSINE,
+        # With int8 in memory, whole vectors are read for the few that are rescored.
+        on_disk=tuning.quantized or None,
+    )
+    return {IMAGE: image}
+
+
 def ensure_collection(
-    client: QdrantClient, name: str, listed: Sequence[str], tuning: IndexTuning
+    client: QdrantClient,
+    name: str,
+    dimensions: int | None,
+    listed: Sequence[str],
+    tuning: IndexTuning,
 ) -> None:
     """Create what is missing. Several processes may do so at once; the first one wins.
+
+    `dimensions`: numbers in a vector of the model; None if this process doesn't know them.
 
     A new collection gets `tuning`. An existing one keeps its own, because building its index anew
     takes a server minutes or hours; `VectorIndex.tune` does that.
 
-    Raises QdrantRejected if the collection exists with another vector, and the client's errors.
+    Raises CollectionMismatch if the collection holds other vectors, QdrantUnavailable if it is to
+    be created by a process that knows the model's `dimensions`, and the client's errors.
     """
     if not client.collection_exists(name):
+        if dimensions is None:
+            raise QdrantUnavailable(
+                f"the collection {name} isn't there yet; a worker or an API that has loaded the "
+                "model creates it, because only they know the length of its vectors"
+            )
         try:
             client.create_collection(
                 name,
-                # With int8 in memory, whole vectors are read for the few that are rescored.
-                vectors_config={
-                    VECTOR_NAME: _VECTOR.model_copy(update={"on_disk": tuning.quantized or None})
-                },
+                vectors_config=vector_params(dimensions, tuning),
                 optimizers_config=tuning.optimizers,
                 hnsw_config=tuning.graph,
                 quantization_config=tuning.quantization,
@@ -74,7 +94,8 @@ def ensure_collection(
             if not client.collection_exists(name):
                 raise
     info = client.get_collection(name)
-    _check_vector(name, info.config.params.vectors)
+    if dimensions is not None:
+        _check_vectors(name, info.config.params.vectors, vector_params(dimensions, tuning))
     if (info.config.quantization_config is not None) != tuning.quantized:
         log.warning(
             "%s is kept otherwise than QDRANT_QUANTIZATION says; `python -m operations tune-index` "
@@ -98,14 +119,15 @@ def _type_of(schema: IndexSchema) -> models.PayloadSchemaType:
     return models.PayloadSchemaType(schema.type.value)
 
 
-def _check_vector(name: str, vectors: object) -> None:
-    found = vectors.get(VECTOR_NAME) if isinstance(vectors, Mapping) else None
-    if (
-        not isinstance(found, models.VectorParams)
-        or found.size != _VECTOR.size
-        or found.distance != _VECTOR.distance
-    ):
-        raise QdrantRejected(
-            f"the collection {name} exists with other vectors than {VECTOR_SIZE} numbers named "
-            f"{VECTOR_NAME} under cosine; use another collection"
-        )
+def _check_vectors(name: str, found: object, expected: Mapping[str, models.VectorParams]) -> None:
+    for vector, params in expected.items():
+        stored = found.get(vector) if isinstance(found, Mapping) else None
+        if not isinstance(stored, models.VectorParams) or (
+            (stored.size, stored.distance) != (params.size, params.distance)
+        ):
+            raise CollectionMismatch(
+                f"the collection {name} exists, and its vectors aren't those of the model that is "
+                f"set: {params.size} numbers under {params.distance.value}, named {vector}. Set "
+                "CLIP_MODEL and CLIP_PRETRAINED as they were when the catalogue was pushed; or "
+                "delete this collection in Qdrant and push the catalogue again"
+            )

@@ -22,14 +22,9 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final, NamedTuple
 
-import numpy as np
-from numpy.typing import NDArray
-
-from shared.models.product import EMBEDDING_SIZE, ImageFacts, Product, StoredProduct, point_id
+from shared.models.product import ImageFacts, Product, StoredProduct, point_id
 from shared.models.terms import terms_of
-
-VECTOR_NAME: Final = "image"
-VECTOR_SIZE: Final = EMBEDDING_SIZE
+from shared.qdrant.vectors import VectorSet
 
 TERMS: Final = "terms"
 """The payload's field of them."""
@@ -47,30 +42,20 @@ _PRODUCT_FIELDS: Final = tuple(Product.model_fields)
 
 @dataclass(frozen=True, slots=True, eq=False)
 class LivePoint:
-    """A product to be searchable. `embedding`: 512 finite float32, L2-normalised.
+    """A product to be searchable, with all vectors of the collection, L2-normalised.
 
-    `rev` is in microseconds since 1970, `indexed_at` in ISO 8601. A wrong embedding raises
-    ValueError here, where it concerns one product, rather than for the whole batch in Qdrant.
-    `after_fields`: whether it may follow fields that were written under this very rev.
+    `rev` is in microseconds since 1970, `indexed_at` in ISO 8601. `after_fields`: whether it may
+    follow fields that were written under this very rev.
     """
 
     tenant: str
     product: Product
     rev: int
-    embedding: NDArray[np.float32]
+    vectors: VectorSet
     image: ImageFacts
     indexed_at: str
     warnings: Sequence[str] = ()
     after_fields: bool = False
-
-    def __post_init__(self) -> None:
-        # Contiguous single precision is written to JSON without a Python float in between.
-        embedding = np.ascontiguousarray(self.embedding, dtype=np.float32)
-        if embedding.shape != (VECTOR_SIZE,):
-            raise ValueError(f"an embedding has shape ({VECTOR_SIZE},), not {embedding.shape}")
-        if not np.isfinite(embedding).all():
-            raise ValueError("an embedding holds finite numbers only")
-        object.__setattr__(self, "embedding", embedding)
 
     @property
     def key(self) -> ProductKey:
@@ -155,7 +140,7 @@ class StoredPoint:
 
 @dataclass(frozen=True, slots=True)
 class StoredEmbedding:
-    """A live product's vector, 512 numbers of length 1, and the group it stands in."""
+    """A live product's vector of its picture, of length 1, and the group it stands in."""
 
     embedding: Sequence[float]
     group_id: str
@@ -175,11 +160,14 @@ def highest_revs(writes: Sequence[PointWrite]) -> dict[ProductKey, PointWrite]:
 
 
 def point_of(write: LivePoint | Tombstone) -> dict[str, Any]:
-    """The point as Qdrant's REST API takes it; its vector still is a numpy array."""
+    """The point as Qdrant's REST API takes it; its vectors are still numpy arrays."""
     if isinstance(write, Tombstone):
         return {"id": point_id(*write.key), "vector": {}, "payload": tombstone_payload(write)}
-    vector = {VECTOR_NAME: write.embedding}
-    return {"id": point_id(*write.key), "vector": vector, "payload": live_payload(write)}
+    return {
+        "id": point_id(*write.key),
+        "vector": write.vectors.as_json(),
+        "payload": live_payload(write),
+    }
 
 
 def tombstone_payload(tombstone: Tombstone) -> Payload:

@@ -12,7 +12,6 @@ from shared.qdrant import filters as conditions
 from shared.qdrant.errors import translated
 from shared.qdrant.points import (
     PUBLIC_FIELDS,
-    VECTOR_NAME,
     ProductKey,
     StoredEmbedding,
     StoredPoint,
@@ -22,6 +21,7 @@ from shared.qdrant.points import (
     stored_product,
 )
 from shared.qdrant.recovery.upgrade import TermsWatch
+from shared.qdrant.vectors import IMAGE
 
 
 class ProductReader:
@@ -53,7 +53,7 @@ class ProductReader:
     def get_product(
         self, tenant: str, product_id: str, with_embedding: bool = False
     ) -> StoredProduct | None:
-        """The live product, or None; `embedding` holds its 512 numbers if asked for."""
+        """The live product, or None; `embedding` holds its picture's vector if asked for."""
         key = (tenant, product_id)
         found = self.stored([key], with_embeddings=with_embedding).get(key)
         return found.product if found else None
@@ -130,7 +130,7 @@ class ProductReader:
 
 
 def _embedding(vector: object) -> list[float] | None:
-    return vector.get(VECTOR_NAME) if isinstance(vector, dict) else None
+    return vector.get(IMAGE) if isinstance(vector, dict) else None
 
 
 def _checked_cursor(cursor: str) -> str:

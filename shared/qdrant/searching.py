@@ -13,9 +13,10 @@ from shared.models.search import Filters, Hit
 from shared.qdrant import filters as conditions
 from shared.qdrant.errors import translated
 from shared.qdrant.paging import Window, windows
-from shared.qdrant.points import PUBLIC_FIELDS, VECTOR_NAME, public_fields
+from shared.qdrant.points import PUBLIC_FIELDS, public_fields
 from shared.qdrant.reading import ProductReader
 from shared.qdrant.tuning import EXACT, IndexTuning
+from shared.qdrant.vectors import IMAGE
 
 
 class ProductSearch(ProductReader):
@@ -39,7 +40,7 @@ class ProductSearch(ProductReader):
         without_group: str | None = None,
         exact: bool = False,
     ) -> list[Hit]:
-        """The `top_k` products nearest to the vector (512 numbers) after skipping `offset`.
+        """The `top_k` products nearest to the vector after skipping `offset`.
 
         Best first, equal scores by product id; the score is the plain cosine, in [-1, 1], of at
         least `min_score`. `without_group` leaves out the products of that group. `exact` compares
@@ -49,7 +50,7 @@ class ProductSearch(ProductReader):
         # As in `upsert`, a body of our own saves the client's second look at every number.
         request: dict[str, Any] = {
             "query": np.ascontiguousarray(vector, dtype=np.float32),
-            "using": VECTOR_NAME,
+            "using": IMAGE,
             "filter": conditions.of_search(
                 tenant, filters, without_group, all_have_terms=all_have_terms
             ),

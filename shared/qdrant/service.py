@@ -34,13 +34,17 @@ class QdrantService(ProductSearch, ProductWriter):
         url: str,
         collection: str,
         *,
+        dimensions: int | None = None,
         api_key: str | None = None,
         tuning: IndexTuning | None = None,
         read_timeout: float = 2.0,
         write_timeout: float = 10.0,
         max_connections: int = 64,
     ) -> None:
-        """`tuning`: of searches, and of the collection if it is made; None: the defaults.
+        """`dimensions`: numbers in a vector of the model; None if this process doesn't know them:
+        then it can't create the collection.
+
+        `tuning`: of searches, and of the collection if it is made; None: the defaults.
 
         The timeouts are in seconds, for connecting and for answering each; the client knows
         whole seconds only, so they are rounded up.
@@ -52,6 +56,7 @@ class QdrantService(ProductSearch, ProductWriter):
         client = connect(
             url, api_key=api_key, timeout=write_timeout, max_connections=max_connections
         )
+        self._dimensions = dimensions
         self._tuning = tuning or IndexTuning()
         super().__init__(client, collection, math.ceil(read_timeout), self._tuning)
 
@@ -73,7 +78,9 @@ class QdrantService(ProductSearch, ProductWriter):
         `color` and `rating:float`. Raises ValueError for one that can't be.
         """
         with translated("set up the collection"):
-            ensure_collection(self._client, self.collection, attribute_indexes, self._tuning)
+            ensure_collection(
+                self._client, self.collection, self._dimensions, attribute_indexes, self._tuning
+            )
 
     def facts(self) -> IndexFacts:
         """What is to be known of this collection and those of other models; counts nothing."""

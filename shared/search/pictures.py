@@ -70,7 +70,7 @@ class QueryPictures:
             yield QueryPicture.of("image_url", data)
 
     def vector(self, picture: QueryPicture) -> Vector:
-        """The picture's vector, float32 of shape (512,), L2-normalised; computed once per picture.
+        """The picture's vector, float32 of shape (dimensions,), L2-normalised; computed once.
 
         Raises QueryPictureFault, EncoderBusy and ModelUnavailable.
         """

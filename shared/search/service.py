@@ -29,7 +29,7 @@ class TextEncoder(Protocol):
     """What a search by words needs of the embedding service."""
 
     def embed_text(self, text: str, timeout: float, /) -> Vector:
-        """The text's vector, float32 of shape (512,), L2-normalised. `timeout` in seconds."""
+        """The text's vector, float32 of shape (dimensions,), L2-normalised; `timeout`: seconds."""
         ...
 
 
@@ -180,7 +180,7 @@ class SearchService:
 
 
 def mixed(vectors: Sequence[Vector]) -> Vector:
-    """The normalised sum of unit vectors of shape (512,), float32; a lone one stays as it is.
+    """The normalised sum of unit vectors of equal length, float32; a lone one stays as it is.
 
     Raises SourcesCancelOut.
     """

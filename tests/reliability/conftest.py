@@ -8,7 +8,7 @@ from shared.ledger import connect
 from shared.qdrant.service import QdrantService
 from tests.pictures import PictureServer
 from tests.reliability.shop import Servers, serve_pictures
-from tests.servers import EmbeddedQdrantProcess, RedisServer
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
 
 
 @pytest.fixture(scope="session")
@@ -17,7 +17,7 @@ def servers(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Servers]:
     qdrant_server = EmbeddedQdrantProcess(tmp_path_factory.mktemp("qdrant"))
     redis_server.start()
     qdrant_server.start()
-    qdrant = QdrantService(qdrant_server.url, "products-order")
+    qdrant = QdrantService(qdrant_server.url, "products-order", dimensions=DIMENSIONS)
     qdrant.ensure_collection([])
     client = connect(redis_server.url)
     with PictureServer() as pictures:

@@ -44,7 +44,7 @@ be. More where they are smaller: sixteen of half that size. The others lie on th
 
 @dataclass(frozen=True, slots=True)
 class Pictured:
-    """A picture's embedding, float32 of shape (512,), L2-normalised, and facts of its file.
+    """A picture's embedding, float32 of shape (dimensions,), L2-normalised, and facts of its file.
 
     `blank`: it shows one colour all over.
     """

@@ -21,6 +21,7 @@ from shared.qdrant.points import (
     StoredRev,
     Tombstone,
 )
+from shared.qdrant.vectors import VectorSet
 from worker.pictures.reader import Pictured, SamePicture
 from worker.reconcile.reports import BLANK, landed, shown
 
@@ -154,7 +155,7 @@ def with_new_vector(
         tenant=wanted.tenant,
         product=product,
         rev=wanted.rev,
-        embedding=pictured.embedding,
+        vectors=VectorSet.of_image(pictured.embedding),
         image=pictured.image,
         indexed_at=_now(),
         warnings=[BLANK.code] if pictured.blank else [],

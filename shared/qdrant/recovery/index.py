@@ -7,8 +7,8 @@ from qdrant_client import QdrantClient, models
 
 from shared.qdrant.connection import connect
 from shared.qdrant.errors import translated
-from shared.qdrant.points import VECTOR_NAME
 from shared.qdrant.tuning import IndexTuning
+from shared.qdrant.vectors import IMAGE
 
 _TIMEOUT_SECONDS: Final = 120.0
 """The server changes an index only once it has ended what it is building."""
@@ -57,7 +57,7 @@ class VectorIndex:
                 optimizers_config=tuning.optimizers,
                 hnsw_config=tuning.graph,
                 quantization_config=tuning.quantization or models.Disabled.DISABLED,
-                vectors_config={VECTOR_NAME: models.VectorParamsDiff(on_disk=tuning.quantized)},
+                vectors_config={IMAGE: models.VectorParamsDiff(on_disk=tuning.quantized)},
             )
 
     def state(self) -> IndexState:

@@ -1,12 +1,10 @@
 """Points as they stand, out of a collection and into one: for backups and rebuilding the ledger."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Final
 
-import numpy as np
 import orjson
-from numpy.typing import NDArray
 
 from shared.errors import REMARKS
 from shared.models.product import point_id
@@ -16,10 +14,11 @@ from shared.qdrant.connection import connect
 from shared.qdrant.errors import translated
 from shared.qdrant.facts import COLLECTION_PREFIX
 from shared.qdrant.filters import older_points
-from shared.qdrant.points import TERMS, VECTOR_NAME, Payload, ProductKey
+from shared.qdrant.points import TERMS, Payload, ProductKey
 from shared.qdrant.recovery.upgrade import add_terms
 from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.upsert import upsert
+from shared.qdrant.vectors import VectorSet
 
 PAGE: Final = 256
 """Points per request: some 2 MB of JSON with their vectors."""
@@ -33,13 +32,11 @@ _FACTS: Final = ("id", "tenant", "tombstone_of", "rev", "version", "warnings", "
 
 @dataclass(frozen=True, slots=True, eq=False)
 class RawPoint:
-    """A point as stored. `embedding`: float32 of shape (512,); None for a tombstone, or where
-    vectors weren't asked for.
-    """
+    """A point as stored. A tombstone has no vectors; nor has a point read without them."""
 
     id: str
     payload: Payload
-    embedding: NDArray[np.float32] | None
+    vectors: VectorSet = field(default_factory=VectorSet)
 
     @property
     def tenant(self) -> str:
@@ -92,10 +89,15 @@ class PointTransfer:
         """Closes all connections."""
         self._client.close()
 
-    def ensure_collection(self, attribute_indexes: Sequence[str]) -> None:
-        """Creates the collection and its payload indexes if they are missing."""
+    def ensure_collection(self, dimensions: int | None, attribute_indexes: Sequence[str]) -> None:
+        """Creates the collection and its payload indexes if they are missing.
+
+        `dimensions`: numbers in a vector; None if they aren't known.
+        """
         with translated("set up the collection"):
-            ensure_collection(self._client, self.collection, attribute_indexes, self._tuning)
+            ensure_collection(
+                self._client, self.collection, dimensions, attribute_indexes, self._tuning
+            )
 
     def add_terms(self) -> Iterator[int]:
         """Gives terms to the products that lack them; yields how many at a time."""
@@ -162,7 +164,7 @@ class PointTransfer:
                 self.collection, list(key_of), with_payload=list(_FACTS), with_vectors=False
             )
         return {
-            key_of[str(record.id)]: RawPoint(str(record.id), record.payload or {}, None)
+            key_of[str(record.id)]: RawPoint(str(record.id), record.payload or {})
             for record in records
         }
 
@@ -176,7 +178,7 @@ class PointTransfer:
             [
                 {
                     "id": point.id,
-                    "vector": {} if point.embedding is None else {VECTOR_NAME: point.embedding},
+                    "vector": point.vectors.as_json(),
                     "payload": _with_terms(point.payload),
                 }
                 for point in points
@@ -191,7 +193,5 @@ def _with_terms(payload: Payload) -> Payload:
 
 
 def _raw(record: dict[str, Any]) -> RawPoint:
-    vectors = record.get("vector") or {}
-    numbers = vectors.get(VECTOR_NAME)
-    embedding = None if numbers is None else np.asarray(numbers, dtype=np.float32)
-    return RawPoint(str(record["id"]), record["payload"], embedding)
+    vectors = VectorSet.of_record(record.get("vector"))
+    return RawPoint(str(record["id"]), record["payload"], vectors)

@@ -30,13 +30,14 @@ from shared.models.change import Claim, Kind, Lane, Outcome, Report
 from shared.models.product import ImageFacts
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
+from shared.qdrant.vectors import VectorSet
 from shared.search.cache.answers import AnswerCache, RankingCache
 from shared.search.cache.redis import CacheConnection
 from shared.search.cache.vectors import QueryVectorCache, Vector
 from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings
-from tests.servers import EmbeddedQdrantProcess, RedisServer
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
 from worker.reconcile.plan import wanted_product
 from worker.reconcile.reports import landed
 
@@ -44,7 +45,7 @@ from worker.reconcile.reports import landed
 class WordEncoder:
     """Stands in for the model, for its slowness: texts that share words lie close."""
 
-    dimensions = 512
+    dimensions = DIMENSIONS
 
     def __init__(self) -> None:
         self.fault: Exception | None = None
@@ -177,9 +178,11 @@ class Shop:
                         tenant=wanted.tenant,
                         product=product,
                         rev=wanted.rev,
-                        embedding=self.encoder.embed_picture(self.pictures[product.id])
-                        if product.id in self.pictures
-                        else self.encoder.embed_text(product.name),
+                        vectors=VectorSet.of_image(
+                            self.encoder.embed_picture(self.pictures[product.id])
+                            if product.id in self.pictures
+                            else self.encoder.embed_text(product.name)
+                        ),
                         image=ImageFacts(sha256="0" * 64),
                         indexed_at="2026-01-01T00:00:00Z",
                     )
@@ -203,7 +206,7 @@ def services_on(
     By default they notice a frozen ledger sooner than a long-poll of more than a second takes.
     """
     client = connect(settings.redis_url, timeout=ledger_timeout)
-    qdrant = QdrantService(settings.qdrant_url, collection)
+    qdrant = QdrantService(settings.qdrant_url, collection, dimensions=DIMENSIONS)
     cache = CacheConnection(settings.redis_cache_url)
     encoder = WordEncoder()
     vectors = QueryVectorCache(cache, collection, encoder.dimensions)
@@ -258,7 +261,7 @@ MakeShop = Callable[..., Shop]
 def collection(qdrant_server: EmbeddedQdrantProcess) -> str:
     """One for all tests, which stay apart by their tenants: making one takes a second."""
     name = f"products-api-{uuid.uuid4().hex}"
-    service = QdrantService(qdrant_server.url, name)
+    service = QdrantService(qdrant_server.url, name, dimensions=DIMENSIONS)
     service.ensure_collection(["color"])
     service.close()
     return name

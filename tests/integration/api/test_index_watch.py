@@ -12,11 +12,12 @@ from api.resources.index_watch import IndexWatch
 from shared.errors import QdrantUnavailable
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.facts import IndexFacts
-from shared.qdrant.points import VECTOR_SIZE, LivePoint
+from shared.qdrant.points import LivePoint
 from shared.qdrant.service import QdrantService
+from shared.qdrant.vectors import VectorSet
 from shared.settings import Settings
 from tests.integration.api.conftest import services_on
-from tests.servers import EmbeddedQdrantProcess, RedisServer
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
 
 Client = Callable[[str], FlaskClient]
 
@@ -48,13 +49,13 @@ def client(
 def two_models(qdrant_server: EmbeddedQdrantProcess) -> Iterator[tuple[str, str]]:
     """A collection with three products, and an empty one."""
     names = (f"products-full-{uuid.uuid4().hex}", f"products-empty-{uuid.uuid4().hex}")
-    services = [QdrantService(qdrant_server.url, name) for name in names]
+    services = [QdrantService(qdrant_server.url, name, dimensions=DIMENSIONS) for name in names]
     for service in services:
         service.ensure_collection([])
-    vector = np.eye(VECTOR_SIZE, dtype=np.float32)[0]
+    vectors = VectorSet.of_image(np.eye(DIMENSIONS)[0])
     for name in "abc":
         product = Product(id=name, name=name, image_url="https://shop.example/a.jpg")
-        point = LivePoint("default", product, 1, vector, ImageFacts("s"), "2026-01-01T00:00:00Z")
+        point = LivePoint("default", product, 1, vectors, ImageFacts("s"), "2026-01-01T00:00:00Z")
         services[0].upsert_product(point)
     yield names
     for service in services:

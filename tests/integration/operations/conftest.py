@@ -20,10 +20,11 @@ from shared.ledger import (
 )
 from shared.models.change import Change, Claim, Lane, Outcome, Report, Verdict
 from shared.models.product import ImageFacts, Product
-from shared.qdrant.points import VECTOR_SIZE, LivePoint, Tombstone
+from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
-from tests.servers import EmbeddedQdrantProcess, RedisServer
+from shared.qdrant.vectors import VectorSet
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
 from worker.reconcile.plan import with_fields_first
 from worker.reconcile.reports import picture_put_off
 
@@ -64,7 +65,7 @@ class Site:
 
     @property
     def target(self) -> Target:
-        return Target(self.points, self.rows, LedgerRestore(self.redis), ["color"])
+        return Target(self.points, self.rows, LedgerRestore(self.redis), ["color"], DIMENSIONS)
 
     def accept(self, *changes: Change) -> str:
         return self.ledger.accept(TENANT, Lane.BULK, changes).job_id
@@ -142,12 +143,12 @@ def product(product_id: str, version: int | None = None, **fields: object) -> Pr
 
 
 def live(held: Product, rev: int) -> LivePoint:
-    vector = np.random.default_rng(rev).normal(size=VECTOR_SIZE).astype(np.float32)
+    vector = np.random.default_rng(rev).normal(size=DIMENSIONS)
     return LivePoint(
         tenant=TENANT,
         product=held,
         rev=rev,
-        embedding=vector / np.linalg.norm(vector),
+        vectors=VectorSet.of_image(vector / np.linalg.norm(vector)),
         image=ImageFacts(sha256=f"sha-{rev}"),
         indexed_at=datetime.now(UTC).isoformat(),
     )

@@ -1,9 +1,14 @@
 """Backups taken beside changes, and what comes back of the ledger."""
 
+import hashlib
+import json
 import threading
+import zipfile
 from collections.abc import Callable, Iterator
+from dataclasses import replace
 from pathlib import Path
 
+import httpx
 import pytest
 
 from operations.archive import ArchiveReader
@@ -12,7 +17,8 @@ from operations.restore import Restored, restore
 from shared.ledger import Idempotency, LedgerSnapshot
 from shared.ledger.recovery.snapshot import Record
 from shared.models.change import Change, Lane, Outcome, Report
-from tests.integration.operations.conftest import MODEL, TENANT, Site, product
+from shared.qdrant.recovery.transfer import PointTransfer
+from tests.integration.operations.conftest import MODEL, TENANT, Servers, Site, product
 from worker.reconcile.plan import wanted_product, with_fields_first
 
 
@@ -57,7 +63,10 @@ def outcomes(site: Site, job_id: str) -> list[str]:
 
 def points_of(site: Site) -> dict[str, object]:
     return {
-        point.id: (point.payload, None if point.embedding is None else point.embedding.tobytes())
+        point.id: (
+            point.payload,
+            {name: vector.tobytes() for name, vector in point.vectors.items()},
+        )
         for page in site.points.points()
         for point in page
     }
@@ -276,3 +285,58 @@ def test_a_picture_that_was_waited_for_is_waited_for_after_the_restore(
         claim, [Report(TENANT, "p", wanted.rev, Outcome.INDEXED) for wanted in claim.wanted]
     )
     assert outcomes(other, job_id) == ["indexed"]
+
+
+def as_format_1(file: Path) -> None:
+    """The same backup as releases wrote it that knew one vector a product."""
+    with zipfile.ZipFile(file) as archive:
+        parts = {name: archive.read(name) for name in archive.namelist()}
+    manifest = json.loads(parts.pop("manifest.json"))
+    assert manifest.pop("dimensions") == {"image": 512}
+    manifest["format_version"] = 1
+    for name in [name for name in parts if name.startswith("points/")]:
+        points = [json.loads(line) for line in parts[name].splitlines()]
+        lines = [{**point, "vector": bool(point.pop("vectors"))} for point in points]
+        parts[name] = b"".join(json.dumps(line).encode() + b"\n" for line in lines)
+        manifest["sha256"][name] = hashlib.sha256(parts[name]).hexdigest()
+    with zipfile.ZipFile(file, "w") as archive:
+        for name, content in {**parts, "manifest.json": json.dumps(manifest).encode()}.items():
+            archive.writestr(name, content)
+
+
+def test_a_backup_of_an_earlier_release_is_restored(
+    site: Site, other: Site, tmp_path: Path
+) -> None:
+    for number in range(3):
+        site.put(f"p{number}", number)
+    site.work()
+    site.accept(Change.delete("p0"))
+    site.work()
+    file = tmp_path / "backup.zip"
+    back_up(file, site.points, site.snapshot, MODEL)
+    as_format_1(file)
+    archive = ArchiveReader(file)
+    assert archive.dimensions == {"image": 512}
+    restore(archive, other.target, force=False)
+    archive.close()
+    assert points_of(other) == points_of(site)
+
+
+def test_a_restore_makes_the_collection_as_long_as_the_backups_vectors(
+    site: Site, other_servers: Servers, tmp_path: Path
+) -> None:
+    site.put("p", 1)
+    site.work()
+    file = tmp_path / "backup.zip"
+    back_up(file, site.points, site.snapshot, MODEL)
+    url = other_servers[0].url
+    path = f"{url}/collections/{site.points.collection}"
+    httpx.delete(path).raise_for_status()
+    points = PointTransfer(url, site.points.collection)
+    archive = ArchiveReader(file)
+    # As on a machine that has never seen the model.
+    restore(archive, replace(site.target, points=points, dimensions=None), force=True)
+    archive.close()
+    assert httpx.get(path).json()["result"]["config"]["params"]["vectors"]["image"]["size"] == 512
+    assert points.count() == 1
+    points.close()

@@ -15,7 +15,7 @@ from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.settings import Settings
 from stack.run import ROOT
-from tests.servers import EmbeddedQdrantProcess, RedisServer
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
 
 
 def run(folder: Path, environ: Mapping[str, str], *command: str) -> tuple[int, str]:
@@ -68,7 +68,7 @@ def test_products_of_an_earlier_release_are_upgraded_once(
 ) -> None:
     name = collection_name(Settings(_env_file=None, clip_model="demo"))
     points = PointTransfer(environ["QDRANT_URL"], name)
-    points.ensure_collection([])
+    points.ensure_collection(DIMENSIONS, [])
     fields = {"id": "old", "name": "old", "category": "Hats", "tenant": uuid.uuid4().hex, "rev": 1}
     body = {"points": [{"id": str(uuid.uuid4()), "vector": {}, "payload": fields}]}
     url = f"{environ['QDRANT_URL']}/collections/{name}/points"

@@ -11,9 +11,10 @@ import numpy as np
 import pytest
 
 from shared.models.product import ImageFacts, Product
-from shared.qdrant.points import VECTOR_SIZE, LivePoint
+from shared.qdrant.points import LivePoint
 from shared.qdrant.service import QdrantService
-from tests.servers import EmbeddedQdrantProcess
+from shared.qdrant.vectors import VectorSet
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess
 
 REAL_URL = os.environ.get("TEST_QDRANT_URL")
 
@@ -39,7 +40,7 @@ def http(server_url: str) -> Iterator[httpx.Client]:
 @pytest.fixture(scope="session")
 def qdrant(server_url: str, http: httpx.Client) -> Iterator[QdrantService]:
     """One collection for the session; tests stay apart by their tenants."""
-    service = QdrantService(server_url, f"test-{uuid.uuid4().hex}")
+    service = QdrantService(server_url, f"test-{uuid.uuid4().hex}", dimensions=DIMENSIONS)
     service.ensure_collection(["color", "shoe size"])
     yield service
     service.close()
@@ -53,7 +54,7 @@ def tenant() -> str:
 
 def direction(seed: int) -> np.ndarray[Any, np.dtype[np.float32]]:
     """A unit vector; those of different seeds are nearly orthogonal."""
-    vector = np.random.default_rng(seed).normal(size=VECTOR_SIZE)
+    vector = np.random.default_rng(seed).normal(size=DIMENSIONS)
     return (vector / np.linalg.norm(vector)).astype(np.float32)
 
 
@@ -69,7 +70,7 @@ def make_point(tenant: str) -> MakePoint:
             tenant=tenant,
             product=Product(id=product_id, **fields),
             rev=rev,
-            embedding=direction(seed),
+            vectors=VectorSet.of_image(direction(seed)),
             image=ImageFacts(sha256=f"sha-{seed}"),
             indexed_at=datetime.now(UTC).isoformat(),
         )

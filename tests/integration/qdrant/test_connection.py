@@ -12,20 +12,22 @@ import httpx
 import pytest
 
 from shared.models.search import Filters
-from shared.qdrant.points import VECTOR_SIZE, Tombstone
+from shared.qdrant.points import Tombstone
 from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning
-from tests.servers import EmbeddedQdrantProcess
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess
 
 KEY = "a key of Qdrant's"
 
 CALLS: dict[str, Callable[[str, str], object]] = {
-    "create": lambda url, name: QdrantService(url, name, api_key=KEY).ensure_collection(["color"]),
+    "create": lambda url, name: QdrantService(
+        url, name, dimensions=DIMENSIONS, api_key=KEY
+    ).ensure_collection(["color"]),
     "ready": lambda url, name: QdrantService(url, name, api_key=KEY).ready(),
     "search": lambda url, name: QdrantService(url, name, api_key=KEY).search(
-        "default", [0.1] * VECTOR_SIZE, Filters(), 10
+        "default", [0.1] * DIMENSIONS, Filters(), 10
     ),
     "upsert": lambda url, name: QdrantService(url, name, api_key=KEY).upsert_product(
         Tombstone("default", "a", 1)
@@ -100,7 +102,7 @@ def recording(qdrant_server: EmbeddedQdrantProcess) -> Iterator[Recording]:
 @pytest.fixture
 def name(qdrant_server: EmbeddedQdrantProcess) -> Iterator[str]:
     name = f"test-{uuid.uuid4().hex}"
-    QdrantService(qdrant_server.url, name).ensure_collection([])
+    QdrantService(qdrant_server.url, name, dimensions=DIMENSIONS).ensure_collection([])
     yield name
     httpx.delete(f"{qdrant_server.url}/collections/{name}").raise_for_status()
 

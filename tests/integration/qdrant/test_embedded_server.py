@@ -23,7 +23,7 @@ from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning
 from stack.ports import free_port
 from tests.integration.qdrant.conftest import MakePoint
-from tests.servers import EmbeddedQdrantProcess
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess
 
 VECTORS = {"vectors": {"image": {"size": 4, "distance": "Cosine"}}}
 
@@ -54,7 +54,7 @@ def collection(embedded: httpx.Client) -> Iterator[str]:
 def test_no_acknowledged_write_is_lost_by_kill_9(
     server: EmbeddedQdrantProcess, tenant: str, make_point: MakePoint
 ) -> None:
-    QdrantService(server.url, "products").ensure_collection(["color"])
+    QdrantService(server.url, "products", dimensions=DIMENSIONS).ensure_collection(["color"])
     acknowledged: dict[str, int] = {}
     batches = threading.Semaphore(0)
     stop = threading.Event()
@@ -281,7 +281,9 @@ def test_a_web_page_can_neither_post_nor_rebind(embedded: httpx.Client, collecti
 def test_a_frozen_server_is_given_up_in_time_and_used_again_afterwards(
     server: EmbeddedQdrantProcess,
 ) -> None:
-    service = QdrantService(server.url, "products", read_timeout=1, write_timeout=30)
+    service = QdrantService(
+        server.url, "products", dimensions=DIMENSIONS, read_timeout=1, write_timeout=30
+    )
     service.ensure_collection([])
     server.send(signal.SIGSTOP)
     with pytest.raises(QdrantUnavailable, match="no answer in time"):
@@ -293,7 +295,7 @@ def test_a_frozen_server_is_given_up_in_time_and_used_again_afterwards(
 
 
 def test_connections_survive_a_restart_of_the_server(server: EmbeddedQdrantProcess) -> None:
-    service = QdrantService(server.url, "products", write_timeout=30)
+    service = QdrantService(server.url, "products", dimensions=DIMENSIONS, write_timeout=30)
     service.ensure_collection([])
     server.kill9()
     server.start()
@@ -306,7 +308,9 @@ def test_how_a_collection_was_tuned_is_known_after_a_restart(
 ) -> None:
     tuned = IndexTuning(indexing_threshold=5, quantized=True)
     for name in ("products", "older"):
-        QdrantService(server.url, name, tuning=tuned).ensure_collection([])
+        service = QdrantService(server.url, name, dimensions=DIMENSIONS, tuning=tuned)
+        service.ensure_collection([])
+        service.close()
     server.stop()
     shape_file = tmp_path / "qdrant" / "collections" / "older" / "collection.json"
     shape = json.loads(shape_file.read_text())

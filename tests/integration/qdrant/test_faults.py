@@ -10,11 +10,12 @@ import pytest
 
 from shared.errors import QdrantRejected, QdrantUnavailable
 from shared.models.search import Filters
-from shared.qdrant.points import VECTOR_SIZE, Tombstone
+from shared.qdrant.points import Tombstone
 from shared.qdrant.service import QdrantService
+from tests.servers import DIMENSIONS
 
 CALLS: dict[str, Callable[[QdrantService], object]] = {
-    "search": lambda it: it.search("default", [0.0] * VECTOR_SIZE, Filters(), 10),
+    "search": lambda it: it.search("default", [0.0] * DIMENSIONS, Filters(), 10),
     "upsert": lambda it: it.upsert_product(Tombstone("default", "a", 1)),
     "stored": lambda it: it.stored([("default", "a")]),
     "list": lambda it: it.list_products("default", 10),

@@ -2,15 +2,21 @@
 
 import threading
 import uuid
+from typing import Any
 
 import httpx
+import numpy as np
 import pytest
 
-from shared.errors import InvalidCursor, QdrantRejected, QdrantUnavailable
+from shared.errors import CollectionMismatch, InvalidCursor, QdrantRejected, QdrantUnavailable
+from shared.models.product import ImageFacts, Product
 from shared.models.search import Filters
 from shared.qdrant import paging
+from shared.qdrant.points import LivePoint
 from shared.qdrant.service import QdrantService
+from shared.qdrant.vectors import VectorSet
 from tests.integration.qdrant.conftest import MakePoint, direction
+from tests.servers import DIMENSIONS
 
 
 @pytest.fixture
@@ -162,7 +168,9 @@ def test_processes_that_set_up_the_collection_at_once_all_succeed(
     server_url: str, http: httpx.Client
 ) -> None:
     name = f"test-{uuid.uuid4().hex}"
-    services = [QdrantService(server_url, name, write_timeout=60) for _ in range(4)]
+    services = [
+        QdrantService(server_url, name, dimensions=DIMENSIONS, write_timeout=60) for _ in range(4)
+    ]
     failures: list[Exception] = []
 
     def set_up(service: QdrantService) -> None:
@@ -194,14 +202,57 @@ def test_processes_that_set_up_the_collection_at_once_all_succeed(
     http.delete(f"/collections/{name}").raise_for_status()
 
 
-def test_a_collection_with_other_vectors_is_not_used(server_url: str, http: httpx.Client) -> None:
+@pytest.mark.parametrize(
+    "vectors",
+    [
+        {"image": {"size": 4, "distance": "Cosine"}},
+        {"image": {"size": 768, "distance": "Dot"}},
+        {"other": {"size": 768, "distance": "Cosine"}},
+        {"size": 768, "distance": "Cosine"},
+    ],
+)
+def test_a_collection_with_other_vectors_is_not_used_and_says_what_to_do(
+    server_url: str, http: httpx.Client, vectors: dict[str, Any]
+) -> None:
     name = f"test-{uuid.uuid4().hex}"
-    vectors = {"image": {"size": 4, "distance": "Cosine"}}
     http.put(f"/collections/{name}", json={"vectors": vectors}).raise_for_status()
-    service = QdrantService(server_url, name)
-    with pytest.raises(QdrantRejected, match=name):
+    service = QdrantService(server_url, name, dimensions=768)
+    with pytest.raises(CollectionMismatch, match=f"{name}.*768 numbers.*CLIP_MODEL.*delete"):
         service.ensure_collection([])
     service.close()
+    http.delete(f"/collections/{name}").raise_for_status()
+
+
+def test_vectors_are_as_long_as_the_model_gives_them(server_url: str, http: httpx.Client) -> None:
+    name = f"test-{uuid.uuid4().hex}"
+    service = QdrantService(server_url, name, dimensions=6)
+    service.ensure_collection([])
+    for number, product_id in enumerate("ab"):
+        fields = {"id": product_id, "name": "A", "image_url": "https://shop.example/a.jpg"}
+        vectors = VectorSet.of_image(np.eye(6)[number])
+        facts = ImageFacts(sha256="sha")
+        service.upsert_product(
+            LivePoint("t", Product(**fields), 1, vectors, facts, "2026-01-01T00:00:00Z")
+        )
+    hits = service.search("t", np.eye(6)[1], Filters(), 10)
+    assert [hit.product_id for hit in hits] == ["b", "a"]
+    service.close()
+    http.delete(f"/collections/{name}").raise_for_status()
+
+
+def test_a_process_that_does_not_know_the_length_leaves_the_collection_to_others(
+    server_url: str, http: httpx.Client
+) -> None:
+    name = f"test-{uuid.uuid4().hex}"
+    with_model = QdrantService(server_url, name, dimensions=DIMENSIONS)
+    without = QdrantService(server_url, name)
+    with pytest.raises(QdrantUnavailable, match=f"{name} isn't there yet"):
+        without.ensure_collection(["color"])
+    with_model.ensure_collection(["color"])
+    without.ensure_collection(["color"])
+    assert without.ready()
+    for service in (with_model, without):
+        service.close()
     http.delete(f"/collections/{name}").raise_for_status()
 
 

@@ -31,7 +31,7 @@ def test_a_product_reads_back_as_it_was_written(
     stored = qdrant.get_product(tenant, "shirt/1 é", with_embedding=True)
     assert stored is not None
     assert stored.product == point.product
-    assert stored.embedding == pytest.approx(point.embedding, abs=1e-6)
+    assert stored.embedding == pytest.approx(point.vectors["image"], abs=1e-6)
     assert (stored.rev, stored.indexed_at, stored.image, stored.warnings) == (
         7,
         point.indexed_at,

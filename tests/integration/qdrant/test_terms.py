@@ -13,6 +13,7 @@ from shared.qdrant.points import live_payload
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
 from tests.integration.qdrant.conftest import MakePoint, direction
+from tests.servers import DIMENSIONS
 
 
 @pytest.fixture
@@ -24,7 +25,7 @@ def collection(http: httpx.Client) -> Iterator[str]:
 
 @pytest.fixture
 def service(server_url: str, collection: str) -> Iterator[QdrantService]:
-    service = QdrantService(server_url, collection)
+    service = QdrantService(server_url, collection, dimensions=DIMENSIONS)
     service.ensure_collection(["color"])
     yield service
     service.close()
@@ -115,7 +116,7 @@ def write_as_before(http: httpx.Client, collection: str, point: Any) -> None:
         "points": [
             {
                 "id": str(uuid.uuid4()),
-                "vector": {"image": point.embedding.tolist()},
+                "vector": {"image": point.vectors["image"].tolist()},
                 "payload": payload,
             }
         ]
@@ -161,7 +162,7 @@ def test_terms_are_added_to_many_and_nothing_else_is_changed(
         category = point.payload["category"].lower()
         assert point.payload.pop("terms") == [MARK, f"category\t{category}"]
         assert point.payload == before[id_].payload
-        assert (point.embedding == before[id_].embedding).all()  # type: ignore[union-attr]
+        assert (point.vectors["image"] == before[id_].vectors["image"]).all()
 
 
 def test_a_restored_backup_of_before_has_terms(

@@ -19,6 +19,7 @@ from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning
 from tests.integration.qdrant.conftest import MakePoint, direction
+from tests.servers import DIMENSIONS
 
 INT8 = IndexTuning(indexing_threshold=20_000, quantized=True)
 
@@ -38,7 +39,7 @@ def index(server_url: str, name: str) -> Iterator[VectorIndex]:
 
 
 def service(server_url: str, name: str, tuning: IndexTuning | None = None) -> QdrantService:
-    made = QdrantService(server_url, name, tuning=tuning)
+    made = QdrantService(server_url, name, dimensions=DIMENSIONS, tuning=tuning)
     made.ensure_collection([])
     return made
 

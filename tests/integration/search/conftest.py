@@ -16,12 +16,13 @@ from shared.models.change import EVERYTHING, Aspect, Change, Claim, Lane, Outcom
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
+from shared.qdrant.vectors import VectorSet
 from shared.search.cache.answers import AnswerCache, RankingCache
 from shared.search.cache.redis import CacheConnection
 from shared.search.cache.vectors import QueryVectorCache
 from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
-from tests.servers import EmbeddedQdrantProcess, RedisServer
+from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
 
 TENANT = "shop"
 
@@ -123,7 +124,14 @@ class Searching:
             vector = direction(b"red shirt")
         facts = ImageFacts("0" * 64)
         self.qdrant.upsert_product(
-            LivePoint(TENANT, product, wanted.rev, vector, facts, "2026-01-01T00:00:00+00:00")
+            LivePoint(
+                TENANT,
+                product,
+                wanted.rev,
+                VectorSet.of_image(vector),
+                facts,
+                "2026-01-01T00:00:00+00:00",
+            )
         )
         return claim
 
@@ -155,7 +163,7 @@ def searching(
     qdrant = qdrant_server.empty_collection()
     pages: dict[str, bytes] = {}
     encoder = CountingEncoder()
-    vectors = QueryVectorCache(cache, qdrant.collection, 512)
+    vectors = QueryVectorCache(cache, qdrant.collection, DIMENSIONS)
     service = SearchService(
         encoder=encoder,
         pictures=QueryPictures(

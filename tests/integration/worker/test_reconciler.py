@@ -12,6 +12,7 @@ from shared.models.change import Aspect, Change, Lane, Outcome
 from shared.models.product import ImageFacts
 from shared.models.search import Filters
 from shared.qdrant.points import LivePoint, PointWrite, ProductKey
+from shared.qdrant.vectors import VectorSet
 from tests.integration.worker.conftest import LEASE_SECONDS, TENANT, Worker
 from tests.pictures import picture
 
@@ -64,8 +65,9 @@ def test_a_deleted_product_is_gone_and_stays_gone_for_late_writes(worker: Worker
     worker.reconciler.answer()
     assert worker.counts(job_id) == {Outcome.DELETED: 1}
     (vector,) = worker.encoder.embed_images([worker.encoder.prepare(picture())])
+    vectors = VectorSet.of_image(vector)  # type: ignore[arg-type]
     write = LivePoint(
-        TENANT, worker.product("p"), late.rev, vector, ImageFacts("0" * 64), "2026-01-01T00:00:00"
+        TENANT, worker.product("p"), late.rev, vectors, ImageFacts("0" * 64), "2026-01-01T00:00:00"
     )
     assert worker.qdrant.upsert_product(write) > late.rev
     assert worker.qdrant.get_product(TENANT, "p") is None

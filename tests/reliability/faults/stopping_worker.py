@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import shared.ledger.bootstrap
+import shared.qdrant.bootstrap
 import worker.bootstrap
 from shared.ledger import Ledger
 from shared.models.change import Claim, Lane, Report
@@ -87,7 +88,7 @@ def build(settings: Any, app: Any, lanes: Sequence[Lane], threads: int) -> Runti
 _build = worker.bootstrap.build
 worker.bootstrap.build = build
 shared.ledger.bootstrap.Ledger = NotingLedger  # type: ignore[misc]
-worker.bootstrap.QdrantService = NotingQdrant  # type: ignore[misc]
+shared.qdrant.bootstrap.QdrantService = NotingQdrant  # type: ignore[misc]
 worker.bootstrap.PictureReader = NotingReader  # type: ignore[misc]
 
 # Only now, for importing it makes the app, which takes hold of `build`.

@@ -3,14 +3,12 @@
 from datetime import UTC, datetime
 
 import numpy as np
-import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from shared.models.product import ImageFacts, Product, point_id
 from shared.models.terms import MARK
 from shared.qdrant.points import (
-    VECTOR_SIZE,
     LivePoint,
     Tombstone,
     highest_revs,
@@ -20,10 +18,11 @@ from shared.qdrant.points import (
     stored_point,
     tombstone_payload,
 )
+from shared.qdrant.vectors import VectorSet
 
 CREATED = datetime(2024, 11, 2, 10, 30, tzinfo=UTC)
 PICTURE = ImageFacts("sha")
-UNIT = np.full(VECTOR_SIZE, VECTOR_SIZE**-0.5, np.float32)
+UNIT = VectorSet.of_image(np.full(512, 512**-0.5))
 
 
 def product(**fields: object) -> Product:
@@ -128,24 +127,3 @@ def test_the_highest_rev_of_a_product_is_kept(revs: list[int]) -> None:
 def test_of_equal_revs_the_last_is_kept() -> None:
     first, last = live(3), Tombstone("shop", "a", 3)
     assert highest_revs([first, last])["shop", "a"] is last
-
-
-@pytest.mark.parametrize(
-    "embedding",
-    [
-        np.ones(VECTOR_SIZE - 1, np.float32),
-        np.ones((1, VECTOR_SIZE), np.float32),
-        np.full(VECTOR_SIZE, np.nan, np.float32),
-        np.full(VECTOR_SIZE, np.inf, np.float32),
-    ],
-)
-def test_an_embedding_that_would_sink_its_batch_is_refused_alone(embedding: np.ndarray) -> None:
-    with pytest.raises(ValueError, match="an embedding"):
-        LivePoint("shop", product(), 1, embedding, ImageFacts("sha"), "2026-01-01T00:00:00+00:00")
-
-
-def test_an_embedding_is_kept_in_single_precision_and_contiguous() -> None:
-    spread = np.ones((VECTOR_SIZE, 2))[:, 0]
-    point = LivePoint("shop", product(), 1, spread, ImageFacts("sha"), "2026-01-01T00:00:00+00:00")
-    assert point.embedding.dtype == np.float32
-    assert point.embedding.flags.c_contiguous
