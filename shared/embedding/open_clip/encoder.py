@@ -46,7 +46,7 @@ class OpenClipEncoder(Encoder):
 
     @property
     def dimensions(self) -> int:
-        """Length of every vector; 512 for ViT-B-32 and the demo model."""
+        """Numbers in every vector: the model decides (ViT-B-32: 512)."""
         return self._dimensions
 
     @property

@@ -1,17 +1,22 @@
 """Finds and loads a model's weights, or says within seconds why it can't.
 
-There is no silent fallback: random weights are used only where CLIP_PRETRAINED says `random`, and
+There is no silent fallback: random weights are used only if CLIP_PRETRAINED says `random`, and
 what can't be had raises ModelUnavailable naming the settings. Weights on the Hugging Face hub are
 looked up in the local cache first, then by one HEAD request with a short timeout, because the
-hub's client would retry for most of a minute where there is no network.
+hub's client would retry for most of a minute without a network.
+
+Any open_clip model does whose two towers give one vector of the same length for each input. Its
+configuration tells most others before their weights are downloaded.
 """
 
 import difflib
+import json
 import logging
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any, Final
 
@@ -23,10 +28,13 @@ from torch import nn
 from shared.embedding.demo_model.loading import (
     demo_preprocess_config,
     demo_tokenizer,
+    load_demo_config,
     load_demo_model,
 )
-from shared.embedding.identity import DEMO_MODEL, RANDOM_SEED, RANDOM_WEIGHTS
+from shared.embedding.dimensions import HUB_CONFIG, stated_dimensions
+from shared.embedding.identity import DEMO_MODEL, HUB, LOCAL_DIR, RANDOM_SEED, RANDOM_WEIGHTS
 from shared.embedding.open_clip.imported import open_clip, with_towers_of
+from shared.embedding.open_clip.preprocess import ImagePreprocessor
 from shared.errors import ModelUnavailable
 
 log = logging.getLogger(__name__)
@@ -34,19 +42,24 @@ log = logging.getLogger(__name__)
 HUB_TIMEOUT: Final = 5.0
 """Seconds for a first answer from the hub: it takes well under one where it can be reached."""
 
-_HUB_SCHEMA: Final = "hf-hub:"
-_SCHEMAS: Final = (_HUB_SCHEMA, "local-dir:")  # open_clip's names that bring their own weights
-_HUB_CONFIG: Final = "open_clip_config.json"
 _HUB_FILES: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
+_TOKENIZER_FILES: Final = ("tokenizer_config.json", "tokenizer.json", "config.json")
+
+_PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode")
+"""The fields of open_clip's preprocess_cfg that weights are trained with."""
 
 
 @dataclass(frozen=True)
 class LoadedModel:
-    """A whole model on the CPU in eval mode, with what prepares its inputs."""
+    """A whole model on the CPU in eval mode, with what prepares its inputs.
+
+    `dimensions`: numbers in a vector of either tower.
+    """
 
     model: nn.Module
     tokenizer: Any
     preprocess_config: Mapping[str, Any]
+    dimensions: int
 
 
 def load_model(name: str, pretrained: str) -> LoadedModel:
@@ -68,52 +81,132 @@ def load_tokenizer(name: str) -> Any:
     try:
         if name == DEMO_MODEL:
             return demo_tokenizer()
-        if name.startswith(_HUB_SCHEMA):
-            _find_on_hub(name.removeprefix(_HUB_SCHEMA), (_HUB_CONFIG,))
-        return open_clip.get_tokenizer(name.replace("/", "-") if _is_built_in(name) else name)
+        return _tokenizer(name, _config(name, ""))
+    except ModelUnavailable:
+        raise
     except Exception as err:
         raise _unavailable(name, "", _words(err)) from err
 
 
 def _load(name: str, pretrained: str) -> LoadedModel:
+    config: Mapping[str, Any]
     if name == DEMO_MODEL:
         log.info("using the demo model: it knows drawn garments only")
-        return LoadedModel(load_demo_model(), demo_tokenizer(), demo_preprocess_config())
-    if not _is_built_in(name):
-        if name.startswith(_HUB_SCHEMA):
-            _find_on_hub(name.removeprefix(_HUB_SCHEMA), (_HUB_CONFIG,))
-        with_towers_of("timm")  # its config, which says what is needed, is still to be fetched
-        with_towers_of("transformers")
-        model = open_clip.create_model(name, require_pretrained=True)
+        config, model, tokenizer = load_demo_config(), load_demo_model(), demo_tokenizer()
+        preprocess_config = demo_preprocess_config()
     else:
-        name = name.replace("/", "-")  # open_clip's files are named so: ViT-B/32 is ViT-B-32
-        model = _load_built_in(name, pretrained)
-    tokenizer = open_clip.get_tokenizer(name)
-    return LoadedModel(model.eval(), tokenizer, model.visual.preprocess_cfg)
+        config = _config(name, pretrained)
+        _check_towers(name, config)
+        tokenizer = _tokenizer(name, config)  # before the weights: it is small and may be missing
+        if _is_built_in(name):
+            # open_clip's files are named so: ViT-B/32 is ViT-B-32
+            model = _load_built_in(name.replace("/", "-"), pretrained)
+        else:
+            model = open_clip.create_model(name, require_pretrained=True)
+        preprocess_config = model.visual.preprocess_cfg
+    input_size = ImagePreprocessor(preprocess_config).input_size
+    dimensions = vector_length(name, model.eval(), tokenizer, input_size)
+    if dimensions != stated_dimensions(config):
+        raise _unsuitable(
+            name,
+            f"its configuration states vectors of {stated_dimensions(config)} numbers, and its "
+            f"towers give {dimensions}",
+        )
+    return LoadedModel(model, tokenizer, preprocess_config, dimensions)
+
+
+def _config(name: str, pretrained: str) -> Mapping[str, Any]:
+    """open_clip's configuration of a model's architecture. Of a model on the hub it is fetched."""
+    if _is_built_in(name):
+        name = name.replace("/", "-")
+        _check_name(name, pretrained)
+        built_in: Mapping[str, Any] = open_clip.get_model_config(name)
+        return built_in
+    if name.startswith(HUB):
+        repo = name.removeprefix(HUB)
+        found, cached = _find_on_hub(repo, (HUB_CONFIG,))
+        path = cached or Path(
+            huggingface_hub.hf_hub_download(repo, found, etag_timeout=HUB_TIMEOUT)
+        )
+    else:
+        path = Path(name.removeprefix(LOCAL_DIR)) / HUB_CONFIG
+    config: Mapping[str, Any] = json.loads(path.read_text(encoding="utf-8"))["model_cfg"]
+    return config
+
+
+def _check_towers(name: str, config: Mapping[str, Any]) -> None:
+    """Refuse a model that can't be used, and import the libraries that its towers come from."""
+    vision, text = config["vision_cfg"], config["text_cfg"]
+    if "multimodal_cfg" in config or vision.get("output_tokens") or text.get("output_tokens"):
+        raise _unsuitable(name, "its towers give many vectors for one input, as those of CoCa do")
+    needs_transformers = "hf_model_name" in text or "hf_tokenizer_name" in text
+    if needs_transformers and find_spec("transformers") is None:
+        raise ModelUnavailable(
+            f"CLIP_MODEL={name} needs the library transformers, which is not installed here. Run "
+            "`pip install -r requirements-multilingual.txt`, or set CLIP_MODEL to a model that "
+            "does without, such as ViT-B-32."
+        )
+    if "timm_model_name" in vision:
+        with_towers_of("timm")
+    if "hf_model_name" in text:
+        with_towers_of("transformers")
+
+
+def _tokenizer(name: str, config: Mapping[str, Any]) -> Any:
+    """The tokenizer of a model with this configuration; most are on the hub, if not CLIP's own."""
+    source = config["text_cfg"].get("hf_tokenizer_name")
+    if source and not name.startswith(LOCAL_DIR) and not Path(source).is_dir():
+        _find_on_hub(source, _TOKENIZER_FILES)  # fails at once, the library tries for a minute
+    return open_clip.get_tokenizer(name.replace("/", "-") if _is_built_in(name) else name)
+
+
+def vector_length(
+    name: str, model: nn.Module, tokenizer: Any, input_size: tuple[int, int, int]
+) -> int:
+    """Numbers in each vector of a model, found by asking each tower for one.
+
+    Raises ModelUnavailable if the towers don't give one vector of the same length each.
+    """
+    with torch.inference_mode():
+        given = (
+            model.get_submodule("visual")(torch.zeros(1, *input_size)),
+            model.encode_text(tokenizer(["a shirt"])),  # type: ignore[operator]  # untyped
+        )
+    for vectors in given:
+        if not isinstance(vectors, torch.Tensor) or vectors.ndim != 2:
+            raise _unsuitable(name, "its towers give more than one vector for an input")
+    picture, text = (int(vectors.shape[1]) for vectors in given)
+    if picture != text:
+        raise _unsuitable(name, f"its pictures have {picture} numbers, and its texts {text}")
+    return picture
 
 
 def _is_built_in(name: str) -> bool:
-    return not name.startswith(_SCHEMAS)
+    return not name.startswith((HUB, LOCAL_DIR))
 
 
 def _load_built_in(name: str, pretrained: str) -> Any:
     """One of open_clip's named architectures with tag, checkpoint or random weights."""
-    _check_name(name, pretrained)
-    config = open_clip.get_model_config(name)
-    if "timm_model_name" in config["vision_cfg"]:
-        with_towers_of("timm")
-    if "hf_model_name" in config["text_cfg"]:
-        with_towers_of("transformers")
     if pretrained == RANDOM_WEIGHTS:
         log.warning("CLIP_PRETRAINED=random: the vectors mean nothing; for measuring speed only")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(RANDOM_SEED)
-            return open_clip.create_model(name, pretrained=None, pretrained_text=False)
+            return open_clip.create_model(
+                name,
+                pretrained=None,
+                pretrained_text=False,
+                force_preprocess_cfg=published_preprocessing(name),
+            )
     if Path(pretrained).is_file():
         # The absolute path can't be taken for a tag, and `identity` looks for a file first too.
         checkpoint = str(Path(pretrained).resolve())
         try:
-            return open_clip.create_model(name, pretrained=checkpoint, require_pretrained=True)
+            return open_clip.create_model(
+                name,
+                pretrained=checkpoint,
+                require_pretrained=True,
+                force_preprocess_cfg=published_preprocessing(name),
+            )
         except Exception as err:
             reason = f"the file does not hold weights of this model ({_words(err)})"
             raise _unavailable(name, pretrained, reason) from err
@@ -128,6 +221,23 @@ def _load_built_in(name: str, pretrained: str) -> Any:
         require_pretrained=True,
         force_preprocess_cfg=tag,
     )
+
+
+def published_preprocessing(name: str) -> dict[str, Any]:
+    """The preprocessing that all published weights of an architecture were trained with.
+
+    A checkpoint's file says nothing of it. open_clip would prepare its pictures as for CLIP, which
+    is wrong for those of SigLIP. Fields in which published weights differ are left to open_clip.
+    """
+    tags = open_clip.list_pretrained_tags_by_model(name)
+    published = [open_clip.get_pretrained_cfg(name, tag) for tag in tags]
+    return {
+        field: published[0][field]
+        for field in _PREPROCESSING
+        if published
+        and published[0].get(field) is not None
+        and all(each.get(field) == published[0][field] for each in published)
+    }
 
 
 def _check_name(name: str, pretrained: str) -> None:
@@ -207,6 +317,14 @@ def _unavailable(name: str, pretrained: str, reason: str) -> ModelUnavailable:
         f"The model CLIP_MODEL={name} with CLIP_PRETRAINED={pretrained} can't be loaded: {reason}. "
         "Without access to the internet, set CLIP_PRETRAINED to the path of a checkpoint that is "
         "on this machine, or CLIP_MODEL=demo for the small model that comes with this project."
+    )
+
+
+def _unsuitable(name: str, reason: str) -> ModelUnavailable:
+    return ModelUnavailable(
+        f"CLIP_MODEL={name} can't be used: {reason}. Products and queries are compared by one "
+        "vector of the same length. Set CLIP_MODEL to a model whose towers give that, such as "
+        "ViT-B-32, ViT-B-16-SigLIP or xlm-roberta-base-ViT-B-32."
     )
 
 

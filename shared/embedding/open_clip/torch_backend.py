@@ -77,7 +77,7 @@ class TorchEncoder(OpenClipEncoder):
         bound_threads(threads)
         loaded = load_model(model, pretrained)
         self._preprocess = ImagePreprocessor(loaded.preprocess_config, resize_mode)
-        self._dimensions = vector_length(loaded.model, self._preprocess.input_size)
+        self._dimensions = loaded.dimensions
         for tower in sorted(towers):
             self._keep(tower, loaded)
         del loaded
@@ -124,18 +124,3 @@ def return_memory() -> None:
     trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
     if trim is not None:
         trim(0)
-
-
-def vector_length(model: nn.Module, input_size: tuple[int, int, int]) -> int:
-    """Length of the model's vectors, found by asking for one: not every tower states it.
-
-    Raises ModelUnavailable where the picture tower gives something else.
-    """
-    with torch.inference_mode():
-        given = model.get_submodule("visual")(torch.zeros(1, *input_size))
-    if not isinstance(given, torch.Tensor):
-        raise ModelUnavailable(
-            "This model's picture tower gives more than one vector, as those of CoCa do. Set "
-            "CLIP_MODEL to a CLIP model, such as ViT-B-32."
-        )
-    return int(given.shape[-1])

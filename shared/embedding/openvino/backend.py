@@ -22,12 +22,7 @@ from shared.embedding.open_clip.encoder import OpenClipEncoder
 from shared.embedding.open_clip.loading import LoadedModel, load_model, load_tokenizer
 from shared.embedding.open_clip.preprocess import ImagePreprocessor, ResizeMode
 from shared.embedding.open_clip.text import Cut, TextTokens, TextTower, stored_cut
-from shared.embedding.open_clip.torch_backend import (
-    ImageTower,
-    bound_threads,
-    return_memory,
-    vector_length,
-)
+from shared.embedding.open_clip.torch_backend import ImageTower, bound_threads, return_memory
 from shared.embedding.openvino import runtime as openvino_runtime
 from shared.embedding.openvino.conversion import NotConvertibleError, convert
 from shared.embedding.openvino.converted_models import QUANTIZED, ConvertedModels, ConvertedTower
@@ -203,7 +198,7 @@ class OpenVinoEncoder(OpenClipEncoder):
         log.warning("encoder_chosen", tower=tower, chosen="torch fp32", why_not_openvino=reason)
         bound_threads(self._threads)
         self._preprocess = ImagePreprocessor(loaded.preprocess_config, self._resize_mode)
-        self._dimensions = vector_length(loaded.model, self._preprocess.input_size)
+        self._dimensions = loaded.dimensions
         cpu = torch.device("cpu")
         if tower == "image":
             self._image = ImageTower(image_tower(loaded.model), cpu, torch.float32).run

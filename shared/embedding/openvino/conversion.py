@@ -2,7 +2,7 @@
 
 A tower is exported as a graph in which batch size and text length stay open, converted, run once
 in float32 and compared with torch. What can't be exported or differs is refused with the reason;
-it then runs on torch. So do text towers that can't be trimmed.
+it then runs on torch.
 """
 
 from collections.abc import Mapping
@@ -19,7 +19,7 @@ from shared.embedding.encoder import Tower
 from shared.embedding.open_clip.class_token import image_tower
 from shared.embedding.open_clip.loading import LoadedModel
 from shared.embedding.open_clip.preprocess import ImagePreprocessor
-from shared.embedding.open_clip.text import cut_facts, trimmed
+from shared.embedding.open_clip.text import cut_facts, text_tower
 from shared.embedding.openvino.runtime import CompiledTower, openvino
 
 _TOLERANCE: Final = 1e-4
@@ -52,8 +52,14 @@ def convert(tower: Tower, loaded: LoadedModel) -> Conversion:
     except NotConvertibleError:
         raise
     except Exception as err:  # Export and conversion raise whatever their many parts raise.
-        reason = str(err).strip().partition("\n")[0][:200] or type(err).__name__
-        raise NotConvertibleError(f"its conversion failed: {reason}") from err
+        raise NotConvertibleError(f"its conversion failed: {_reason(err)}") from err
+
+
+def _reason(err: Exception) -> str:
+    """The line that names operations which OpenVINO lacks, else the first one."""
+    lines = str(err).strip().splitlines() or [type(err).__name__]
+    telling = next((line for line in lines if "No conversion rule" in line), lines[0])
+    return telling.lstrip("- ")[:200]
 
 
 def _converted_image_tower(loaded: LoadedModel) -> Conversion:
@@ -68,20 +74,19 @@ def _converted_image_tower(loaded: LoadedModel) -> Conversion:
 
 
 def _converted_text_tower(loaded: LoadedModel) -> Conversion:
-    tower = trimmed(loaded.model)
-    if tower is None:
-        raise NotConvertibleError("it is of another build than the causal and the masked ones")
+    tower = text_tower(loaded.model, loaded.tokenizer)
     context = int(loaded.tokenizer([""]).shape[1])
     texts = [
         ids[: tower.cut.length(ids)]
         for ids in loaded.tokenizer(["a red shirt", "", "a dress " * context]).numpy()
     ]
+    trims = min(map(len, texts)) < context
     short, whole, one = (
         tuple(torch.from_numpy(each) for each in tower.cut.inputs(batch))
-        for batch in ([ids[:5] for ids in texts], texts, texts[1:2])
+        for batch in ([ids[:5] if trims else ids for ids in texts], texts, texts[1:2])
     )
     batch, length = Dim("batch", min=1), Dim("length", min=1, max=context)
-    shapes = ({0: batch, 1: length}, {0: batch})
+    shapes = ({0: batch, 1: length} if trims else {0: batch}, {0: batch})
     model = _converted(tower, short, shapes[: len(short)])
     dimensions = _prove(model, tower, (short, whole, one))
     return Conversion(

@@ -7,7 +7,7 @@ from transformers import PreTrainedTokenizerFast
 
 from shared.embedding.open_clip.control_tokens import read_literally
 from shared.embedding.open_clip.imported import SimpleTokenizer, open_clip
-from shared.embedding.open_clip.text import EndOfText, TextTokens
+from shared.embedding.open_clip.text import ReadPlace, TextTokens
 
 START, END = 49406, 49407
 CLIPS_NAMES = ["<start_of_text>", "<end_of_text>"]
@@ -36,7 +36,7 @@ def _disguised(name: str) -> list[str]:
 
 @pytest.fixture(scope="module")
 def tokens() -> TextTokens:
-    return TextTokens(SimpleTokenizer(), EndOfText("argmax", -1))
+    return TextTokens(SimpleTokenizer(), ReadPlace("argmax", -1))
 
 
 @pytest.mark.parametrize("frame", DISGUISES)

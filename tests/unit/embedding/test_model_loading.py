@@ -9,9 +9,15 @@ import torch
 from safetensors.torch import save_file
 from torch import nn
 
+from shared.embedding.open_clip import loading
 from shared.embedding.open_clip.imported import open_clip
-from shared.embedding.open_clip.loading import LoadedModel, load_model
-from shared.embedding.open_clip.torch_backend import TorchEncoder, vector_length
+from shared.embedding.open_clip.loading import (
+    LoadedModel,
+    load_model,
+    published_preprocessing,
+    vector_length,
+)
+from shared.embedding.open_clip.torch_backend import TorchEncoder
 from shared.errors import ModelUnavailable
 
 TINY = "tiny-for-tests"
@@ -127,15 +133,97 @@ def test_cuda_is_refused_where_there_is_none(monkeypatch: pytest.MonkeyPatch, ti
     TorchEncoder(tiny, "random", frozenset({"text"}), device="auto")
 
 
-def test_a_picture_tower_of_another_kind_is_refused() -> None:
-    class Tokens(nn.Module):
-        def forward(self, pixels: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
-            return pixels[:, 0, 0, :16], pixels
+class Given(nn.Module):
+    """A model whose towers give what they are told to."""
 
-    model = nn.Module()
-    model.visual = Tokens()
-    with pytest.raises(ModelUnavailable, match="CLIP_MODEL"):
-        vector_length(model, (3, 32, 32))
+    def __init__(self, picture: object, text: object) -> None:
+        super().__init__()
+        self.visual = nn.Module()
+        self.visual.forward = lambda _: picture  # type: ignore[method-assign]
+        self.encode_text = lambda _: text
+
+
+VECTOR = torch.zeros(1, 16)
+
+
+@pytest.mark.parametrize(
+    ("picture", "text", "reason"),
+    [
+        ((VECTOR, torch.zeros(1, 4, 16)), VECTOR, "more than one vector"),
+        (VECTOR, (VECTOR, torch.zeros(1, 4, 16)), "more than one vector"),
+        (torch.zeros(1, 4, 16), VECTOR, "more than one vector"),
+        (VECTOR, torch.zeros(1, 4, 16), "more than one vector"),
+        (VECTOR, torch.zeros(1, 24), "16 numbers, and its texts 24"),
+    ],
+)
+def test_towers_that_do_not_give_one_vector_of_the_same_length_are_refused(
+    picture: object, text: object, reason: str
+) -> None:
+    with pytest.raises(ModelUnavailable, match=reason) as caught:
+        vector_length("odd", Given(picture, text), lambda texts: texts, (3, 32, 32))
+    assert "CLIP_MODEL=odd" in caught.value.message
+    assert "Set CLIP_MODEL to" in caught.value.message
+    assert caught.value.code == "model_unavailable"
+
+
+@pytest.mark.parametrize(
+    "name", ["coca_ViT-B-32", "coca_ViT-L-14", "coca_base", "coca_roberta-ViT-B-32"]
+)
+def test_a_model_that_gives_many_vectors_is_refused_before_its_weights_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", lambda *_, **__: pytest.fail())
+    (tag, *_) = open_clip.list_pretrained_tags_by_model(name) or ["random"]
+    with pytest.raises(ModelUnavailable, match=r"many vectors.*Set CLIP_MODEL to"):
+        load_model(name, tag)
+
+
+def test_a_model_of_a_library_that_is_missing_says_how_to_install_it(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(loading, "find_spec", lambda _: None)
+    for name in ("ViT-B-16-SigLIP", "xlm-roberta-base-ViT-B-32"):
+        with pytest.raises(ModelUnavailable, match=r"requirements-multilingual\.txt"):
+            load_model(name, "random")
+
+
+def test_a_tokenizer_that_can_not_be_had_is_told_before_the_weights_are_asked_for(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    asked: list[str] = []
+
+    def unreachable(url: str, **_: object) -> None:
+        asked.append(url)
+        raise ConnectionError("Name or service not known")
+
+    monkeypatch.setattr(huggingface_hub, "get_hf_file_metadata", unreachable)
+    monkeypatch.setattr(huggingface_hub, "try_to_load_from_cache", lambda *_: None)
+    assert "Name or service not known" in unavailable("ViT-B-16-SigLIP", "webli")
+    assert len(asked) == 1
+    assert "tokenizer" in asked[0]
+
+
+def test_a_configuration_that_states_another_length_is_refused(
+    tiny: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(loading, "stated_dimensions", lambda _: 24)
+    with pytest.raises(ModelUnavailable, match=r"states vectors of 24 numbers.*give 16"):
+        load_model(tiny, "random")
+
+
+def test_a_checkpoint_is_prepared_for_as_all_published_weights_are() -> None:
+    siglip = published_preprocessing("ViT-B-16-SigLIP")
+    assert siglip == {
+        "mean": (0.5, 0.5, 0.5),
+        "std": (0.5, 0.5, 0.5),
+        "interpolation": "bicubic",
+        "resize_mode": "squash",
+    }
+    assert published_preprocessing("MobileCLIP-B")["mean"] == (0.0, 0.0, 0.0)
+    assert published_preprocessing(TINY) == {}
+    clip = published_preprocessing("ViT-B-32")
+    assert clip["mean"] == open_clip.constants.OPENAI_DATASET_MEAN
+    assert clip.get("resize_mode", "shortest") == "shortest"
 
 
 def test_only_the_towers_asked_for_are_kept_and_others_open_later(tiny: str) -> None:

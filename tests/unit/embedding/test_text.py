@@ -10,7 +10,7 @@ from numpy.typing import NDArray
 from shared.embedding.encoder import post
 from shared.embedding.open_clip.imported import open_clip
 from shared.embedding.open_clip.loading import LoadedModel
-from shared.embedding.open_clip.text import TextTower
+from shared.embedding.open_clip.text import ReadPlace, TextTower
 
 TOLERANCE = 5e-7
 
@@ -80,7 +80,7 @@ def test_tokens_end_at_the_end_of_the_text(vit: LoadedModel, tower: TextTower) -
 
 def test_the_demo_model_is_trimmed_to_its_own_context(demo: LoadedModel, cpu: torch.device) -> None:
     tower = TextTower(demo.model, demo.tokenizer, cpu)
-    assert tower.trims
+    assert len(tower.tokens("a")) == 3
     assert len(tower.tokens("long " * 300)) == 32
     assert np.abs(ours(tower, TEXTS) - reference(demo, TEXTS)).max() <= TOLERANCE
 
@@ -95,7 +95,7 @@ TINY = {
 def tiny(kind: type, **text_options: object) -> LoadedModel:
     config = {**TINY, "text_cfg": {**TINY["text_cfg"], **text_options}}  # type: ignore[dict-item]
     torch.manual_seed(1)
-    return LoadedModel(kind(**config).eval(), open_clip.SimpleTokenizer(context_length=20), {})
+    return LoadedModel(kind(**config).eval(), open_clip.SimpleTokenizer(context_length=20), {}, 16)
 
 
 @pytest.mark.parametrize("kind", [open_clip.CLIP, open_clip.CustomTextCLIP])
@@ -106,9 +106,13 @@ def tiny(kind: type, **text_options: object) -> LoadedModel:
         ({"proj_bias": True}, True),
         ({"proj_type": "none"}, True),
         ({"pool_type": "eos", "eos_id": 49407}, True),
+        ({"pool_type": "first"}, True),
         ({"pool_type": "last"}, False),
         ({"no_causal_mask": True}, False),
+        ({"no_causal_mask": True, "pool_type": "first"}, False),
         ({"no_causal_mask": True, "pool_type": "last"}, False),
+        ({"no_causal_mask": True, "pool_type": "last", "proj_bias": True}, False),
+        ({"no_causal_mask": True, "pool_type": "eos", "eos_id": 49407}, False),
     ],
 )
 def test_every_build_of_tower_has_open_clips_vectors(
@@ -117,16 +121,33 @@ def test_every_build_of_tower_has_open_clips_vectors(
     loaded = tiny(kind, **options)
     expected = reference(loaded, TEXTS)
     tower = TextTower(loaded.model, loaded.tokenizer, cpu)
-    assert tower.trims is trims
+    assert (len(tower.tokens("red shirt")) < 20) is trims
     assert np.abs(ours(tower, TEXTS) - expected).max() <= TOLERANCE
 
 
-def test_a_class_token_at_the_end_is_not_trimmed_away(cpu: torch.device) -> None:
-    loaded = tiny(open_clip.CustomTextCLIP, embed_cls=True)
+@pytest.mark.parametrize("masks", [False, True], ids=["class token", "masked padding"])
+def test_what_stands_at_the_very_end_or_is_masked_is_not_trimmed_away(
+    masks: bool, cpu: torch.device
+) -> None:
+    options = {"no_causal_mask": True, "pool_type": "first"} if masks else {"embed_cls": True}
+    loaded = tiny(open_clip.CustomTextCLIP, **options)
+    loaded.model.text.use_pad_mask = masks  # type: ignore[union-attr]
     expected = reference(loaded, TEXTS)
     tower = TextTower(loaded.model, loaded.tokenizer, cpu)
-    assert not tower.trims
+    assert len(tower.tokens("red shirt")) == 20
     assert np.abs(ours(tower, TEXTS) - expected).max() <= TOLERANCE
+
+
+def test_a_tower_whose_trimmed_form_is_wrong_is_called_as_it_is(
+    monkeypatch: pytest.MonkeyPatch, cpu: torch.device
+) -> None:
+    """The check at load, whatever of the form of a tower was misread."""
+    monkeypatch.setattr(ReadPlace, "length", lambda _, ids: int(ids.argmax()) + 1)
+    loaded = tiny(open_clip.CustomTextCLIP, no_causal_mask=True, pool_type="last")
+    expected = reference(loaded, TEXTS)
+    assert np.abs(ours(TextTower(loaded.model, loaded.tokenizer, cpu), TEXTS) - expected).max() <= (
+        TOLERANCE
+    )
 
 
 def test_the_tokenizers_memory_of_words_stays_bounded(
