@@ -2,6 +2,10 @@
 # the newest Python that the pins allow, or with PYTHON. What Docker Compose takes needs none.
 
 BIN := .venv/bin
+# The kernel ends the command, and the servers that it starts, if make is killed with -9. Empty where
+# there is no such setpriv (it is part of util-linux): they would then go on.
+ENDING_WITH_MAKE = $(shell setpriv --pdeathsig KILL -- echo setpriv --pdeathsig KILL -- 2>/dev/null)
+RUN = exec $(ENDING_WITH_MAKE) $(BIN)/python
 KEYS := $(or $(shell command -v python3),$(BIN)/python) -B -m api.access.keys
 KEYS_FILE := --file deploy/api-keys
 IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
@@ -10,7 +14,7 @@ IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 	revoke-api-key env backup restore rebuild-ledger quantize train-demo-model evaluate-demo-model clean
 
 demo: venv
-	@exec $(BIN)/python -m demo $(DEMO_ARGS)
+	@$(RUN) -m demo $(DEMO_ARGS)
 
 # Written whatever the environment says: the tests start some 150 processes, and each would compile
 # the sources anew.
@@ -19,30 +23,30 @@ test test-slow mutants: export PYTHONDONTWRITEBYTECODE :=
 # Four processes, each with servers of its own: most tests wait for something most of the time.
 # In the order of the files, the longest first (see testpaths); else they would be last.
 test: venv
-	@$(BIN)/python -m pytest -m "not slow" $(IN_PROCESSES) $(TEST_ARGS)
+	@$(RUN) -m pytest -m "not slow" $(IN_PROCESSES) $(TEST_ARGS)
 
 # The rest: what is opt-in (int8, multilingual towers), conversions' damage, a tiny benchmark, and long
 # stories (backup, hostile pictures in memory, a full disk, pictures that hang). `.ci/run` runs both.
 test-slow: venv
-	@$(BIN)/python -m pytest -m slow $(IN_PROCESSES) $(TEST_ARGS)
+	@$(RUN) -m pytest -m slow $(IN_PROCESSES) $(TEST_ARGS)
 
 # All faults of tests/reliability/faults as often as it takes to believe them, and a table: an hour.
 test-reliability: venv
-	@$(BIN)/python -m pytest tests/reliability/faults --faults=long $(TEST_ARGS)
+	@$(RUN) -m pytest tests/reliability/faults --faults=long $(TEST_ARGS)
 
 # What docs/performance.md shows; leave the machine alone meanwhile.
 bench: venv
-	@$(BIN)/python -m benchmarks $(BENCH_ARGS)
+	@$(RUN) -m benchmarks $(BENCH_ARGS)
 
 bench-quick: venv
-	@$(BIN)/python -m benchmarks --quick $(BENCH_ARGS)
+	@$(RUN) -m benchmarks --quick $(BENCH_ARGS)
 
 # Breaks each promise in a copy of the tree and runs the tests that must notice.
 mutants: venv
-	@$(BIN)/python -m tests.mutants $(MUTANTS_ARGS)
+	@$(RUN) -m tests.mutants $(MUTANTS_ARGS)
 
 run: venv
-	@exec $(BIN)/python -m stack
+	@$(RUN) -m stack
 
 lint: venv
 	$(BIN)/ruff check .
@@ -66,17 +70,17 @@ env:
 	@sh deploy/write-env.sh
 
 backup: venv
-	@$(BIN)/python -m operations backup $(if $(FILE),"$(FILE)")
+	@$(RUN) -m operations backup $(if $(FILE),"$(FILE)")
 
 restore: venv
-	@$(BIN)/python -m operations restore $(if $(FORCE),--force) $(if $(FILE),"$(FILE)")
+	@$(RUN) -m operations restore $(if $(FORCE),--force) $(if $(FILE),"$(FILE)")
 
 rebuild-ledger: venv
-	@$(BIN)/python -m operations rebuild-ledger $(if $(FORCE),--force)
+	@$(RUN) -m operations rebuild-ledger $(if $(FORCE),--force)
 
 # The int8 form of the image tower, from a folder of the shop's own pictures.
 quantize: venv
-	@$(BIN)/python -m operations quantize $(if $(PICTURES),"$(PICTURES)")
+	@$(RUN) -m operations quantize $(if $(PICTURES),"$(PICTURES)")
 
 train-demo-model: venv
 	$(BIN)/python -m demo.model.train

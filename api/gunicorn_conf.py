@@ -1,7 +1,9 @@
 """How gunicorn serves the API: one process, many threads. Its names are gunicorn's settings."""
 
+import ctypes
 import os
 import resource
+import signal
 import sys
 from typing import Any
 
@@ -58,6 +60,8 @@ limit_request_field_size = 8190
 forwarded_allow_ips = ""
 forwarder_headers = ""
 
+_PR_SET_PDEATHSIG = 1  # <linux/prctl.h>
+
 # Access lines are ours (api/request_log.py). The control socket would be one per user, not per
 # process.
 accesslog = None
@@ -73,6 +77,15 @@ def on_starting(server: object) -> None:  # noqa: ARG001 - gunicorn's signature
         print(f"vitrine: will not start: {err}", file=sys.stderr, flush=True)  # noqa: T201
         # Not 1, with which a crash ends: supervisors would start us again, for ever.
         sys.exit(SETTINGS_FAULT)
+
+
+def post_fork(server: object, worker: object) -> None:  # noqa: ARG001 - gunicorn's signature
+    """Has the kernel end the worker with its arbiter.
+
+    By itself it ends only once it looks for its parent, which is after the model was loaded.
+    """
+    if sys.platform == "linux":
+        ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature

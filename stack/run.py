@@ -22,8 +22,8 @@ from supervisor.xmlrpc import SupervisorTransport
 
 from shared.ready_marks import is_marked
 from shared.settings import Settings
-from stack import reaper
 from stack.data_dir import DataDir, DataDirInUse
+from stack.endings import Remover, ending_with_us, remove
 from stack.ports import CannotListen, check_listening, free_port
 from stack.reserve import Reserve
 from stack.supervision import STOP_SECONDS, has_given_up, supervisor_config
@@ -38,6 +38,9 @@ _EMBEDDED: Final = {
 _START_ORDER: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
 _WORKERS: Final = frozenset({"worker", "worker-fast"})
 
+_IN_MEMORY: Final = Path("/dev/shm")  # noqa: S108 - names in it can't be guessed
+_ON_DISK: Final = Path("/tmp")  # noqa: S108 - the same; a socket's path may have 107 bytes
+
 _METRICS_BYTES: Final = 16 * 2**20
 """The processes' metrics take a tenth of it."""
 
@@ -50,7 +53,11 @@ class StackError(Exception):
 
 
 class Stack:
-    """Starts, watches and stops the processes. Use it as a context manager."""
+    """Starts, watches and stops the processes. Use it as a context manager.
+
+    The processes end with the thread that starts them, however it ends, if the system has what
+    that takes (`ends_with_us`).
+    """
 
     def __init__(
         self,
@@ -58,21 +65,18 @@ class Stack:
         *,
         log_dir: Path | None = None,
         scratch: Path | None = None,
-        parent: int | None = None,
         only: Collection[str] = _START_ORDER,
     ) -> None:
-        """`log_dir`: logs go to files there instead of stdout. `scratch`: removed in the end.
-        `only`: the processes to start, where not all of the Procfile's are wanted.
+        """`log_dir`: logs go to files there instead of stdout. `scratch`: a directory around the
+        data that is removed in the end, so that processes are killed rather than asked to stop.
+        `only`: the processes to start, if not all of the Procfile's are wanted.
 
-        `parent`: our parent's process id, where it was noted earlier; under make its end is ours.
         The settings that were given (by the environment, `.env` or the caller) reach all processes.
         """
-        self.mark = secrets.token_hex(8)
         self.settings = settings
         self.data_dir = settings.data_dir.resolve()
         self._scratch = scratch
         self._log_dir = log_dir
-        self._parent = os.getppid() if parent is None else parent
         self._only = only
         self._held = DataDir(self.data_dir)
         given = settings.model_fields_set
@@ -83,15 +87,18 @@ class Stack:
         environ = {**inherited, **settings.as_environ()}
         if log_dir is None and settings.log_format == "auto" and sys.stdout.isatty():
             environ["LOG_FORMAT"] = "console"  # the processes see a pipe
-        # In memory: a metric is written through a mapping, and where the disk had no room for a
-        # page of it, the kernel would kill the process.
-        self.metrics_in_memory = _has_room(reaper.IN_MEMORY)
+        self._ending = ending_with_us()
+        # In memory: a metric is written through a mapping, and if the disk had no room for a page
+        # of it, the kernel would kill the process.
+        self.metrics_in_memory = _has_room(_IN_MEMORY)
+        around = _IN_MEMORY if self.metrics_in_memory else _ON_DISK
+        self.runtime_dir = around / f"vitrine-{secrets.token_hex(8)}"
+        """Holds the supervisor's socket and, in memory, the metrics; removed in the end."""
         self._metrics_dir = (
-            reaper.metrics_dir(self.mark) if self.metrics_in_memory else self.data_dir / "metrics"
-        )
+            self.runtime_dir if self.metrics_in_memory else self.data_dir
+        ) / "metrics"
         self.environ = {
             **environ,
-            reaper.MARK: self.mark,
             "DATA_DIR": str(self.data_dir),
             "PATH": f"{Path(sys.executable).parent}:{environ.get('PATH', os.defpath)}",
             "PROMETHEUS_MULTIPROC_DIR": str(self._metrics_dir),
@@ -111,7 +118,12 @@ class Stack:
             self.addresses["qdrant_api_key"] = secret
         self.environ |= {field.upper(): value for field, value in self.addresses.items()}
         self._supervisor: subprocess.Popen[bytes] | None = None
-        self._reaper: subprocess.Popen[bytes] | None = None
+        self._remover: Remover | None = None
+
+    @property
+    def ends_with_us(self) -> bool:
+        """Whether no process outlives us even if we are killed with -9."""
+        return bool(self._ending)
 
     @property
     def api_url(self) -> str:
@@ -124,13 +136,13 @@ class Stack:
         return list(self._commands())
 
     def start(self) -> None:
-        """Starts the reaper and all processes; returns before they are ready.
+        """Starts all processes; returns before they are ready.
 
-        Raises `StackError` where another stack runs on the same data, or something else listens
-        on the API's port; nothing was touched then.
+        Raises `StackError` if another stack runs on the same data, or something else listens on
+        the API's port; nothing was touched then.
         """
         try:
-            lock = self._held.take(_PREDECESSOR_SECONDS)
+            self._held.take(_PREDECESSOR_SECONDS)
         except DataDirInUse as err:
             raise StackError(str(err)) from err
         except OSError as err:
@@ -138,7 +150,6 @@ class Stack:
                 f"DATA_DIR={self.data_dir}: can't be written to ({err.strerror})"
             ) from err
         try:
-            self._end_predecessor()
             if "api" in self._only:
                 check_listening(self.settings.api_host, self.settings.api_port)
         except BaseException as err:
@@ -147,32 +158,32 @@ class Stack:
                 raise StackError(str(err)) from err
             raise
         try:
-            self._start_processes(lock)
+            self._start_processes()
         except OSError as err:
-            shutil.rmtree(self._metrics_dir, ignore_errors=True)
-            self._held.release()
+            self._clear_away()
             raise StackError(f"DATA_DIR={self.data_dir}: {err.strerror}") from err
 
-    def _start_processes(self, lock: int) -> None:
+    def _start_processes(self) -> None:
         Reserve(self.data_dir / "qdrant").give_up_if_needed()
-        run_dir = self.data_dir / "run"
-        self._held.lead(self.mark)
+        self._remover = Remover([self.runtime_dir, *([self._scratch] if self._scratch else [])])
         # Counters start at zero with the stack; files of an earlier one would be added to them.
-        shutil.rmtree(self._metrics_dir, ignore_errors=True)
-        for folder in (self._metrics_dir, self._log_dir):
+        remove(self._metrics_dir)
+        for folder in (self.runtime_dir, self._metrics_dir, self._log_dir):
             if folder:
                 folder.mkdir(mode=0o700, parents=True, exist_ok=True)
-        config = run_dir / "supervisord.conf"
+        config = self.data_dir / "run" / "supervisord.conf"
+        ending = " ".join(self._ending)
+        commands = {name: f"{ending} {line}".lstrip() for name, line in self._commands().items()}
         with config.open("w") as file:
             supervisor_config(
-                self._commands(), run_dir, reaper.socket_path(self.mark), self._log_dir
+                commands, self._socket, self._log_dir, kill=self._scratch is not None
             ).write(file)
         self._held.announce(self.addresses)
-        # Under make, its end is ours: a killed make can't tell.
-        watched = [os.getpid(), *([self._parent] if "MAKELEVEL" in self.environ else [])]
-        self._reaper = reaper.start(self.mark, watched, self._scratch, lock)
         self._supervisor = subprocess.Popen(  # noqa: S603 - our own command line
-            [sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)],
+            [
+                *self._ending,
+                *(sys.executable, "-m", "supervisor.supervisord", "--nodaemon", "-c", str(config)),
+            ],
             env=self.environ,
             cwd=ROOT,
             # What the processes write is for their own account alone. (The supervisor's own
@@ -210,7 +221,7 @@ class Stack:
 
     def processes(self) -> list[dict[str, Any]]:
         """What the supervisor knows of each process: name, pid, statename, exitstatus…"""
-        transport = SupervisorTransport(serverurl=f"unix://{reaper.socket_path(self.mark)}")
+        transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
         # The socket appears a moment after the supervisor starts.
         with (
             contextlib.suppress(OSError, http.client.HTTPException, xmlrpc.client.Fault),
@@ -222,19 +233,22 @@ class Stack:
 
     def stop(self) -> None:
         """Stops all processes, gracefully first; returns when they are gone."""
-        if self._supervisor is None or self._reaper is None:
+        if self._supervisor is None:
             return
-        # With a scratch directory, what they would still bring to an end is removed anyway.
-        if not self._scratch:
-            self._supervisor.terminate()
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                self._supervisor.wait(STOP_SECONDS + 5)
-        reaper.end_stack(self.mark)
+        self._supervisor.terminate()
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            self._supervisor.wait(STOP_SECONDS + 5)
+        self._supervisor.kill()
         self._supervisor.wait()
-        if not self._scratch:
-            # Nothing is left for it to end or to remove.
-            self._reaper.kill()
-            self._reaper.wait()
+        self._clear_away()
+        if self._scratch:
+            remove(self._scratch)
+
+    def _clear_away(self) -> None:
+        remove(self.runtime_dir)
+        if self._remover:
+            self._remover.call_off()
+            self._remover = None
         self._held.release()
 
     def __enter__(self) -> "Stack":
@@ -244,14 +258,9 @@ class Stack:
     def __exit__(self, *_: object) -> None:
         self.stop()
 
-    def _end_predecessor(self) -> None:
-        # Where supervisor and reaper were killed together, the servers go on: a second Redis on one
-        # directory would damage what the first one writes, and the API keeps its port.
-        if (before := self._held.predecessor()) and (left := reaper.end_stack(before)):
-            raise StackError(
-                "an earlier stack left processes running that can't be ended: "
-                f"{' '.join(map(str, left))}; end them, then start again"
-            )
+    @property
+    def _socket(self) -> Path:
+        return self.runtime_dir / "supervisor.sock"
 
     def _commands(self) -> dict[str, str]:
         lines = (ROOT / "Procfile").read_text().splitlines()

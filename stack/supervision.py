@@ -15,16 +15,19 @@ _GIVING_UP: Final = (3, 4, SETTINGS_FAULT)
 
 
 def supervisor_config(
-    commands: Mapping[str, str], run_dir: Path, socket: Path, log_dir: Path | None
+    commands: Mapping[str, str], socket: Path, log_dir: Path | None, *, kill: bool = False
 ) -> configparser.RawConfigParser:
-    """The supervisor's file. `commands` by process, in the order in which they are started;
-    `socket`: where it answers; `log_dir`: for a file of each process, else all log to stdout.
+    """The supervisor's file.
+
+    `commands` by process, in the order in which they are started; `socket`: where it answers;
+    `log_dir`: for a file of each process, else all log to stdout; `kill`: stop processes with -9,
+    because nothing that they could bring to an end is kept.
     """
     config = configparser.RawConfigParser()
     config["supervisord"] = {
         "logfile": "/dev/null",
         "logfile_maxbytes": "0",
-        "pidfile": str(run_dir / "supervisord.pid"),
+        "pidfile": str(socket.with_suffix(".pid")),
         # It would report each start and end twice: to us and to those who watch the logs.
         "silent": "true",
     }
@@ -40,6 +43,8 @@ def supervisor_config(
             "autorestart": "unexpected",
             "exitcodes": ",".join(map(str, _GIVING_UP)),
             "startsecs": "0",
+            "stopsignal": "KILL" if kill else "TERM",
+            "stopasgroup": str(kill),
             "stopwaitsecs": str(STOP_SECONDS),
             "killasgroup": "true",
             "redirect_stderr": "true",
@@ -50,9 +55,9 @@ def supervisor_config(
 
 
 def has_given_up(process: Mapping[str, Any]) -> bool:
-    """Whether the supervisor leaves the process ended; `process` as `Stack.processes` tells of it.
+    """Whether the supervisor leaves the process ended; `process` is one of `Stack.processes`.
 
-    One that was killed is EXITED, too, for the moment until the supervisor starts it again.
+    A killed process is EXITED, too, for the moment until the supervisor starts it again.
     """
     state, code = process["statename"], process["exitstatus"]
     return state == "FATAL" or (state == "EXITED" and code in _GIVING_UP)

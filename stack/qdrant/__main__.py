@@ -8,7 +8,6 @@ import argparse
 import logging
 import signal
 import sys
-import time
 from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
@@ -25,9 +24,6 @@ from stack.reserve import Reserve
 
 log = logging.getLogger("stack.qdrant")
 
-# A server that was just killed, or stopped and still flushes, gives its directory up within this.
-_PREDECESSOR_SECONDS: Final = 5.0
-
 _DIRECTORY_IN_USE: Final = 78
 """Exit code (EX_CONFIG of sysexits.h): starting again doesn't help."""
 
@@ -37,7 +33,7 @@ def main() -> None:
     arguments = _arguments()
     configure_logging(get_settings().log_level, "qdrant", get_settings().log_format)
     try:
-        store = _take(arguments.data, arguments.flush_seconds, arguments.flush_bytes)
+        store = Store(arguments.data, arguments.flush_seconds, arguments.flush_bytes)
     except DirectoryInUse as error:
         log.error("%s; stop it, or name another directory", error)  # noqa: TRY400 - no bug of ours
         sys.exit(_DIRECTORY_IN_USE)
@@ -92,17 +88,6 @@ def _loopback(value: str) -> str:
     if not is_loopback(value):
         raise argparse.ArgumentTypeError("must be a loopback address: there is no encryption")
     return value
-
-
-def _take(data: Path, flush_seconds: float, flush_bytes: int) -> Store:
-    deadline = time.monotonic() + _PREDECESSOR_SECONDS
-    while True:
-        try:
-            return Store(data, flush_seconds, flush_bytes)
-        except DirectoryInUse:
-            if time.monotonic() > deadline:
-                raise
-            time.sleep(0.1)
 
 
 if __name__ == "__main__":

@@ -1,18 +1,22 @@
 """The directory that this server owns: its lock and its collections."""
 
-import fcntl
 import logging
+import os
 import re
 import shutil
 import time
 from pathlib import Path
 from typing import Any, Final, Self
 
+from stack.locks import lock
 from stack.qdrant.collection import Collection
 from stack.qdrant.operations import Shape
 from stack.qdrant.refusals import Refusal, no_such_collection
 
 log = logging.getLogger(__name__)
+
+_PREDECESSOR_SECONDS: Final = 5.0
+"""A server that was just killed, or stopped and still flushes, gives its directory up in time."""
 
 _COLLECTION_NAME: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,254}")
 
@@ -31,16 +35,14 @@ class Store:
     """
 
     def __init__(self, directory: Path, flush_seconds: float, flush_bytes: int) -> None:
+        """Takes the directory. Raises `DirectoryInUse`."""
         self._directory = directory / "collections"
         self._directory.mkdir(parents=True, exist_ok=True)
         self._flush_seconds = flush_seconds
         self._flush_bytes = flush_bytes
-        # The kernel drops this lock with the process, however it ends, so it can't go stale.
-        self._lock = (directory / "lock").open("w")
         try:
-            fcntl.flock(self._lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            self._lock = lock(directory / "lock", _PREDECESSOR_SECONDS)
         except BlockingIOError:
-            self._lock.close()
             raise DirectoryInUse(f"another process already serves {directory}") from None
         self._collections: dict[str, Collection] = {}
 
@@ -106,7 +108,7 @@ class Store:
         for collection in self._collections.values():
             collection.close()
         self._collections.clear()
-        self._lock.close()
+        os.close(self._lock)
 
     def listing(self) -> dict[str, Any]:
         """Qdrant's answer to "which collections are there?"."""

@@ -8,6 +8,8 @@ import sys
 import time
 from pathlib import Path
 
+from tests.processes import Process, listening, pids, process_tree
+
 ROOT = Path(__file__).resolve().parents[2]
 
 # What a user may have in the environment for a service of their own.
@@ -25,40 +27,12 @@ FOREIGN_SETTINGS = {
     "HTTP_PROXY": "http://127.0.0.1:1",
 }
 
-# Like make, it only waits for what it started.
-_MAKE = "import subprocess, sys; sys.exit(subprocess.run(sys.argv[1:]).returncode)"
-
 _GONE_SECONDS = 5.0
 """After this long nothing may be left."""
 
 
-class Process:
-    """A process's number with its start, which together never come back."""
-
-    def __init__(self, pid: int) -> None:
-        self.pid = pid
-        self.command = Path(f"/proc/{pid}/cmdline").read_bytes()
-        self._start = _stat(pid)[19]
-
-    def is_alive(self) -> bool:
-        try:
-            fields = _stat(self.pid)
-        except OSError:
-            return False
-        return fields[19] == self._start and fields[0] not in (b"Z", b"X")
-
-    def ports(self) -> set[int]:
-        """Where it listens."""
-        sockets = set()
-        with contextlib.suppress(OSError):
-            for entry in Path(f"/proc/{self.pid}/fd").iterdir():
-                with contextlib.suppress(OSError):
-                    sockets.add(str(entry.readlink()))
-        return {port for inode, port in _listening() if f"socket:[{inode}]" in sockets}
-
-
 class DemoProcess:
-    """`python -m demo`, on its own or through a parent like make."""
+    """`python -m demo`, on its own or through make."""
 
     def __init__(self, folder: Path, *arguments: str, through_make: bool = False) -> None:
         self._temp = folder / "tmp"
@@ -71,11 +45,11 @@ class DemoProcess:
             "TMPDIR": str(self._temp),
             "DEMO_TEST": str(folder),
         }
-        environ.pop("MAKELEVEL", None)
         command = [sys.executable, "-m", "demo", *arguments]
         if through_make:
-            environ["MAKELEVEL"] = "1"
-            command = [sys.executable, "-c", _MAKE, *command]
+            # As it is, but for the set-up of an environment.
+            given = (f"BIN={Path(sys.executable).parent}", f"DEMO_ARGS={' '.join(arguments)}")
+            command = ["make", "--old-file=venv", "demo", *given]
         with self._output.open("w") as output:
             self.process = subprocess.Popen(
                 command, cwd=ROOT, env=environ, stdout=output, stderr=subprocess.STDOUT
@@ -95,18 +69,7 @@ class DemoProcess:
 
     def tree(self) -> list[Process]:
         """The first process and all that descend from it."""
-        children: dict[int, list[int]] = {}
-        for pid in _pids():
-            with contextlib.suppress(OSError):
-                children.setdefault(int(_stat(pid)[1]), []).append(pid)
-        pids = [self.process.pid]
-        for pid in pids:
-            pids.extend(children.get(pid, []))
-        found = []
-        for pid in pids:
-            with contextlib.suppress(OSError):
-                found.append(Process(pid))
-        return found
+        return process_tree(self.process.pid)
 
     def assert_nothing_is_left(self, of: list[Process], ports: set[int]) -> None:
         """Within the promised time none of the processes and ports, and no file."""
@@ -126,34 +89,13 @@ class DemoProcess:
     def _left(self, processes: list[Process], ports: set[int]) -> list[str]:
         # Some were started after the tree was looked at; these have the mark.
         started_later = []
-        for pid in _pids():
+        for pid in pids():
             with contextlib.suppress(OSError):
                 if self._mark.encode() in Path(f"/proc/{pid}/environ").read_bytes().split(b"\0"):
                     started_later.append(f"process {pid}")
         return [
             *(f"{process.pid} {process.command!r}" for process in processes if process.is_alive()),
             *started_later,
-            *(f"port {port}" for _, port in _listening() if port in ports),
+            *(f"port {port}" for _, port in listening() if port in ports),
             *map(str, self._temp.iterdir()),
         ]
-
-
-def listening_ports(processes: list[Process]) -> set[int]:
-    """All ports that these processes listen on."""
-    return {port for process in processes for port in process.ports()}
-
-
-def _pids() -> list[int]:
-    return [int(entry.name) for entry in Path("/proc").iterdir() if entry.name.isdigit()]
-
-
-def _stat(pid: int) -> list[bytes]:
-    """State, parent's pid… as proc(5) lists them, without pid and name."""
-    return Path(f"/proc/{pid}/stat").read_bytes().rpartition(b")")[2].split()
-
-
-def _listening() -> list[tuple[str, int]]:
-    """(inode, port) of every listening TCP socket."""
-    rows = Path("/proc/net/tcp").read_text().splitlines()[1:]
-    fields = [row.split() for row in rows]
-    return [(row[9], int(row[1].rpartition(":")[2], 16)) for row in fields if row[3] == "0A"]

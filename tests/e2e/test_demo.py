@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 from PIL import Image
 
-from tests.e2e.demo_process import DemoProcess, listening_ports
+from tests.e2e.demo_process import DemoProcess
+from tests.processes import listening_ports
 
 Begin = Callable[..., DemoProcess]
 

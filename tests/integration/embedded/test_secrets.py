@@ -16,7 +16,6 @@ import redis
 from operations.servers import running_servers
 from shared.settings import Settings
 from stack.data_dir import DataDir
-from stack.reaper import metrics_dir
 from stack.run import ROOT, Stack
 
 _SERVERS = ("redis", "redis-cache", "qdrant")
@@ -93,7 +92,7 @@ def test_no_secret_stands_in_a_command_line_or_a_log(stack: Stack) -> None:
     secret = stack.addresses["qdrant_api_key"]
     pids = [process["pid"] for process in stack.processes()]
     assert len(pids) == len(_SERVERS)
-    for pid in (*pids, stack._supervisor.pid, stack._reaper.pid):  # type: ignore[union-attr]
+    for pid in (*pids, stack._supervisor.pid):  # type: ignore[union-attr]
         assert secret.encode() not in Path(f"/proc/{pid}/cmdline").read_bytes()
     logs = stack.data_dir.parent / "log"
     for path in (*logs.iterdir(), stack.data_dir / "run" / "supervisord.conf"):
@@ -113,7 +112,7 @@ def test_nobody_else_can_read_what_the_stack_writes(stack: Stack) -> None:
     assert stat.S_IMODE(stack.data_dir.stat().st_mode) == 0o700
     for path in (*stack.data_dir.rglob("*"), *(stack.data_dir.parent / "log").iterdir()):
         assert not path.stat().st_mode & 0o077 or path.parent.name == "run", path
-    for folder in (stack.data_dir / "run", metrics_dir(stack.mark)):
+    for folder in (stack.data_dir / "run", stack.runtime_dir, stack.runtime_dir / "metrics"):
         assert stat.S_IMODE(folder.stat().st_mode) == 0o700
     assert stat.S_IMODE((stack.data_dir / "run" / "servers.json").stat().st_mode) == 0o600
 
@@ -147,15 +146,15 @@ def test_a_directory_that_was_left_open_is_tightened_where_it_is_ours(
 def test_the_metrics_of_a_stack_end_with_it_also_where_it_was_killed(tmp_path: Path) -> None:
     settings = Settings(_env_file=None, data_dir=tmp_path)
     with Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",)) as stopped:
-        assert metrics_dir(stopped.mark).is_dir()
-    assert not metrics_dir(stopped.mark).exists()
+        assert (stopped.runtime_dir / "metrics").is_dir()
+    assert not stopped.runtime_dir.exists()
 
     code = (
         "import os, sys; from pathlib import Path; from stack.run import Stack\n"
         "from shared.settings import Settings\n"
         "stack = Stack(Settings(_env_file=None, data_dir=Path(sys.argv[1])), only=('redis-cache',),"
         " log_dir=Path(sys.argv[1]) / 'log')\n"
-        "stack.start(); print(stack.mark, flush=True); os.kill(os.getpid(), 9)"
+        "stack.start(); print(stack.runtime_dir, flush=True); os.kill(os.getpid(), 9)"
     )
     ran = subprocess.run(
         [sys.executable, "-c", code, tmp_path],
@@ -166,7 +165,7 @@ def test_the_metrics_of_a_stack_end_with_it_also_where_it_was_killed(tmp_path: P
         check=False,
     )
     deadline = time.monotonic() + 10
-    while metrics_dir(ran.stdout.strip()).exists():
+    while Path(ran.stdout.strip()).exists():
         assert time.monotonic() < deadline
         time.sleep(0.05)
 

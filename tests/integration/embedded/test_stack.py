@@ -1,15 +1,12 @@
 """The supervised stack: what it starts again, what ends it, and what it leaves alone."""
 
-import contextlib
 import os
-import select
-import shutil
 import signal
 import socket
 import subprocess
 import sys
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -18,9 +15,9 @@ import pytest
 from shared.settings import SETTINGS_FAULT, Settings
 from stack import run as stack_module
 from stack.data_dir import DataDir
-from stack.reaper import socket_path
 from stack.run import ROOT, Stack, StackError
 from stack.supervision import has_given_up
+from tests.processes import process_tree
 
 
 @pytest.mark.parametrize(
@@ -54,39 +51,63 @@ def test_a_killed_process_never_ends_the_stack(tmp_path: Path) -> None:
             pid = _next(stack, pid)
 
 
-def test_what_a_killed_stack_left_running_is_ended_by_the_next(tmp_path: Path) -> None:
-    settings = Settings(_env_file=None, data_dir=tmp_path)
-    first = Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",))
-    first.start()
-    orphan = os.pidfd_open(_next(first, 0))
-    for process in (first._reaper, first._supervisor):
-        assert process is not None
-        process.kill()
-        process.wait()
-    first._held.release()  # as the kernel does where the leader was killed, too
-    try:
-        assert socket_path(first.mark).exists()
-        assert not select.select([orphan], [], [], 0.2)[0], "it must have been left running"
-        with Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",)) as second:
-            assert select.select([orphan], [], [], 0)[0], "the orphan still runs"
-            assert not socket_path(first.mark).exists()
-            _next(second, 0)
-    finally:
-        with contextlib.suppress(ProcessLookupError):
-            signal.pidfd_send_signal(orphan, signal.SIGKILL)
-        os.close(orphan)
+# `make run` with the servers alone: they write as all processes do, and start within a second.
+_SERVERS_ALONE = (
+    "import functools\n"
+    "from stack import __main__ as command\n"
+    "servers = ('redis', 'redis-cache', 'qdrant')\n"
+    "command.Stack = functools.partial(command.Stack, only=servers)\n"
+    "command.main()\n"
+)
 
 
-def test_a_stack_on_a_copy_of_the_data_leaves_the_original_alone(tmp_path: Path) -> None:
-    settings = Settings(_env_file=None, data_dir=tmp_path / "one")
-    with Stack(settings, log_dir=tmp_path / "log", only=("redis-cache",)) as original:
-        running = os.pidfd_open(_next(original, 0))
-        shutil.copytree(tmp_path / "one", tmp_path / "other")
-        copied = Settings(_env_file=None, data_dir=tmp_path / "other")
-        with Stack(copied, log_dir=tmp_path / "log", only=("redis-cache",)) as copy:
-            _next(copy, 0)
-            assert not select.select([running], [], [], 0)[0], "the original was ended"
-        os.close(running)
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes], Path]]]:
+    """Starts the servers' stack as a process; returns once they serve, with its output's file."""
+    begun: list[subprocess.Popen[bytes]] = []
+
+    def start(path: str = os.defpath) -> tuple[subprocess.Popen[bytes], Path]:
+        file = tmp_path / "output"
+        with file.open("w") as output:
+            begun.append(
+                subprocess.Popen(
+                    [sys.executable, "-c", _SERVERS_ALONE],
+                    cwd=tmp_path,
+                    env={"PATH": path, "PYTHONPATH": str(ROOT), "DATA_DIR": "data"},
+                    stdout=output,
+                    stderr=output,
+                )
+            )
+        deadline = time.monotonic() + 60
+        while '"process": "qdrant"}' not in (said := file.read_text()):
+            assert time.monotonic() < deadline, said
+            time.sleep(0.1)
+        return begun[-1], file
+
+    yield start
+    for stack in begun:
+        stack.terminate()
+        stack.wait(60)
+
+
+@pytest.mark.parametrize("killed", ["leader", "supervisor"])
+def test_a_kill_leaves_no_process_of_the_stack(begin: Callable[..., Any], killed: str) -> None:
+    stack, _ = begin()
+    tree = process_tree(stack.pid)
+    assert len(tree) == 5, "leader, supervisor and three servers, beside the remover"
+    supervisor = next(process for process in tree if b"supervisord" in process.command)
+    os.kill(stack.pid if killed == "leader" else supervisor.pid, signal.SIGKILL)
+    deadline = time.monotonic() + 5
+    while left := [process.command for process in tree if process.is_alive()]:
+        assert time.monotonic() < deadline, left
+        time.sleep(0.05)
+
+
+def test_without_setpriv_the_stack_runs_and_says_that_a_kill_leaves_processes(
+    begin: Callable[..., Any], tmp_path: Path
+) -> None:
+    _, output = begin(path=str(tmp_path))
+    assert "there is no `setpriv --pdeathsig` (util-linux) here" in output.read_text()
 
 
 def _next(stack: Stack, pid: int) -> int:
@@ -145,36 +166,15 @@ def test_an_address_of_another_machine_is_told_by_its_setting(tmp_path: Path) ->
     assert "API_HOST=192.0.2.1" in ran.stderr
 
 
-# `make run` with the servers alone: they write as all processes do, and start within a second.
-_SERVERS_ALONE = (
-    "import functools\n"
-    "from stack import __main__ as command\n"
-    "servers = ('redis', 'redis-cache', 'qdrant')\n"
-    "command.Stack = functools.partial(command.Stack, only=servers)\n"
-    "command.main()\n"
-)
-
-
-def test_a_file_that_the_output_goes_to_keeps_every_line_of_every_process(tmp_path: Path) -> None:
+def test_a_file_that_the_output_goes_to_keeps_every_line_of_every_process(
+    begin: Callable[..., Any], tmp_path: Path
+) -> None:
     (tmp_path / ".env").write_text("API_PROT=8000\n")  # so that there is a warning to begin with
-    file = tmp_path / "output"
-    with file.open("w") as output:
-        stack = subprocess.Popen(
-            [sys.executable, "-c", _SERVERS_ALONE],
-            cwd=tmp_path,
-            env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "DATA_DIR": "data"},
-            stdout=output,
-            stderr=output,
-        )
-    try:
-        deadline = time.monotonic() + 60
-        while '"process": "qdrant"}' not in (before := file.read_text()):
-            assert time.monotonic() < deadline, before
-            time.sleep(0.1)
-    finally:
-        stack.terminate()
-        stack.wait(60)
-    after = file.read_text()
+    stack, output = begin()
+    before = output.read_text()
+    stack.terminate()
+    stack.wait(60)
+    after = output.read_text()
     assert before.startswith("vitrine: .env: API_PROT is no setting")
     starting = "\nvitrine: starting redis, redis-cache, qdrant with CLIP_MODEL=ViT-B-32 on the data"
     assert f"{starting} in {tmp_path / 'data'}; their logs follow here" in before

@@ -94,8 +94,6 @@ class SecondApi:
                 cwd=ROOT,
                 stdout=log,
                 stderr=log,
-                # The stack's reaper ends the whole session of whoever carries the stack's mark.
-                start_new_session=True,
             )
         eventually(lambda: _is_up(self.port), 90, "the second API")
 

@@ -13,7 +13,6 @@ import redis
 from supervisor.xmlrpc import SupervisorTransport
 
 from shared.settings import Settings
-from stack import reaper
 from stack.run import Stack
 from tests.reliability.faults.orders import Orders
 
@@ -79,7 +78,7 @@ class FaultyStack(Stack):
 
     @contextmanager
     def _control(self) -> Iterator[Any]:
-        transport = SupervisorTransport(serverurl=f"unix://{reaper.socket_path(self.mark)}")
+        transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
         with closing(transport):
             yield xmlrpc.client.ServerProxy("http://127.0.0.1", transport=transport).supervisor
 
@@ -89,18 +88,16 @@ class FaultyStack(Stack):
         Returns how many there were.
         """
         assert self._supervisor is not None
-        assert self._reaper is not None
         pids = [info["pid"] for info in self.processes()]
         self._supervisor.kill()
-        self._reaper.kill()
         for pid in pids:
             # gunicorn's second process, too: each program of the supervisor leads a group.
-            os.killpg(pid, signal.SIGKILL)
+            with suppress(ProcessLookupError):  # the kernel was faster
+                os.killpg(pid, signal.SIGKILL)
         self._supervisor.wait(10)
-        self._reaper.wait(10)
-        # As the kernel does where the leader, this very process, is killed along with them.
-        self._held.release()
-        return len(pids) + 2
+        # As if the leader, this very process, were killed along with them.
+        self._clear_away()
+        return len(pids) + 1
 
     def redis(self, name: str = "REDIS_URL") -> redis.Redis:
         """A client of one of its Redis servers; the caller closes it."""
