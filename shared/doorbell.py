@@ -33,6 +33,8 @@ def celery_app(broker_url: str) -> Celery:
     app.conf.update(
         task_ignore_result=True,
         task_serializer="json",
+        # Never pickle, which runs what it is given. Who can write to the queues can write to the
+        # ledger beside them, so nothing more is checked.
         accept_content=["json"],
         task_default_queue=Lane.BULK.value,
         task_create_missing_queues=True,

@@ -53,12 +53,6 @@ RATE_LIMITED = Counter(
     "rate_limited_total", "Requests refused because their caller's limit was used up.", ["kind"]
 )
 
-MESSAGES_REFUSED = Counter(
-    "queue_messages_refused_total",
-    "Messages in the queues that are no doorbell of ours, thrown away.",
-    ["reason"],
-)
-
 QUERY_VECTOR_REQUESTS = Counter(
     "search_vector_cache_requests_total",
     "Query vectors looked up, by what the cache said.",

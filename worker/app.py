@@ -17,7 +17,6 @@ from shared.models.change import Lane
 from shared.ready_marks import mark_ready
 from shared.settings import SETTINGS_FAULT, Settings, get_settings, unknown_names
 from worker.bootstrap import PICTURE_LANES, Runtime, build
-from worker.messages import guard
 from worker.tasks import register
 
 log = structlog.get_logger(__name__)
@@ -31,7 +30,6 @@ its share where nobody else wants the cores."""
 def create_app(settings: Settings) -> Celery:
     """A Celery app that builds its collaborators once the worker knows its queues."""
     app = celery_app(settings.celery_broker_url)
-    guard()
     running: list[Runtime] = []
 
     # Celery's first signal: all it says goes through our format, under the process's own name.

@@ -1,12 +1,20 @@
 """Catalogues through the whole pipeline: counts that add up, and workers that die."""
 
+import base64
 import io
 import json
+import pickle
 import time
+from pathlib import Path
+from typing import Any
 
 import pytest
+import redis
 from PIL import Image
 
+from shared.doorbell import RECONCILE_TASK
+from shared.models.change import Lane
+from stack.run import Stack
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
 
@@ -78,3 +86,44 @@ def test_kill_9_of_the_worker_loses_nothing(shop: Shop, pictures: PictureServer)
         seen |= {product["id"] for product in page["products"]}
         cursor = page["next_cursor"]
     assert {f"kill-{at}" for at in range(count)} <= seen
+
+
+class Touch:
+    """A pickle of this makes whoever loads it create a file."""
+
+    def __init__(self, path: Path) -> None:
+        self._path = path
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return Path.touch, (self._path,)
+
+
+def pickled(path: Path) -> bytes:
+    """Our task with a body in pickle, as the Redis transport stores a message."""
+    message = {
+        "body": base64.b64encode(pickle.dumps(Touch(path))).decode(),
+        "content-encoding": "binary",
+        "content-type": "application/x-python-serialize",
+        "headers": {"task": RECONCILE_TASK, "id": "1", "lang": "py"},
+        "properties": {
+            "delivery_mode": 2,
+            "delivery_info": {"exchange": "", "routing_key": "x"},
+            "body_encoding": "base64",
+            "delivery_tag": "t",
+        },
+    }
+    return json.dumps(message).encode()
+
+
+@pytest.mark.slow
+def test_junk_in_the_queues_ends_a_worker_at_most_once(
+    stack: Stack, shop: Shop, pictures: PictureServer, tmp_path: Path
+) -> None:
+    with redis.Redis.from_url(stack.environ["REDIS_URL"]) as broker:
+        for lane in Lane:
+            broker.lpush(f"vitrine:queue:{lane.value}", pickled(tmp_path / "touched"), b"no JSON")
+        job_id = push(shop, catalogue("junk", [pictures.add("/a.jpg", picture())]))
+        assert shop.finished(job_id)["state"] == "succeeded"
+        shop.call("PATCH", "/products/junk-0?wait=30", json={"price": 3})
+        assert all(broker.llen(f"vitrine:queue:{lane.value}") == 0 for lane in Lane)
+    assert not (tmp_path / "touched").exists()
