@@ -22,8 +22,6 @@ from stack.reserve import Reserve
 
 log = logging.getLogger(__name__)
 
-# The release of Qdrant whose REST API is served; clients compare it with their own version.
-QDRANT_VERSION: Final = "1.19.0"
 _CLIENT_CLOSED: Final = 499
 """Nobody reads this answer. nginx's status for it."""
 
@@ -43,9 +41,6 @@ def build_app(engine: Engine, reserve: Reserve, api_key: str | None) -> Starlett
     return Starlette(
         routes=[
             *routes,
-            Route("/", _version, methods=["GET"]),
-            Route("/healthz", _health, methods=["GET"]),
-            Route("/livez", _health, methods=["GET"]),
             Route("/readyz", _ready, methods=["GET"]),
             Route("/{path:path}", _unserved, methods=_ALL_METHODS),
         ]
@@ -164,16 +159,6 @@ def _refused(refusal: Refusal, began: float) -> Response:
 def _json(status: int, content: object) -> Response:
     encoded = orjson.dumps(content, option=orjson.OPT_SERIALIZE_NUMPY)
     return Response(encoded, status, media_type="application/json")
-
-
-async def _version(_request: Request) -> Response:
-    return _json(
-        200, {"title": "qdrant - embedded, on qdrant-edge", "version": QDRANT_VERSION, "commit": ""}
-    )
-
-
-async def _health(_request: Request) -> Response:
-    return PlainTextResponse("healthz check passed")
 
 
 async def _ready(_request: Request) -> Response:

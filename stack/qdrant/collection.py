@@ -14,9 +14,10 @@ from typing import Any, Final, Self
 import numpy as np
 import qdrant_edge as edge
 
-from stack.qdrant import operations, tuning
-from stack.qdrant.conditions import filter_of
-from stack.qdrant.refusals import Refusal, wrong_input
+from stack.qdrant import tuning
+from stack.qdrant.refusals import wrong_input
+from stack.qdrant.requests import Retrieve, SetPayload, Upsert
+from stack.qdrant.schema import Shape, VectorSpace
 
 _SHAPE_FILE: Final = "collection.json"
 _SHARD_DIRECTORY: Final = "shard"
@@ -32,7 +33,7 @@ _INDEX_TYPES: Final = {
 class Collection:
     """The operations on one collection's points. `unflushed_bytes` counts bodies since a flush."""
 
-    def __init__(self, directory: Path, shape: operations.Shape) -> None:
+    def __init__(self, directory: Path, shape: Shape) -> None:
         self._directory = directory
         self._tuning = shape.tuning
         self._spaces = {space.name: space for space in shape.spaces}
@@ -42,7 +43,7 @@ class Collection:
         self.unflushed_since: float | None = None
 
     @classmethod
-    def create(cls, directory: Path, shape: operations.Shape) -> Self:
+    def create(cls, directory: Path, shape: Shape) -> Self:
         """Create and open. The shape file comes last: a directory without it never existed."""
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)
@@ -62,15 +63,18 @@ class Collection:
         if not shape_file.exists():
             return None
         held = json.loads(shape_file.read_text())
-        spaces = [operations.VectorSpace(**space) for space in held["vectors"]]
-        return cls(directory, operations.Shape(spaces, held.get("tuning", {})))
+        spaces = [VectorSpace(**space) for space in held["vectors"]]
+        return cls(directory, Shape(spaces, held.get("tuning", {})))
 
     def tune(self, said: tuning.Tuning, vectors: Iterable[str]) -> bool:
-        """Keeps what is said of the collection and of these of its vectors."""
+        """Keeps the tuning of the collection; `vectors`: the names of those that it is about.
+
+        Raises Refusal 400 if the collection has no vector of one of the names.
+        """
         for name in vectors:
             self._space(name)
         self._tuning = tuning.merged(self._tuning, said)
-        _write_shape(self._directory, operations.Shape(list(self._spaces.values()), self._tuning))
+        _write_shape(self._directory, Shape(list(self._spaces.values()), self._tuning))
         return True
 
     def delete(self) -> None:
@@ -103,7 +107,7 @@ class Collection:
             "segments_count": facts.segments_count,
             "config": {
                 "params": {
-                    "vectors": params.get("", params),
+                    "vectors": params,
                     "shard_number": 1,
                     "replication_factor": 1,
                     "write_consistency_factor": 1,
@@ -124,48 +128,27 @@ class Collection:
     def delete_index(self, path: str, wait: bool) -> dict[str, Any]:
         return self._update(edge.UpdateOperation.delete_field_index(path), 0, wait)
 
-    def upsert(self, request: operations.Upsert, body_bytes: int, wait: bool) -> dict[str, Any]:
-        """Insert or update all points in one operation, or none where a vector doesn't fit."""
+    def upsert(self, request: Upsert, body_bytes: int, wait: bool) -> dict[str, Any]:
+        """Inserts or updates all points in one operation, or none if a vector doesn't fit."""
         for sizes in request.sizes:
             self._check_sizes(sizes)
         operation = edge.UpdateOperation.upsert_points(
-            list(request.points), condition=request.condition, update_mode=request.mode
+            list(request.points), condition=request.condition
         )
         return self._update(operation, body_bytes, wait)
 
-    def delete_points(
-        self, selection: operations.PointSelection, body_bytes: int, wait: bool
-    ) -> dict[str, Any]:
-        if selection.ids is not None:
-            operation = edge.UpdateOperation.delete_points(list(selection.ids))
-        else:
-            operation = edge.UpdateOperation.delete_points_by_filter(selection.condition)
-        return self._update(operation, body_bytes, wait)
-
-    def set_payload(
-        self, request: operations.SetPayload, body_bytes: int, wait: bool
-    ) -> dict[str, Any]:
-        selection, make = request.selection, edge.UpdateOperation
-        if selection.ids is not None:
-            by_ids = make.overwrite_payload if request.overwrite else make.set_payload
-            operation = by_ids(list(selection.ids), request.payload, request.key)
-        else:
-            by_filter = (
-                make.overwrite_payload_by_filter
-                if request.overwrite
-                else make.set_payload_by_filter
-            )
-            operation = by_filter(selection.condition, request.payload, request.key)
+    def delete_points(self, condition: edge.Filter, body_bytes: int, wait: bool) -> dict[str, Any]:
+        operation = edge.UpdateOperation.delete_points_by_filter(condition)
         return self._update(operation, body_bytes, wait)
 
     def set_payloads(
-        self, batch: Sequence[operations.SetPayload], body_bytes: int, wait: bool
+        self, batch: Sequence[SetPayload], body_bytes: int, wait: bool
     ) -> list[dict[str, Any]]:
         """One after the other, as Qdrant does: the batch as a whole is no transaction."""
         share = body_bytes // max(1, len(batch))
-        return [self.set_payload(request, share, wait) for request in batch]
+        return [self._update(_payload_operation(request), share, wait) for request in batch]
 
-    def retrieve(self, request: operations.Retrieve) -> list[dict[str, Any]]:
+    def retrieve(self, request: Retrieve) -> list[dict[str, Any]]:
         records = self._shard.retrieve(list(request.ids), request.with_payload, request.with_vector)
         return [_record(record) for record in records]
 
@@ -176,36 +159,8 @@ class Collection:
     def count(self, request: edge.CountRequest) -> dict[str, int]:
         return {"count": self._shard.count(request)}
 
-    def query(self, request: operations.Query) -> dict[str, Any]:
-        vector, condition = request.vector, filter_of(request.filter_json)
-        if request.point is not None:
-            vector = self._vector_of(request.point, request.using)
-            itself = edge.HasIdCondition({request.point})
-            condition = edge.Filter(must=[condition] if condition else None, must_not=[itself])
-        target = None if vector is None else edge.Query.Nearest(vector, using=request.using)
-        found = self._shard.query(
-            edge.QueryRequest(
-                limit=request.limit,
-                offset=request.offset,
-                query=target,
-                filter=condition,
-                score_threshold=request.score_threshold,
-                with_payload=request.with_payload,
-                with_vector=request.with_vector,
-            )
-        )
-        return {"points": [_scored(point) for point in found]}
-
-    def _vector_of(self, point: int | str, using: str) -> list[float]:
-        records = self._shard.retrieve([point], False, [using])
-        if not records:
-            raise Refusal(404, f"Not found: No point with id {point} found")
-        vector: Any = records[0].vector
-        if isinstance(vector, dict):
-            vector = vector.get(using)
-        if not vector:
-            raise wrong_input(f"point {point} has no vector `{using}`")
-        return list(vector)
+    def query(self, request: edge.QueryRequest) -> dict[str, Any]:
+        return {"points": [_scored(point) for point in self._shard.query(request)]}
 
     def _check_sizes(self, sizes: Mapping[str, int]) -> None:
         # The engine would log the operation before it finds the fault, and apply a part of it.
@@ -214,7 +169,7 @@ class Collection:
             if size != space.size:
                 raise wrong_input(f"Vector dimension error: expected dim: {space.size}, got {size}")
 
-    def _space(self, name: str) -> operations.VectorSpace:
+    def _space(self, name: str) -> VectorSpace:
         space = self._spaces.get(name)
         if space is None:
             raise wrong_input(f"Not existing vector name error: {name}")
@@ -234,7 +189,14 @@ class Collection:
         }
 
 
-def _write_shape(directory: Path, shape: operations.Shape) -> None:
+def _payload_operation(request: SetPayload) -> edge.UpdateOperation:
+    operation = edge.UpdateOperation
+    if request.overwrite:
+        return operation.overwrite_payload_by_filter(request.condition, request.payload)
+    return operation.set_payload_by_filter(request.condition, request.payload)
+
+
+def _write_shape(directory: Path, shape: Shape) -> None:
     unfinished = directory / f"{_SHAPE_FILE}.new"
     vectors = [asdict(space) for space in shape.spaces]
     unfinished.write_text(json.dumps({"vectors": vectors, "tuning": shape.tuning}))

@@ -13,11 +13,15 @@ import qdrant_edge as edge
 from stack.qdrant.refusals import malformed, not_served
 
 _CLAUSES: Final = frozenset({"must", "should", "must_not", "min_should"})
-_FIELD_MEMBERS: Final = frozenset({"key", "match", "range", "values_count", "is_empty", "is_null"})
+_FIELD_MEMBERS: Final = frozenset({"key", "match", "range"})
+_BOUNDS: Final = frozenset({"lt", "lte", "gt", "gte"})
 
 
 def members(value: object, served: frozenset[str], what: str) -> dict[str, Any]:
-    """The object's members that are set; 501 for any that isn't served, 400 for a non-object."""
+    """The object's members that are set.
+
+    Raises Refusal 501 for a member that isn't served, and 400 for anything but an object.
+    """
     if not isinstance(value, dict):
         raise malformed(f"{what} must be an object")
     present = {name: member for name, member in value.items() if member is not None}
@@ -27,7 +31,10 @@ def members(value: object, served: frozenset[str], what: str) -> dict[str, Any]:
 
 
 def filter_of(value: object) -> edge.Filter | None:
-    """The engine's filter; None stands for "every point"."""
+    """The engine's filter; None, which stands for "every point", if there is none.
+
+    Raises Refusal 400 or 501.
+    """
     if value is None:
         return None
     clauses = members(value, _CLAUSES, "filter")
@@ -46,8 +53,6 @@ def filter_of(value: object) -> edge.Filter | None:
 def _conditions(value: object) -> list[Any] | None:
     if value is None:
         return None
-    if isinstance(value, dict):  # Qdrant takes a lone condition without its list
-        value = [value]
     if not isinstance(value, list):
         raise malformed("a filter's clause must be a list of conditions")
     return [_condition(one) for one in value]
@@ -62,10 +67,6 @@ def _condition(value: object) -> Any:
         return edge.HasIdCondition(set(_list(value["has_id"], "has_id")))
     if "is_empty" in value:
         return edge.IsEmptyCondition(_key(value["is_empty"], "is_empty"))
-    if "is_null" in value:
-        return edge.IsNullCondition(_key(value["is_null"], "is_null"))
-    if "has_vector" in value:
-        return edge.HasVectorCondition(value["has_vector"])
     if value.keys() & _CLAUSES:
         return filter_of(value)
     raise not_served(
@@ -79,20 +80,14 @@ def _field(condition: Mapping[str, Any]) -> edge.FieldCondition:
     return edge.FieldCondition(
         condition["key"],
         match=_match(condition["match"]) if "match" in condition else None,
-        range=_range(condition["range"]) if "range" in condition else None,
-        values_count=edge.ValuesCount(**members(condition["values_count"], _BOUNDS, "values_count"))
-        if "values_count" in condition
+        range=edge.RangeFloat(**members(condition["range"], _BOUNDS, "range"))
+        if "range" in condition
         else None,
-        is_empty=condition.get("is_empty"),
-        is_null=condition.get("is_null"),
     )
 
 
-_BOUNDS: Final = frozenset({"lt", "lte", "gt", "gte"})
-
-
 def _match(value: object) -> Any:
-    match = members(value, frozenset({"value", "any", "except"}), "match")
+    match = members(value, frozenset({"value", "any"}), "match")
     if "value" in match:
         wanted = match["value"]
         if isinstance(wanted, bool):
@@ -102,16 +97,7 @@ def _match(value: object) -> Any:
         return edge.MatchValue(wanted)
     if "any" in match:
         return edge.MatchAny(_list(match["any"], "any"))
-    if "except" in match:
-        return edge.MatchExcept(_list(match["except"], "except"))
     raise malformed("match needs a value")
-
-
-def _range(value: object) -> Any:
-    bounds = members(value, _BOUNDS, "range")
-    if any(isinstance(bound, str) for bound in bounds.values()):
-        return edge.RangeDateTime(**bounds)
-    return edge.RangeFloat(**bounds)
 
 
 def _key(value: object, what: str) -> str:

@@ -9,7 +9,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any, Final
 
-from stack.qdrant import operations, tuning
+from stack.qdrant import requests, schema, tuning
 from stack.qdrant.engine import Work
 from stack.qdrant.refusals import bad_parameter
 
@@ -51,7 +51,7 @@ def list_collections(_call: Call) -> Work:
 
 
 def create_collection(call: Call) -> Work:
-    shape = operations.collection_shape(call.body)
+    shape = schema.collection_shape(call.body)
     return lambda store: store.create(call.collection, shape)
 
 
@@ -73,8 +73,8 @@ def delete_collection(call: Call) -> Work:
 
 
 def create_index(call: Call) -> Work:
-    path, schema = operations.field_index(call.body)
-    return lambda store: store.get(call.collection).create_index(path, schema, call.wait)
+    path, index = schema.field_index(call.body)
+    return lambda store: store.get(call.collection).create_index(path, index, call.wait)
 
 
 def delete_index(call: Call) -> Work:
@@ -82,49 +82,39 @@ def delete_index(call: Call) -> Work:
 
 
 def upsert_points(call: Call) -> Work:
-    request = operations.upsert(call.body)
+    request = requests.upsert(call.body)
     return lambda store: store.get(call.collection).upsert(request, call.body_bytes, call.wait)
 
 
 def retrieve_points(call: Call) -> Work:
-    request = operations.retrieve(call.body)
+    request = requests.retrieve(call.body)
     return lambda store: store.get(call.collection).retrieve(request)
 
 
 def delete_points(call: Call) -> Work:
-    selection = operations.point_selection(call.body)
+    condition = requests.deletion(call.body)
     return lambda store: store.get(call.collection).delete_points(
-        selection, call.body_bytes, call.wait
+        condition, call.body_bytes, call.wait
     )
 
 
-def set_payload(call: Call) -> Work:
-    request = operations.set_payload(call.body)
-    return lambda store: store.get(call.collection).set_payload(request, call.body_bytes, call.wait)
-
-
-def overwrite_payload(call: Call) -> Work:
-    request = operations.set_payload(call.body, overwrite=True)
-    return lambda store: store.get(call.collection).set_payload(request, call.body_bytes, call.wait)
-
-
 def update_batch(call: Call) -> Work:
-    batch = operations.payload_batch(call.body)
+    batch = requests.payload_batch(call.body)
     return lambda store: store.get(call.collection).set_payloads(batch, call.body_bytes, call.wait)
 
 
 def query_points(call: Call) -> Work:
-    request = operations.query(call.body)
+    request = requests.query(call.body)
     return lambda store: store.get(call.collection).query(request)
 
 
 def scroll_points(call: Call) -> Work:
-    request = operations.scroll(call.body)
+    request = requests.scroll(call.body)
     return lambda store: store.get(call.collection).scroll(request)
 
 
 def count_points(call: Call) -> Work:
-    request = operations.count(call.body)
+    request = requests.count(call.body)
     return lambda store: store.get(call.collection).count(request)
 
 
@@ -134,8 +124,6 @@ ENDPOINTS: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("PUT", "/collections/{collection}/points", upsert_points),
     ("POST", "/collections/{collection}/points", retrieve_points),
     ("POST", "/collections/{collection}/points/batch", update_batch),
-    ("POST", "/collections/{collection}/points/payload", set_payload),
-    ("PUT", "/collections/{collection}/points/payload", overwrite_payload),
     ("POST", "/collections/{collection}/points/scroll", scroll_points),
     ("POST", "/collections/{collection}/points/delete", delete_points),
     ("POST", "/collections/{collection}/points/count", count_points),
@@ -150,14 +138,6 @@ ENDPOINTS: Final[tuple[tuple[str, str, Endpoint], ...]] = (
 )
 
 WRITES: Final = frozenset(
-    {
-        upsert_points,
-        update_batch,
-        set_payload,
-        overwrite_payload,
-        create_index,
-        create_collection,
-        update_collection,
-    }
+    {upsert_points, update_batch, create_index, create_collection, update_collection}
 )
 """Those that take room on the disk."""

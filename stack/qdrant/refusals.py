@@ -16,11 +16,6 @@ def malformed(message: str) -> Refusal:
     return Refusal(400, f"Format error in JSON body: {message}")
 
 
-def invalid(message: str) -> Refusal:
-    """The body has the right form, but a value lies outside its range."""
-    return Refusal(422, f"Validation error in JSON body: [{message}]")
-
-
 def wrong_input(message: str) -> Refusal:
     """The body doesn't fit the collection."""
     return Refusal(400, f"Wrong input: {message}")

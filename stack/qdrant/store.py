@@ -10,8 +10,8 @@ from typing import Any, Final, Self
 
 from stack.locks import lock
 from stack.qdrant.collection import Collection
-from stack.qdrant.operations import Shape
 from stack.qdrant.refusals import Refusal, no_such_collection
+from stack.qdrant.schema import Shape
 
 log = logging.getLogger(__name__)
 

@@ -15,7 +15,7 @@ Tuning = Mapping[str, Mapping[str, Any]]
 
 PARTS: Final = frozenset({"hnsw_config", "optimizers_config", "quantization_config"})
 
-_VECTOR_PARTS: Final = frozenset({"on_disk", "hnsw_config", "quantization_config"})
+VECTOR_PARTS: Final = frozenset({"on_disk"})
 
 _DISABLED: Final = "Disabled"
 
@@ -58,7 +58,7 @@ def change_of(body: object) -> tuple[Tuning, frozenset[str]]:
     if not isinstance(vectors, dict):
         raise malformed("`vectors` must be an object")
     for value in vectors.values():
-        members(value, _VECTOR_PARTS, "vector params")
+        members(value, VECTOR_PARTS, "vector params")
     return tuning_of(request), frozenset(vectors)
 
 

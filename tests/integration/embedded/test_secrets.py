@@ -85,7 +85,7 @@ def test_qdrant_takes_the_key_in_both_of_qdrants_headers(stack: Stack) -> None:
     for headers in ({"api-key": key}, {"Authorization": f"Bearer {key}"}):
         answer = httpx.get(_qdrant(stack) + "/collections", headers=headers, trust_env=False)
         assert answer.status_code == 200
-    assert httpx.get(_qdrant(stack) + "/healthz", trust_env=False).status_code == 200
+    assert httpx.get(_qdrant(stack) + "/readyz", trust_env=False).status_code == 200
 
 
 def test_no_secret_stands_in_a_command_line_or_a_log(stack: Stack) -> None:

@@ -183,6 +183,18 @@ def test_it_binds_to_loopback_only(tmp_path: Path, host: str) -> None:
         ("POST", "/collections/{c}/points/query", {"prefetch": []}, "prefetch"),
         ("POST", "/collections/{c}/points/query", {"query": {"fusion": "rrf"}}, "fusion"),
         ("POST", "/collections/{c}/points/query", {"query": [[1, 0, 0, 0]]}, "dense vector"),
+        ("POST", "/collections/{c}/points/query", {"query": 1, "using": "image"}, "dense vector"),
+        ("POST", "/collections/{c}/points/payload", {"payload": {}}, "points/payload"),
+        ("POST", "/collections/{c}/points/delete", {"points": [1]}, "`points`"),
+        ("POST", "/collections/{c}/points", {"ids": [1], "with_vector": ["image"]}, "with_vector"),
+        (
+            "POST",
+            "/collections/{c}/points",
+            {"ids": [1], "with_payload": {"exclude": ["a"]}},
+            "payload selector",
+        ),
+        ("PUT", "/collections/{c}/points", {"batch": {"ids": [], "vectors": []}}, "batch"),
+        ("PUT", "/collections/{c}-2", {"vectors": {"a": {"size": 4, "distance": "Dot"}}}, "Dot"),
         ("POST", "/collections/{c}/points/scroll", {"order_by": "price"}, "order_by"),
         (
             "POST",

@@ -70,14 +70,3 @@ def holds(actual: Any, expected: Any) -> bool:
             holds(actual.get(name), value) for name, value in expected.items()
         )
     return same(actual, expected)
-
-
-def test_the_server_tells_a_version_that_the_client_takes(http: httpx.Client) -> None:
-    answer = http.get("/").json()
-    assert answer["title"].startswith("qdrant")
-    assert answer["version"].split(".")[0] == "1"
-
-
-@pytest.mark.parametrize("path", ["/healthz", "/readyz", "/livez"])
-def test_health(http: httpx.Client, path: str) -> None:
-    assert http.get(path).status_code == 200
