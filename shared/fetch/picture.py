@@ -2,12 +2,11 @@
 
 import contextlib
 import hashlib
-import io
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import IO, Final
+from typing import Final
 
 from shared.errors import DiskRefused, ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.answers import entity_tag, http_date, status_fault
@@ -22,7 +21,7 @@ SMALL_BYTES: Final = 2**20
 """Most pictures; a larger one lies on the disk until it is decoded."""
 
 _ON_DISK: Final = Path("/var/tmp")  # noqa: S108 - the files there have no names
-_DIRECTORY: Final = _ON_DISK if _ON_DISK.is_dir() else None
+_DIRECTORY: Final = str(_ON_DISK) if _ON_DISK.is_dir() else None
 """On the disk, because /tmp often lies in memory, which is what this saves."""
 
 
@@ -46,15 +45,14 @@ class FetchedPicture:
         self.etag = etag
         self.last_modified = last_modified
         self.size = 0
-        self._file: IO[bytes] = io.BytesIO()
+        self._file = tempfile.SpooledTemporaryFile(most_in_memory, dir=_DIRECTORY)  # noqa: SIM115
         digest = hashlib.sha256()
         try:
             for chunk in chunks:
-                if self.size <= most_in_memory < self.size + len(chunk):
-                    self._move_to_disk()
                 self.size += len(chunk)
                 digest.update(chunk)
-                self._write(chunk)
+                with _disk():
+                    self._file.write(chunk)
             with _disk():
                 self._file.flush()
         except BaseException:
@@ -80,30 +78,13 @@ class FetchedPicture:
         with contextlib.suppress(OSError):  # what a full disk did not take is not wanted any more
             self._file.close()
 
-    def _move_to_disk(self) -> None:
-        small = self._file
-        small.seek(0)
-        with _disk():
-            self._file = tempfile.TemporaryFile(dir=_DIRECTORY)  # noqa: SIM115
-        self._write(small.read())
-
-    def _write(self, data: bytes) -> None:
-        try:
-            self._file.write(data)
-        except OSError as err:
-            raise _refused(err) from err
-
 
 @contextlib.contextmanager
 def _disk() -> Iterator[None]:
     try:
         yield
     except OSError as err:
-        raise _refused(err) from err
-
-
-def _refused(err: OSError) -> DiskRefused:
-    return DiskRefused(f"The disk refuses large pictures: {err.strerror or err}.")
+        raise DiskRefused(f"The disk refuses large pictures: {err.strerror or err}.") from err
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def begin(tmp_path: Path) -> Iterator[Callable[..., tuple[subprocess.Popen[bytes
 def test_a_kill_leaves_no_process_of_the_stack(begin: Callable[..., Any], killed: str) -> None:
     stack, _ = begin()
     tree = process_tree(stack.pid)
-    assert len(tree) == 5, "leader, supervisor and three servers, beside the remover"
+    assert len(tree) == 6, "leader, remover, supervisor and three servers"
     supervisor = next(process for process in tree if b"supervisord" in process.command)
     os.kill(stack.pid if killed == "leader" else supervisor.pid, signal.SIGKILL)
     deadline = time.monotonic() + 5

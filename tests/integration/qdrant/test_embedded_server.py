@@ -181,7 +181,7 @@ def test_it_binds_to_loopback_only(tmp_path: Path, host: str) -> None:
         ),
         ("GET", "/cluster", None, "/cluster"),
         ("POST", "/collections/{c}/points/query", {"prefetch": []}, "prefetch"),
-        ("POST", "/collections/{c}/points/query", {"query": {"fusion": "rrf"}}, "fusion"),
+        ("POST", "/collections/{c}/points/query", {"query": {"fusion": "rrf"}}, "dense vector"),
         ("POST", "/collections/{c}/points/query", {"query": [[1, 0, 0, 0]]}, "dense vector"),
         ("POST", "/collections/{c}/points/query", {"query": 1, "using": "image"}, "dense vector"),
         ("POST", "/collections/{c}/points/payload", {"payload": {}}, "points/payload"),

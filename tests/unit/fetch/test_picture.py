@@ -1,7 +1,6 @@
 """What is fetched lies in memory while it is small, and else on the disk until it is closed."""
 
 import hashlib
-import io
 import tempfile
 import tracemalloc
 from collections.abc import Iterator
@@ -28,7 +27,7 @@ def test_a_picture_is_what_came_wherever_it_lies(size: int) -> None:
         assert picture.data == whole  # as often as it is asked for
         assert picture.size == size
         assert picture.sha256 == hashlib.sha256(whole).hexdigest()
-        assert isinstance(picture._file, io.BytesIO) == (size <= SMALL_BYTES)
+        assert picture._file._rolled == (size > SMALL_BYTES)
     assert picture._file.closed
 
 
