@@ -84,7 +84,7 @@ def merged(product: Product, deltas: Iterable[str]) -> Product:
 
     Raises pydantic's ValidationError where together they break a limit, as by a 65th attribute.
     """
-    fields = json.loads(product.model_dump_json(exclude_none=True))
+    fields = product.model_dump(exclude_none=True)
     for delta in deltas:
         for name, value in json.loads(delta).items():
             if name == "attributes" and value is not None:
