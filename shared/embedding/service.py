@@ -16,12 +16,9 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shared.embedding.batcher import Batcher
+from shared.embedding.decoding.costs import URGENT_DECODING_BYTES, decoding_bytes
 from shared.embedding.decoding.flattening import shows_nothing
-from shared.embedding.decoding.pictures import (
-    URGENT_DECODING_BYTES,
-    decode_picture,
-    decoding_bytes,
-)
+from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.encoder import Encoder, PreparedImage, PreparedText, Tower, Vector, post
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.memory import MemoryBudget

@@ -8,7 +8,8 @@ from concurrent.futures import ThreadPoolExecutor
 import pytest
 from PIL import Image
 
-from shared.embedding.decoding.pictures import decode_picture, decoding_bytes
+from shared.embedding.decoding.costs import decoding_bytes
+from shared.embedding.decoding.pictures import decode_picture
 from shared.errors import EncoderBusy, ItemCode, ItemPermanent
 from shared.memory import MemoryBudget
 from tests.unit.embedding.drawn import saved, scene

@@ -10,11 +10,14 @@ import io
 from collections.abc import Iterator
 from typing import Final
 
+from shared.embedding.decoding.faults import too_many_parts
 from shared.embedding.decoding.formats import OpenedFormat
-from shared.errors import ItemCode, ItemPermanent
 
 MAX_SCANS: Final = 100
-"""Of a JPEG. Encoders write up to some twenty."""
+"""Of a JPEG of any size."""
+SCANS_OF_THE_LARGEST: Final = 20
+"""Of a JPEG of as many pixels as are accepted. Encoders write ten, and some up to about twenty; a
+scan of 50 million pixels takes 50 ms even if it is empty."""
 
 MAX_SEGMENTS: Final = 100_000
 """Segments of a JPEG before its first scan, or chunks of a PNG or WebP: a fifth of a second's work.
@@ -41,12 +44,3 @@ class PictureFile(io.BytesIO):
         if next(self._reads) > MAX_READS:
             raise too_many_parts("parts", self._kind)
         return super().read(size)
-
-
-def too_many_parts(parts: str, kind: OpenedFormat) -> ItemPermanent:
-    """The fault of a file that is divided into far too many of them."""
-    return ItemPermanent(
-        ItemCode.IMAGE_CORRUPT,
-        f"The {kind} file is made of far more {parts} than any picture needs. "
-        "Export the picture again and upload it anew.",
-    )

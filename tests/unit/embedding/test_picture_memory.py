@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from tests.unit.embedding.drawn import noisy, saved, scene
-from tests.unit.embedding.odd_files import colours_apart
+from tests.unit.embedding.odd_files import avif_claiming, colours_apart
 
 MAX_PIXELS = 50_000_000
 SLACK = 20_000_000
@@ -106,6 +106,29 @@ def test_a_first_frame_that_is_too_large_takes_nothing(
     found = measured(gif(gif_frame(LARGE, LARGE, 0, disposal=2)))
     assert found["code"] == "image_too_many_pixels"
     assert found["taken"] < SLACK
+
+
+def with_alpha(picture: Image.Image) -> Image.Image:
+    picture.putalpha(picture.convert("L"))
+    return picture
+
+
+LARGE_AVIF: dict[str, Callable[[], bytes]] = {
+    "usual": lambda: saved(scene(4_000, 3_000), "AVIF", speed=10),
+    "full colour": lambda: saved(scene(4_000, 3_000), "AVIF", speed=10, subsampling="4:4:4"),
+    "transparent": lambda: saved(with_alpha(scene(4_000, 3_000)), "AVIF", speed=10),
+    "small claim": lambda: avif_claiming(saved(scene(4_000, 3_000), "AVIF", speed=10), 64, 48),
+    "large claim": lambda: avif_claiming(saved(scene(64, 48), "AVIF"), 4_000, 3_000),
+}
+
+
+@pytest.mark.parametrize("make", LARGE_AVIF.values(), ids=LARGE_AVIF)
+def test_a_large_avif_takes_what_it_was_admitted_with(
+    measured: Callable[[bytes], dict[str, Any]], make: Callable[[], bytes]
+) -> None:
+    found = measured(make())
+    assert found["size"]
+    assert found["taken"] < found["admitted"] + SLACK
 
 
 LARGE_FILES: dict[str, Callable[[], bytes]] = {

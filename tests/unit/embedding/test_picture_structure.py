@@ -52,10 +52,15 @@ def gif_blocks() -> bytes:
 
 def bmp_runs(edge: int = 1_000) -> bytes:
     """Run lengths of one pixel each, by which Pillow goes in Python."""
-    width = height = edge
-    runs = b"\x01\x07" * (width * height) + b"\0\1"
-    head = struct.pack("<IiiHHIIiiII", 40, width, height, 1, 8, 1, len(runs), 2_835, 2_835, 256, 0)
-    palette = bytes(4 * 256)
+    return bmp_of(edge, b"\x01\x07" * edge**2 + b"\0\1")
+
+
+def bmp_of(edge: int, runs: bytes, bits: int = 8) -> bytes:
+    """A square BMP of run lengths."""
+    kind = 1 if bits == 8 else 2
+    sizes = len(runs), 2_835, 2_835, 1 << bits, 0
+    head = struct.pack("<IiiHHIIiiII", 40, edge, edge, 1, bits, kind, *sizes)
+    palette = bytes(4 << bits)
     start = 14 + len(head) + len(palette)
     return struct.pack("<2sIHHI", b"BM", start + len(runs), 0, 0, start) + head + palette + runs
 
@@ -75,6 +80,16 @@ def test_a_hundred_scans_are_decoded_and_one_more_is_not() -> None:
     assert decode_picture(scans(100), MAX_PIXELS).size == (64, 64)
     with pytest.raises(ItemPermanent, match="far more scans"):
         decode_picture(scans(101), MAX_PIXELS)
+
+
+def test_the_larger_a_jpeg_is_the_fewer_scans_it_may_have_but_twenty() -> None:
+    """A scan goes over all pixels, however little stands in it."""
+    pixels = 400 * 400
+    assert decode_picture(scans(20, 400), pixels).size == (400, 400)
+    assert decode_picture(scans(80, 200), pixels).size == (200, 200)
+    for data in (scans(21, 400), scans(81, 200)):
+        with pytest.raises(ItemPermanent, match="far more scans"):
+            decode_picture(data, pixels)
 
 
 @pytest.mark.parametrize("between", [b"\xff", b"junk", b"\xff\x00", b"\xff\xd3", b"\xff\xfe\0\3x"])
@@ -114,7 +129,7 @@ def test_a_large_png_in_small_chunks_is_decoded() -> None:
     ids=["filter method", "compression method", "depth", "palette of 16 bits", "colour type"],
 )
 @pytest.mark.parametrize("edges", [(60_000, 60_000), (100, 100)])
-def test_a_png_of_no_lawful_kind_is_not_packed_anew(
+def test_a_png_of_no_lawful_kind_is_not_unpacked(
     head: tuple[int, ...], edges: tuple[int, int]
 ) -> None:
     rows = zlib.compress(bytes(1_000_000))[:-4]
@@ -123,7 +138,7 @@ def test_a_png_of_no_lawful_kind_is_not_packed_anew(
     data = png_of([header, *palette, (b"IDAT", rows), (b"IEND", b"")])
     with suppress(ItemPermanent):  # Pillow takes an unknown compression for the usual one.
         decode_picture(data, MAX_PIXELS)
-    assert png.repacked(png.parts(data).data) is None
+    assert png.cut_behind_its_pixels(png.parts(data).data) is None
 
 
 def test_a_png_whose_header_alone_is_odd_takes_no_time() -> None:
@@ -188,3 +203,26 @@ def test_a_large_cut_gif_is_refused_after_one_try(monkeypatch: pytest.MonkeyPatc
         with pytest.raises(ItemPermanent):
             decode_picture(saved(Image.new("P", (edge, edge), 3), "GIF")[:-20], MAX_PIXELS)
         assert min(len(opened), 2) == tries
+
+
+@pytest.mark.parametrize("bits", [4, 8])
+@pytest.mark.parametrize("row", [b"\x01\x05", b"\xff\x05" * 12], ids=["short rows", "full rows"])
+def test_a_bmp_of_run_lengths_may_have_a_sixth_of_the_pixels(bits: int, row: bytes) -> None:
+    data = bmp_of(300, (row + b"\0\0") * 300 + b"\0\1", bits)
+    assert decode_picture(data, 300 * 300 * 6).size == (300, 300)
+    with pytest.raises(ItemPermanent) as refused:
+        decode_picture(data, 300 * 300 * 6 - 6)
+    assert refused.value.code is ItemCode.IMAGE_TOO_MANY_PIXELS
+    assert "89,999 pixels" in refused.value.message
+
+
+def test_a_png_of_sixteen_bit_colour_may_have_half_of_the_pixels() -> None:
+    for kind, weight in ((0, 1), (2, 2), (4, 1), (6, 2)):
+        channels = {0: 1, 2: 3, 4: 2, 6: 4}[kind]
+        rows = zlib.compress(bytes(60 * (1 + 2 * 60 * channels)))
+        header = (b"IHDR", struct.pack(">IIBBBBB", 60, 60, 16, kind, 0, 0, 0))
+        data = png_of([header, (b"IDAT", rows), (b"IEND", b"")])
+        assert decode_picture(data, weight * 3_600).size == (60, 60)
+        with pytest.raises(ItemPermanent) as refused:
+            decode_picture(data, weight * 3_600 - 1)
+        assert refused.value.code is ItemCode.IMAGE_TOO_MANY_PIXELS

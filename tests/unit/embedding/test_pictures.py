@@ -208,9 +208,9 @@ def test_a_gif_of_ten_thousand_frames_costs_as_much_as_its_first() -> None:
     )
     frame = two[two.rindex(b"\x21\xf9\x04") : -1]
     data = two[:-1] + frame * 9_998 + b";"
-    started = time.perf_counter()
+    started = time.thread_time()
     assert decode(data).size == (32, 32)
-    assert time.perf_counter() - started < 0.1
+    assert time.thread_time() - started < 0.1
 
 
 def test_the_rest_of_the_canvas_around_a_small_first_frame_is_white() -> None:

@@ -6,9 +6,10 @@ file is opened: how large they are must be known before.
 
 import struct
 
+from shared.embedding.decoding.faults import too_many_parts
 from shared.embedding.decoding.files.parts import FileParts
 from shared.embedding.decoding.formats import OpenedFormat
-from shared.embedding.decoding.structure import MAX_FRAMES, MAX_READS, too_many_parts
+from shared.embedding.decoding.structure import MAX_FRAMES, MAX_READS
 
 _IMAGE, _EXTENSION, _TRAILER, _COMMENT = 0x2C, 0x21, 0x3B, 0xFE
 _SCREEN_BYTES, _BOX_BYTES = 13, 9

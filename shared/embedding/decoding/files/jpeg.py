@@ -9,10 +9,15 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Final
 
+from shared.embedding.decoding.faults import too_many_parts
 from shared.embedding.decoding.files.exif import orientation
 from shared.embedding.decoding.files.parts import MAX_PROFILE_BYTES, FileParts
 from shared.embedding.decoding.formats import OpenedFormat
-from shared.embedding.decoding.structure import MAX_SCANS, MAX_SEGMENTS, too_many_parts
+from shared.embedding.decoding.structure import (
+    MAX_SCANS,
+    MAX_SEGMENTS,
+    SCANS_OF_THE_LARGEST,
+)
 
 _SOI, _EOI, _SOS, _DHT, _DAC, _DQT, _DRI = 0xD8, 0xD9, 0xDA, 0xC4, 0xCC, 0xDB, 0xDD
 _APP0, _APP1, _APP2, _ADOBE = 0xE0, 0xE1, 0xE2, 0xEE
@@ -135,14 +140,19 @@ def scans(data: bytes) -> Iterator[tuple[int, int]]:
     raise too_many_parts("parts", OpenedFormat.JPEG)
 
 
-def check_scans(data: bytes) -> None:
-    """Raises ItemPermanent with `image_corrupt` for a JPEG of more than `MAX_SCANS` scans."""
-    # In some files these two bytes stand behind the end or in tables, too: only where there are
-    # many of them is it worth finding out what they are.
-    if data.count(b"\xff\xda") <= MAX_SCANS:
+def check_scans(data: bytes, pixels: int, max_pixels: int) -> None:
+    """Raises `ItemPermanent` with `image_corrupt` for a JPEG of too many scans.
+
+    A picture of `max_pixels` may have `SCANS_OF_THE_LARGEST`. A smaller one may have more, as long
+    as its scans go over no more `pixels` in all, but never more than `MAX_SCANS`.
+    """
+    most = min(MAX_SCANS, SCANS_OF_THE_LARGEST * max_pixels // max(1, pixels))
+    # In some files these two bytes stand behind the end or in tables, too: only if there are many
+    # of them is it worth finding out what they are.
+    if data.count(b"\xff\xda") <= most:
         return
     for number, _ in enumerate(scans(data), 1):
-        if number > MAX_SCANS:
+        if number > most:
             raise too_many_parts("scans", OpenedFormat.JPEG)
 
 

@@ -1,5 +1,6 @@
 """What a picture's file holds: the parts that pixels need, and what is to be known of the rest."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -11,10 +12,14 @@ MAX_PROFILE_BYTES: Final = 4 << 20
 class FileParts:
     """A file without whatever no pixel needs: what isn't used can't spoil a picture.
 
-    `orientation` is EXIF's, 1 … 8, or None where the decoder has it from the file itself;
-    `profile` an ICC profile, unchecked; `canvas` its size in pixels where opening the file already
-    takes memory; `form` names an unusual form, which the decoder may not
-    open though nothing is damaged.
+    `orientation` is EXIF's, 1 … 8, or None if the decoder has it from the file itself.
+    `profile` is an ICC profile, unchecked. `form` names an unusual form, which the decoder may not
+    open though nothing is damaged. `canvas` is the size in pixels if opening the file already takes
+    memory. `weight` is how many usual pixels one of these costs, if the decoder is slow.
+
+    `frame_bytes` is the memory of the decoder's own frames, for each frame of an animation that may
+    be looked at, and `frame_pixels` is how large one of them is. Both are empty if the picture's
+    size tells.
     """
 
     data: bytes
@@ -22,6 +27,9 @@ class FileParts:
     profile: bytes | None = None
     form: str | None = None
     canvas: tuple[int, int] | None = None
+    weight: int = 1
+    frame_bytes: Sequence[int] = ()
+    frame_pixels: int = 0
 
 
 def is_profile(data: bytes) -> bool:

@@ -3,9 +3,10 @@
 import struct
 from typing import Final
 
+from shared.embedding.decoding.faults import too_many_parts
 from shared.embedding.decoding.files.parts import MAX_PROFILE_BYTES, FileParts
 from shared.embedding.decoding.formats import OpenedFormat
-from shared.embedding.decoding.structure import MAX_SEGMENTS, too_many_parts
+from shared.embedding.decoding.structure import MAX_SEGMENTS
 
 _EXTENDED: Final = b"VP8X"
 _STILL: Final = frozenset({b"VP8 ", b"VP8L"})

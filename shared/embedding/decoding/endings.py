@@ -1,0 +1,80 @@
+"""Finds out whether a file that is cut short has all of its pixels, and decodes it if it has.
+
+Several endings are tried: a pixel that isn't in the file differs with them.
+"""
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from PIL import Image
+
+from shared.embedding.decoding.files import jpeg, png
+from shared.embedding.decoding.files.parts import FileParts
+from shared.embedding.decoding.flattening import bands
+from shared.embedding.decoding.formats import OpenedFormat
+from shared.errors import TransientError
+
+_PASSES_IN_FULL: Final = 8
+"""A GIF or BMP, which has no coarse scaling, takes about as long as a JPEG with so many scans."""
+MAX_MENDED_PIXELS: Final = 200_000_000
+"""Of a file whose end is missing, its pixels times the scans that go over them: it is decoded nine
+times. A photo of 50 megapixels may have four scans, one of 16 megapixels twelve."""
+
+
+def decoded_without_its_end(
+    file: FileParts, kind: OpenedFormat, pixels: int, decode: Callable[[bytes], Image.Image]
+) -> Image.Image | None:
+    """The picture of a file that is cut short behind its last pixel; None if one is missing.
+
+    `pixels` is how many it has, and `decode` decodes the bytes of one file. Raises `MemoryError`,
+    faults that may pass, and whatever `decode` raises for a mended PNG.
+    """
+    data = file.data
+    if kind is OpenedFormat.PNG:
+        mended = png.cut_behind_its_pixels(data)
+        return None if mended is None else decode(mended)
+    passes = _PASSES_IN_FULL
+    if kind is OpenedFormat.JPEG and jpeg.lacks_only_its_end(data):
+        passes = sum(1 for _ in jpeg.scans(data))
+    elif kind not in {OpenedFormat.GIF, OpenedFormat.BMP} or file.weight > 1:
+        return None
+    if passes * pixels > MAX_MENDED_PIXELS:
+        return None
+    digests: set[bytes] = set()
+    picture = None
+    # Half of the end marker, or of a stuffed byte.
+    data = data.removesuffix(b"\xff")
+    for ending in _ENDINGS:
+        del picture  # Only one at a time was admitted.
+        try:
+            picture = decode(data + ending + b"\xff\xd9")
+        except (MemoryError, TransientError):
+            raise
+        except Exception:  # With this ending it is worse than with none.
+            return None
+        digests.add(_digest(picture))
+        if len(digests) > 1:
+            return None
+    return picture
+
+
+def _endings() -> Iterator[bytes]:
+    """Noise and its complement, without 0xFF, which would begin a marker in a JPEG; several, since
+    a last bit that is missing is the same in two of them by chance.
+    """
+    for seed in range(4):
+        noise = bytes(random.Random(seed).choices(range(1, 255), k=1_024))  # noqa: S311 - no secret
+        yield noise
+        yield bytes(255 - value for value in noise)
+
+
+_ENDINGS: Final = tuple(_endings())
+
+
+def _digest(picture: Image.Image) -> bytes:
+    digest = hashlib.sha256()
+    for box in bands(picture.size):
+        digest.update(picture.crop(box).tobytes())
+    return digest.digest()
