@@ -10,7 +10,7 @@ KEYS := $(or $(shell command -v python3),$(BIN)/python) -B -m api.access.keys
 KEYS_FILE := --file deploy/api-keys
 IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo test test-slow test-reliability bench bench-quick mutants run lint venv api-key api-keys \
+.PHONY: demo openapi test test-slow test-reliability bench bench-quick mutants run lint venv api-key api-keys \
 	revoke-api-key env backup restore rebuild-ledger quantize train-demo-model evaluate-demo-model clean
 
 demo: venv
@@ -47,6 +47,10 @@ mutants: venv
 
 run: venv
 	@$(RUN) -m stack
+
+# After a change of the API's routes or models.
+openapi: venv
+	@$(BIN)/python -m api.openapi > docs/openapi.json
 
 lint: venv
 	$(BIN)/ruff check .

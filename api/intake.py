@@ -8,6 +8,7 @@ from flask import Request, g
 
 from api.access.rates import WRITE, RateLimiter
 from api.requests.idempotency import idempotency
+from api.requests.parameters import NoParameters, Parameters
 from shared.breaker import Breaker
 from shared.doorbell import Doorbell, DoorbellFailed
 from shared.ledger import Idempotency, Ledger
@@ -29,13 +30,20 @@ class Intake:
         self._doorbell = doorbell
         self._breaker = Breaker(_BELL_PAUSE_SECONDS)
 
-    def accept(self, request: Request, lane: Lane, changes: Sequence[Change], body: bytes) -> str:
+    def accept(
+        self,
+        request: Request,
+        parameters: Parameters,
+        lane: Lane,
+        changes: Sequence[Change],
+        body: bytes,
+    ) -> str:
         """The job's id, once the ledger holds all changes.
 
         Raises the ledger's errors, a 422 problem for an unusable Idempotency-Key, and a 429
         problem where the caller's limit is used up.
         """
-        key = idempotency(request, body)
+        key = idempotency(request, parameters, body)
         is_new = self._check_limits(key, len(changes))
         accepted = self._ledger.accept(
             g.tenant, lane, changes, request_id=g.request_id, idempotency=key
@@ -51,7 +59,7 @@ class Intake:
 
         Raises a 422 problem for an unusable Idempotency-Key, and `IdempotencyConflict`.
         """
-        key = idempotency(request, b"")
+        key = idempotency(request, NoParameters(), b"")
         return self._ledger.retried_before(g.tenant, key) if key else None
 
     def retry(self, request: Request, failed_job: str, products: Sequence[str]) -> Retried:
@@ -59,7 +67,7 @@ class Intake:
 
         Raises `NothingToRetry` and what `accept` raises.
         """
-        key = idempotency(request, b"")
+        key = idempotency(request, NoParameters(), b"")
         is_new = self._check_limits(key, max(1, len(products)))
         retried = self._ledger.retry(
             g.tenant, failed_job, products, request_id=g.request_id, idempotency=key

@@ -1,4 +1,4 @@
-"""What happens around every request: its id, its line in the log, its metrics, safe headers."""
+"""Around every request: its id, its line in the log, its metrics, safe headers."""
 
 import re
 import secrets
@@ -38,7 +38,7 @@ _HEADERS: Final = {
 }
 
 
-def register_edge(app: Flask) -> None:
+def register_request_log(app: Flask) -> None:
     """Hooks into the app. To be called before anything else that hooks in."""
 
     @app.before_request

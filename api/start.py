@@ -10,7 +10,7 @@ from flask import Flask
 from api.access.auth import OpenToTheNetwork
 from api.access.keys import KeysFileError
 from api.app import create_app
-from api.bootstrap import build_services
+from api.bootstrap import build_parts, build_services
 from shared.errors import CollectionMismatch, ModelUnavailable
 from shared.logs import configure_logging
 from shared.settings import get_settings, unknown_names
@@ -29,7 +29,7 @@ def start() -> Flask:
         structlog.get_logger("api").warning("unknown_setting", reason=warning)
     watchdog = Watchdog.of(settings)
     try:
-        app = create_app(build_services(settings, watchdog))
+        app = create_app(build_parts(build_services(settings, watchdog)))
     except (OpenToTheNetwork, KeysFileError, ModelUnavailable, CollectionMismatch) as err:
         structlog.get_logger("api").critical("will_not_start", reason=str(err))
         sys.exit(_WILL_NOT_START)

@@ -1,7 +1,7 @@
-"""Places for what holds a thread for long: each kind has its own, and together they leave a thread.
+"""Slots for requests that hold a thread for long: each kind has its own, and one thread stays free.
 
 Three kinds do: those who wait for jobs, large batches that wait for their turn, and searches by
-picture. Were each bounded by itself alone, all of them together could hold every thread.
+picture. If each were bounded by itself alone, all of them together could hold every thread.
 """
 
 import threading
@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """How many threads each kind may hold; `held` is for all together."""
+    """Threads that those who wait may hold, and those that all kinds together may hold."""
 
     waiting: int
     held: int
@@ -23,25 +23,25 @@ def shares(threads: int) -> Shares:
     # A third is left to bodies that come in slowly, should no proxy stand in front, and one thread
     # to ordinary requests.
     held = threads - max(1, threads // 3) - 1
-    # One place is out of the reach of those who only wait.
+    # One slot is out of the reach of those who only wait.
     return Shares(min(threads // 2, held - 1), held)
 
 
-class WaitingRoom:
-    """A bounded number of places for requests that hold a thread."""
+class Slots:
+    """A bounded number of slots for requests that hold a thread."""
 
-    def __init__(self, places: int, within: "WaitingRoom | None" = None) -> None:
-        """`within`: a room shared with others, in which each place takes a place, too."""
-        self._places = threading.BoundedSemaphore(places)
+    def __init__(self, count: int, within: "Slots | None" = None) -> None:
+        """`within`: slots shared with other kinds, of which each of these takes one, too."""
+        self._free = threading.BoundedSemaphore(count)
         self._within = within
 
     @contextmanager
-    def place(self) -> Iterator[bool]:
-        """A place while inside, or False at once where all are taken."""
+    def slot(self) -> Iterator[bool]:
+        """A slot while inside, or False at once if all are taken."""
         with ExitStack() as held:
-            taken = self._places.acquire(blocking=False)
+            taken = self._free.acquire(blocking=False)
             if taken:
-                held.callback(self._places.release)
+                held.callback(self._free.release)
                 if self._within is not None:
-                    taken = held.enter_context(self._within.place())
+                    taken = held.enter_context(self._within.slot())
             yield taken

@@ -1,13 +1,14 @@
 """`/openapi.json`, and `/docs`: Swagger UI from the installed package, from no other host."""
 
-from functools import lru_cache
 from importlib import resources
 from typing import Final
 
-from flask import Blueprint, Response
+from flask import Response, current_app
 from pydantic_core import to_json
 
+from api.openapi.describe import Operation, text_answer
 from api.openapi.document import document
+from api.requests.bodies import JSON
 from api.responses.problems import Problem
 
 # Swagger UI puts style attributes into its markup, hence the one relaxation.
@@ -50,40 +51,45 @@ _SHIPPED: Final = {
 _SHIPPED_SECONDS: Final = 3600
 
 
-@lru_cache
-def _serialised(*, keys_needed: bool) -> bytes:
-    """Made once a process: it takes a few hundred milliseconds."""
-    return to_json(document(keys_needed=keys_needed))
+_OPENAPI: Final = {"description": "OpenAPI 3.1.", "content": {JSON: {"schema": {"type": "object"}}}}
 
 
-class Documentation:
+class DocumentationResource:
     """The API's description, for programs and for people."""
 
     def __init__(self, *, keys_needed: bool) -> None:
-        self._document = _serialised(keys_needed=keys_needed)
+        self._keys_needed = keys_needed
+        self._document = b""
 
-    def blueprint(self) -> Blueprint:
-        """The routes."""
-        blueprint = Blueprint("documentation", __name__)
-        blueprint.get("/openapi.json")(self.openapi)
-        blueprint.get("/docs")(self.page)
-        blueprint.get("/docs/<name>")(self.asset)
-        return blueprint
+    @Operation("GET", "/openapi.json", {200: _OPENAPI}, is_open=True)
+    def read_description(self) -> Response:
+        """Read this document.
 
-    def openapi(self) -> Response:
-        """The OpenAPI 3.1 document."""
-        return Response(self._document, content_type="application/json")
+        Programs can make a client of it.
+        """
+        # Made at the first request, once all routes are there: it takes a tenth of a second.
+        self._document = self._document or to_json(
+            document(current_app, keys_needed=self._keys_needed)
+        )
+        return Response(self._document, content_type=JSON)
 
-    def page(self) -> Response:
-        """The page."""
+    @Operation(
+        "GET", "/docs", {200: text_answer("A page to try requests out.", "text/html")}, is_open=True
+    )
+    def read_page(self) -> Response:
+        """Read this document as a page.
+
+        Requests can be tried out there.
+        """
         return Response(
             _PAGE,
             content_type="text/html; charset=utf-8",
             headers={"Content-Security-Policy": _PAGE_POLICY},
         )
 
-    def asset(self, name: str) -> Response:
-        """What the page loads."""
+    @Operation("GET", "/docs/<name>", {}, is_open=True, is_hidden=True)
+    def read_page_part(self, name: str) -> Response:
+        """Read a script or a style of the page."""
         if name == "start.js":
             return Response(_START, content_type="text/javascript; charset=utf-8")
         if name not in _SHIPPED:

@@ -6,10 +6,19 @@ from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Final
 
+from pydantic import with_config
 from pydantic_core import from_json
 from typing_extensions import TypedDict
 
-from api.requests.bodies import MALFORMED, MAX_PRODUCT_BYTES, NDJSON, check_cost, parse_json, utf8
+from api.requests.bodies import (
+    MALFORMED,
+    MAX_PRODUCT_BYTES,
+    NDJSON,
+    check_cost,
+    json_fault,
+    parse_json,
+    utf8,
+)
 from api.requests.json_items import cut_items, named_id
 from api.requests.validation import Fault, Invalid, validated
 from api.responses.problems import Problem, invalid
@@ -29,12 +38,16 @@ _MAX_ERRORS: Final = 100_000
 for each of 10,000 items."""
 
 
+@with_config(use_attribute_docstrings=True)
 class Rejected(TypedDict):
-    """An item left out. `product_id` is null if it can't be read."""
+    """An item of a batch that can't be taken."""
 
     position: int
+    """The item's place in the request, from 0."""
     product_id: str | None
+    """The item's `id`; null if it can't be read."""
     errors: list[Fault]
+    """Everything that is wrong with the item."""
 
 
 @dataclass
@@ -127,7 +140,8 @@ def _read(text: bytes, what: str) -> object:
     try:
         return from_json(text, allow_inf_nan=False)
     except ValueError as err:
-        return _Unreadable("malformed_json", f"the {what} is not JSON: {err}", named_id(text))
+        message = f"the {what} is not JSON: {json_fault(err)}"
+        return _Unreadable("malformed_json", message, named_id(text))
 
 
 def _listed(document: object) -> Sequence[Any]:

@@ -41,6 +41,15 @@ _MAX_VALUES: Final = 4_000_000
 end: three million names in one object kept all other requests waiting for seconds. 10,000 products
 with 64 attributes each have 740,000 names. Lines are read one by one, and need no such bound."""
 
+_ADVICE: Final = {
+    "hex escape": ". An escape such as \\ud83d is half of a character, most often of an emoji that "
+    "was cut in two: shorten texts by whole characters",
+    "unicode code point": ". This byte is no UTF-8: send the whole body in UTF-8, not in Latin-1 "
+    "or another encoding (é is the two bytes C3 A9)",
+    "control character": ". Write a line break in a text as \\n, a tab as \\t",
+}
+"""By words of the JSON reader's message."""
+
 _MAX_MEMBERS: Final = 1000
 """Gzip streams one after the other in one body. Each costs a decompressor however short it is."""
 
@@ -72,8 +81,8 @@ def read_body(
 ) -> bytes:
     """The body, unpacked. Raises problems: 413 beyond `limit` bytes, 415, 400.
 
-    `admit` is called once before more than `free` bytes are held, and may raise: what is large
-    needs a place.
+    `admit` is called once before more than `free` bytes are held, and may raise, because a large
+    body needs a slot.
     """
     coding = request.headers.get("Content-Encoding", "identity").strip().lower()
     if coding not in ("identity", "gzip", "x-gzip"):
@@ -121,7 +130,13 @@ def parse_json(body: bytes, *, share: float = 1.0) -> Any:
         with _collector_at_rest() if len(body) > _CHUNK else contextlib.nullcontext():
             return from_json(body, allow_inf_nan=False)
     except ValueError as err:
-        raise Problem(400, MALFORMED, f"the body is not JSON: {err}") from err
+        raise Problem(400, MALFORMED, f"the body is not JSON: {json_fault(err)}") from err
+
+
+def json_fault(err: ValueError) -> str:
+    """The reader's words and, if more people meet that fault, what to do about it."""
+    advice = next((advice for words, advice in _ADVICE.items() if words in str(err)), "")
+    return f"{err}{advice}"
 
 
 def utf8(body: bytes) -> bytes:

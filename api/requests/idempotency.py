@@ -4,7 +4,9 @@ from typing import Final
 from urllib.parse import urlencode
 
 from flask import Request
+from pydantic_core import to_json
 
+from api.requests.parameters import Parameters
 from api.requests.validation import Fault
 from api.responses.problems import invalid
 from shared.ledger import Idempotency
@@ -19,11 +21,11 @@ def key_digest(request: Request) -> str | None:
     return Idempotency.of(key, "", b"").key if key else None
 
 
-def idempotency(request: Request, body: bytes) -> Idempotency | None:
-    """What the request's key stands for; None without one. Raises a 422 problem.
+def idempotency(request: Request, parameters: Parameters, body: bytes) -> Idempotency | None:
+    """The request that its key stands for; None without a key. Raises a 422 problem.
 
-    The digest covers the unpacked body, since gzip writes the time into its header. How long the
-    caller is willing to wait is no part of what is asked for.
+    The digest covers the unpacked body, because gzip writes the time into its header, and the
+    parameters that are not at their defaults. The time that the caller waits is left out.
     """
     key = request.headers.get(_HEADER)
     if key is None:
@@ -31,5 +33,6 @@ def idempotency(request: Request, body: bytes) -> Idempotency | None:
     if not 1 <= len(key) <= _MAX_LENGTH or not key.isascii() or not key.isprintable():
         message = f"must have 1 to {_MAX_LENGTH} printable ASCII characters"
         raise invalid([Fault(field=_HEADER, code="invalid_key", message=message)])
-    query = sorted((name, value) for name, value in request.args.items() if name != "wait")
+    asked = parameters.model_dump(exclude={"wait"}, exclude_defaults=True)
+    query = sorted((name, to_json(value).decode()) for name, value in asked.items())
     return Idempotency.of(key, f"{request.method} {request.path}?{urlencode(query)}", body)

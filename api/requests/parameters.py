@@ -1,11 +1,23 @@
-"""Query parameters: typed, bounded, and refused by name if unknown."""
+"""Parameters of URLs and fields of forms: typed, bounded, and refused by name if unknown."""
 
+import contextlib
+import re
 from collections import Counter
-from collections.abc import Collection, Mapping
+from collections.abc import Iterator, Mapping, Set
+from functools import lru_cache
 from typing import Annotated, Any, Final, Literal, TypeVar
 
 from flask import Request
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints
+from pydantic import (
+    AfterValidator,
+    BaseModel,
+    ConfigDict,
+    Field,
+    StrictFloat,
+    StrictInt,
+    StringConstraints,
+)
+from pydantic_core import from_json
 from werkzeug.datastructures import MultiDict
 
 from api.requests.validation import Fault, Invalid, validated
@@ -18,10 +30,14 @@ from shared.models.version import MAX_VERSION, not_ahead
 MAX_WAIT_SECONDS: Final = 30
 """Longer waits belong to polling; proxies cut connections at about twice this."""
 
+# Python's own readers would also take 5_0, +5, 1e1, white space and the digits of other scripts.
+_WHOLE_NUMBER: Final = re.compile(r"-?[0-9]{1,400}")
+_NUMBER: Final = re.compile(r"-?[0-9]{1,400}(\.[0-9]{1,400})?")
+
 M = TypeVar("M", bound=BaseModel)
 
 Wait = Annotated[
-    float,
+    StrictFloat,
     Field(
         ge=0,
         le=MAX_WAIT_SECONDS,
@@ -35,6 +51,7 @@ Cursor = Annotated[
     Field(description="`next_cursor` of the page before."),
 ]
 
+Limit = Annotated[StrictInt, Field(ge=1, le=100, description="Entries in a page.")]
 Refetch = Annotated[
     bool,
     Field(description="Fetches and embeds each picture, also if nothing says that it changed."),
@@ -72,7 +89,7 @@ class DeleteParameters(WaitParameters):
 
     version: (
         Annotated[
-            int,
+            StrictInt,
             Field(ge=0, le=MAX_VERSION, description="The shop's own version of this change."),
             AfterValidator(not_ahead),
         ]
@@ -91,7 +108,7 @@ class ProductParameters(Parameters):
 class ListParameters(Parameters):
     """Of listing products."""
 
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    limit: Limit = 20
     cursor: Cursor | None = None
     category: Category | None = None
 
@@ -102,7 +119,8 @@ class ItemsParameters(Parameters):
     status: Annotated[Outcome, Field(description="Only items with this outcome.")] | None = None
     limit: (
         Annotated[
-            int, Field(ge=1, le=1000, description="Without it 100; as lines all that there are.")
+            StrictInt,
+            Field(ge=1, le=1000, description="Items in a page; without it 100, as lines all."),
         ]
         | None
     ) = None
@@ -113,7 +131,7 @@ class JobsParameters(Parameters):
     """Of listing jobs."""
 
     state: Annotated[JobState, Field(description="Only jobs in this state.")] | None = None
-    limit: Annotated[int, Field(ge=1, le=100)] = 20
+    limit: Limit = 20
     cursor: Cursor | None = None
 
 
@@ -121,15 +139,47 @@ def read_parameters(model: type[M], request: Request) -> M:
     """The request's parameters. Raises a 422 problem."""
     check_once(request.args)
     try:
-        return validated(model, without_empty(request.args, model.model_fields))
+        return validated(model, read_texts(model, request.args))
     except Invalid as err:
         raise invalid(err.faults) from err
 
 
-def without_empty(texts: Mapping[str, str], known: Collection[str]) -> dict[str, str]:
-    """The texts of a URL or a form but for the known ones that are empty: forms send a field that
-    nobody filled in, and an empty text is no value of any of ours."""
-    return {name: text for name, text in texts.items() if text or name not in known}
+def read_texts(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
+    """The texts of a URL or a form with the types that the model's JSON document has.
+
+    Known fields that are empty are left out, because forms send fields that nobody filled in. A
+    text that is not of its field's type stays as it is, and the model refuses it.
+    """
+    kinds = _kinds(model)
+    return {
+        name: _typed(text, kinds.get(name, frozenset()))
+        for name, text in texts.items()
+        if text or name not in kinds
+    }
+
+
+@lru_cache
+def _kinds(model: type[BaseModel]) -> Mapping[str, Set[str]]:
+    """JSON's types of each field."""
+    properties = model.model_json_schema()["properties"]
+    return {name: frozenset(_types(schema)) for name, schema in properties.items()}
+
+
+def _types(schema: Mapping[str, Any]) -> Iterator[str]:
+    yield schema.get("type", "")
+    for choice in schema.get("anyOf", []):
+        yield from _types(choice)
+
+
+def _typed(text: str, kinds: Set[str]) -> object:
+    if "integer" in kinds and _WHOLE_NUMBER.fullmatch(text):
+        return int(text)
+    if "number" in kinds and _NUMBER.fullmatch(text):
+        return float(text) if "." in text else int(text)
+    if "object" in kinds:
+        with contextlib.suppress(ValueError):
+            return from_json(text, allow_inf_nan=False)
+    return text
 
 
 def check_once(*given: "MultiDict[str, Any]") -> None:

@@ -6,7 +6,7 @@ from difflib import get_close_matches
 from functools import lru_cache
 from typing import Final, TypeVar
 
-from pydantic import BaseModel, ValidationError
+from pydantic import BaseModel, ValidationError, with_config
 from typing_extensions import TypedDict
 
 from shared.models.version import NOW
@@ -20,6 +20,14 @@ _FIELD_LENGTH: Final = 200
 """Names of unknown fields are echoed up to this length."""
 
 _UNKNOWN: Final = "is not a known field"
+
+_OTHER_NAMES: Final = {
+    "q": "text_query",
+    "text_query": "q",
+    "image": "image_base64",
+    "image_base64": "image",
+}
+"""The names of a search's fields in a JSON document, in a URL and in a form."""
 
 _SLIP_LENGTH: Final = 64
 """Longer names are no known field's with a slip of the pen."""
@@ -51,12 +59,16 @@ _PHRASES: Final = (
 )
 
 
+@with_config(use_attribute_docstrings=True)
 class Fault(TypedDict):
-    """One thing wrong with a request. `field` is dotted, empty for the document as a whole."""
+    """One thing wrong with a request."""
 
     field: str
+    """The field or parameter, such as `attributes.color`; empty for the document as a whole."""
     code: str
+    """A stable name of the fault, for programs."""
     message: str
+    """What is wrong, for people."""
 
 
 class Invalid(Exception):
@@ -74,21 +86,31 @@ def validated(model: type[M], data: object) -> M:
     try:
         return model.model_validate(data, context={NOW: time.time()})
     except ValidationError as err:
-        raised, found = err.error_count(), faults(err, model.model_fields)
+        raised, found = err.error_count(), faults(err, _names(model))
     if isinstance(data, Mapping) and any(f["code"] == "embedding_not_accepted" for f in found):
         # That rule speaks before the fields are looked at; the rest may have faults as well.
         rest = {name: value for name, value in data.items() if name != "embedding"}
         try:
             model.model_validate(rest, context={NOW: time.time()})
         except ValidationError as err:
-            raised, found = raised + err.error_count(), [*found, *faults(err, model.model_fields)]
+            raised, found = raised + err.error_count(), [*found, *faults(err, _names(model))]
     raise Invalid(found[:MAX_FAULTS], raised)
 
 
-def unknown_field(name: str, known: Iterable[str]) -> str:
-    """What is said of a name that is none of the known ones: which of them is near, if any is."""
-    near = _near(name, tuple(known)) if len(name) <= _SLIP_LENGTH else None
-    return f"{_UNKNOWN}; did you mean {near}?" if near else _UNKNOWN
+def _names(model: type[BaseModel]) -> Collection[str]:
+    return [field.alias or name for name, field in model.model_fields.items()]
+
+
+def unknown_field(name: str, known: Collection[str]) -> Fault:
+    """The fault of a name that is none of the known ones. It names the one that is near, if any."""
+    message, near = _UNKNOWN, None
+    if _OTHER_NAMES.get(name) in known:
+        message = f"is called {_OTHER_NAMES[name]} here"
+    elif len(name) <= _SLIP_LENGTH:
+        near = _near(name, tuple(known))
+    if near:
+        message = f"{_UNKNOWN}; did you mean {near}?"
+    return Fault(field=name[:_FIELD_LENGTH], code="extra_forbidden", message=message)
 
 
 # A shop that slips does so in each of its products.
@@ -111,13 +133,13 @@ def faults(error: ValidationError, known: Collection[str] = ()) -> list[Fault]:
         if len(location) > field.count(".") + 1:
             unions.add(field)
         by_field.setdefault(field, []).append((code, detail["msg"]))
-    told = [
+    named = [
         _fault(field, found, union=field in unions)
         for field, found in list(by_field.items())[:MAX_FAULTS]
     ]
-    for fault in [fault for fault in told if fault["code"] == "extra_forbidden"][:_SLIPS]:
-        fault["message"] = unknown_field(fault["field"], known)
-    return told
+    for fault in [fault for fault in named if fault["code"] == "extra_forbidden"][:_SLIPS]:
+        fault["message"] = unknown_field(fault["field"], known)["message"]
+    return named
 
 
 def _field(location: Sequence[str | int]) -> str:

@@ -2,29 +2,48 @@
 
 import contextlib
 from collections.abc import Callable
-from typing import Final
+from typing import Literal, NotRequired
 
-from flask import Blueprint, Response
+from flask import Response
+from pydantic import with_config
+from typing_extensions import TypedDict
 
 from api.metrics import CONTENT_TYPE, Metrics
+from api.openapi.describe import Operation, json_answer, text_answer
 from api.resources.index_watch import IndexWatch
-from api.resources.readiness import OK, Check, Readiness
+from api.resources.readiness import OK, Readiness
 from api.responses.answers import json_response
 from api.responses.problems import Problem
-from api.services import Services
-from shared.errors import LedgerUnavailable, QdrantUnavailable
+from shared.errors import LedgerUnavailable
 from shared.qdrant.facts import NO_PRODUCTS
 
-# A part that answers at all does so in milliseconds; probes commonly give up after some seconds.
-_CHECK_SECONDS: Final = 2.0
 
-# The encoder may have a queue of searches in front of the check, which is not being broken.
-_EMBEDDING_CHECK_SECONDS: Final = 5.0
-_EMBEDDING_KEEP_SECONDS: Final = 5.0
+@with_config(use_attribute_docstrings=True)
+class AliveAnswer(TypedDict):
+    """The process answers."""
+
+    status: Literal["ok"]
+    """Always `ok`."""
 
 
-class Health:
-    """What probes and Prometheus ask."""
+@with_config(use_attribute_docstrings=True)
+class ReadyAnswer(TypedDict):
+    """All parts answer."""
+
+    status: Literal["ready"]
+    """Always `ready`."""
+    checks: dict[str, str]
+    """`ok` by part: `redis`, `qdrant` and `embedding`."""
+    warnings: list[str]
+    """`ledger_lost` if the index holds products that the ledger does not know; `keys_file_exposed`
+    if others may read the keys file; `model_has_no_products` if the index holds products of another
+    model alone; `index_needs_upgrade` if products of an earlier release are left."""
+    collections: NotRequired[dict[str, int]]
+    """With `model_has_no_products`: the products of each model's collection."""
+
+
+class HealthResource:
+    """Answers to probes and to Prometheus."""
 
     def __init__(
         self,
@@ -43,20 +62,28 @@ class Health:
         self._ledger_lost = ledger_lost
         self._keys_exposed = keys_exposed
 
-    def blueprint(self) -> Blueprint:
-        """The routes."""
-        blueprint = Blueprint("health", __name__)
-        blueprint.get("/healthz")(self.healthz)
-        blueprint.get("/readyz")(self.readyz)
-        blueprint.get("/metrics")(self.metrics)
-        return blueprint
+    @Operation(
+        "GET", "/healthz", {200: json_answer("The process answers.", AliveAnswer)}, is_open=True
+    )
+    def is_alive(self) -> Response:
+        """Ask whether the process answers.
 
-    def healthz(self) -> Response:
-        """The process answers. Touches nothing else."""
-        return json_response({"status": "ok"})
+        Touches nothing else.
+        """
+        return json_response(AliveAnswer(status="ok"))
 
-    def readyz(self) -> Response:
-        """All parts that this process needs answer, and a real embedding comes out right."""
+    @Operation(
+        "GET",
+        "/readyz",
+        {200: json_answer("All parts answer.", ReadyAnswer)},
+        problems=(503,),
+        is_open=True,
+    )
+    def is_ready(self) -> Response:
+        """Ask whether Redis, Qdrant and the encoder answer.
+
+        A real text is embedded for it. 503 names the parts that fail.
+        """
         results = self._readiness.results()
         failing = [name for name, result in results.items() if result != OK]
         if failing:
@@ -69,14 +96,25 @@ class Health:
             )
         facts = self._index.facts()
         of_index = {} if facts is None else facts.warnings()
-        answer = {
-            "status": "ready",
-            "checks": results,
-            "warnings": [*self._warnings(), *of_index],
-        }
+        answer = ReadyAnswer(
+            status="ready", checks=dict(results), warnings=[*self._warnings(), *of_index]
+        )
         if facts is not None and NO_PRODUCTS in of_index:
             answer["collections"] = {facts.collection: 0, **facts.points}
         return json_response(answer)
+
+    @Operation(
+        "GET",
+        "/metrics",
+        {200: text_answer("Text for Prometheus.", "text/plain")},
+        is_open=True,
+    )
+    def read_metrics(self) -> Response:
+        """Read metrics for Prometheus.
+
+        With `make run` they are those of all processes together.
+        """
+        return Response(self._metrics.text(), content_type=CONTENT_TYPE)
 
     def _warnings(self) -> list[str]:
         # No reason to take the process out: it searches and accepts, and all others would be, too.
@@ -85,28 +123,3 @@ class Health:
             if self._ledger_lost():
                 warnings.append("ledger_lost")
         return warnings
-
-    def metrics(self) -> Response:
-        """Prometheus' text format."""
-        return Response(self._metrics.text(), content_type=CONTENT_TYPE)
-
-
-def readiness_of(services: Services) -> Readiness:
-    """The checks of the parts that the API can't work without."""
-
-    def qdrant() -> None:
-        if not services.qdrant.ready():
-            raise QdrantUnavailable("the collection can't be read")
-
-    return Readiness(
-        [
-            Check("redis", services.ledger.ping, timeout_seconds=_CHECK_SECONDS),
-            Check("qdrant", qdrant, timeout_seconds=_CHECK_SECONDS + 0.5),
-            Check(
-                "embedding",
-                services.embedding.check,
-                timeout_seconds=_EMBEDDING_CHECK_SECONDS,
-                keep_seconds=_EMBEDDING_KEEP_SECONDS,
-            ),
-        ]
-    )

@@ -5,11 +5,12 @@ from itertools import chain, islice
 from typing import Final
 from urllib.parse import urlencode
 
-from flask import Blueprint, Response, g, request
+from flask import Response, g, request
 from pydantic_core import to_json
 
-from api.access.slots import WaitingRoom
+from api.access.slots import Slots
 from api.intake import Intake
+from api.openapi.describe import LINES, Operation, accepted, json_answer
 from api.requests.bodies import JSON, NDJSON
 from api.requests.parameters import (
     ItemsParameters,
@@ -18,14 +19,9 @@ from api.requests.parameters import (
     WaitParameters,
     read_parameters,
 )
-from api.responses.answers import (
-    RetryQueuedAnswer,
-    accepted_response,
-    item_answer,
-    job_answer,
-    json_response,
-    status_url,
-)
+from api.responses.answers import json_response
+from api.responses.changes import RetryQueuedAnswer, accepted_response, status_url
+from api.responses.jobs import JobAnswer, JobItemsAnswer, JobsAnswer, item_answer, job_answer
 from api.responses.problems import Problem
 from shared.ledger import Jobs
 from shared.models.change import Outcome
@@ -38,62 +34,103 @@ _LINES_AT_ONCE: Final = 500
 """Some 100 KB: few writes, and a job of 10,000 items is never in memory as a whole."""
 
 
-class JobResource:
+_JOB_ID: Final = {"job_id": {"description": "The `job_id` of the answer to a change."}}
+
+
+class JobsResource:
     """Jobs as their tenant sees them."""
 
-    def __init__(self, jobs: Jobs, intake: Intake, waiting: WaitingRoom) -> None:
+    def __init__(self, jobs: Jobs, intake: Intake, waiting: Slots) -> None:
+        """`waiting`: slots for those who wait."""
         self._jobs = jobs
         self._intake = intake
         self._waiting = waiting
 
-    def blueprint(self) -> Blueprint:
-        """The routes."""
-        blueprint = Blueprint("jobs", __name__)
-        blueprint.get("/jobs")(self.list_jobs)
-        blueprint.get("/jobs/<job_id>")(self.get_job)
-        blueprint.get("/jobs/<job_id>/items")(self.list_items)
-        blueprint.post("/jobs/<job_id>/retry")(self.retry)
-        return blueprint
-
+    @Operation("GET", "/jobs", {200: json_answer("A page of jobs.", JobsAnswer)}, JobsParameters)
     def list_jobs(self) -> Response:
-        """A page of the tenant's jobs, newest first."""
-        asked = read_parameters(JobsParameters, request)
-        page, next_cursor = self._jobs.list_jobs(g.tenant, asked.state, asked.cursor, asked.limit)
+        """List jobs, newest first.
+
+        With `state` a page may be short, even empty, while `next_cursor` goes on.
+        """
+        parameters = read_parameters(JobsParameters, request)
+        page, next_cursor = self._jobs.list_jobs(
+            g.tenant, parameters.state, parameters.cursor, parameters.limit
+        )
         answers = [job_answer(job) for job in page]
         return json_response({"jobs": answers, "next_cursor": next_cursor})
 
+    @Operation(
+        "GET",
+        "/jobs/<job_id>",
+        {200: json_answer("The job.", JobAnswer)},
+        WaitParameters,
+        _JOB_ID,
+        problems=(404,),
+    )
     def get_job(self, job_id: str) -> Response:
-        """The job as it stands; with `wait`, once it has ended or the time is up."""
+        """Read how far a job is, or wait for its end.
+
+        With `wait` the answer comes once the job has ended or the time is up.
+        """
         seconds = read_parameters(WaitParameters, request).wait
         if not seconds:
             return json_response(job_answer(self._job(job_id)))
-        with self._waiting.place() as allowed:
+        with self._waiting.slot() as allowed:
             if not allowed:
                 return json_response(job_answer(self._job(job_id)))
             job = self._jobs.wait(g.tenant, job_id, seconds)
         return json_response(job_answer(_found(job)))
 
-    def list_items(self, job_id: str) -> Response:
-        """A page of the job's items; for who accepts NDJSON, lines: all, if no limit is given."""
-        asked = read_parameters(ItemsParameters, request)
+    @Operation(
+        "GET",
+        "/jobs/<job_id>/items",
+        {
+            200: {
+                "description": "A page of items, or all as lines.",
+                "content": {JSON: {"schema": JobItemsAnswer}, **LINES},
+            }
+        },
+        ItemsParameters,
+        _JOB_ID,
+        problems=(404,),
+    )
+    def list_job_items(self, job_id: str) -> Response:
+        """List a job's items, for example the failed ones.
+
+        With `Accept: application/x-ndjson` each line is one item: all items, or with `limit` a
+        page, and the next page's path in the `Link` header.
+        """
+        parameters = read_parameters(ItemsParameters, request)
         job = self._job(job_id)
         as_lines = request.accept_mimetypes.best_match([JSON, NDJSON]) == NDJSON
-        if as_lines and asked.limit is None:
-            items = self._jobs.items_from(g.tenant, job, asked.status, asked.cursor)
+        if as_lines and parameters.limit is None:
+            items = self._jobs.items_from(g.tenant, job, parameters.status, parameters.cursor)
             return Response(_lines(items), content_type=NDJSON)
         page, next_cursor = self._jobs.items(
-            g.tenant, job, asked.status, asked.cursor, asked.limit or _PAGE
+            g.tenant, job, parameters.status, parameters.cursor, parameters.limit or _PAGE
         )
         if as_lines:
-            headers = _next_link(asked, next_cursor) if next_cursor else {}
+            headers = _next_link(parameters, next_cursor) if next_cursor else {}
             return Response(_lines(iter(page)), headers=headers, content_type=NDJSON)
         answers = [item_answer(item) for item in page]
         return json_response({"items": answers, "next_cursor": next_cursor})
 
-    def retry(self, job_id: str) -> Response:
-        """A new job of what failed in this one and may succeed when tried again."""
+    @Operation(
+        "POST",
+        "/jobs/<job_id>/retry",
+        {202: accepted(RetryQueuedAnswer)},
+        in_path=_JOB_ID,
+        problems=(404,),
+        is_write=True,
+    )
+    def retry_job(self, job_id: str) -> Response:
+        """Try again what failed in an ended job.
+
+        A new job takes the failed items that are `retryable`, unless something newer was sent for
+        their products since.
+        """
         read_parameters(NoParameters, request)
-        # First, for the job that was retried may have expired before the one that retries it.
+        # First, because the job that was retried may have expired before the one that retries it.
         retried = self._intake.retried_before(request) or self._retry(job_id)
         answer = RetryQueuedAnswer(
             status="queued",
@@ -112,7 +149,7 @@ class JobResource:
                 "this job still has items to try; retry what failed once it has ended",
             )
         failed = self._jobs.items_from(g.tenant, job, Outcome.FAILED, None)
-        # Deduplicated, for several changes may have become one, and failed as one.
+        # Each once, because several changes may have become one, and failed as one.
         products = list(dict.fromkeys(item.product_id for item in failed if item.retryable))
         return self._intake.retry(request, job_id, products)
 
@@ -138,9 +175,9 @@ def _lines(items: Iterator[JobItem]) -> Iterator[bytes]:
     return chain([next(rest, b"")], rest)
 
 
-def _next_link(asked: ItemsParameters, cursor: str) -> dict[str, str]:
-    """The next page's place as a header, for lines have no room for it."""
-    query = {"limit": str(asked.limit), "cursor": cursor}
-    if asked.status is not None:
-        query["status"] = asked.status.value
+def _next_link(parameters: ItemsParameters, cursor: str) -> dict[str, str]:
+    """The next page's path as a header, because lines have none for it."""
+    query = {"limit": str(parameters.limit), "cursor": cursor}
+    if parameters.status is not None:
+        query["status"] = parameters.status.value
     return {"Link": f'<{request.path}?{urlencode(query)}>; rel="next"'}

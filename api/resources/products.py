@@ -1,12 +1,15 @@
 """`/products`: reading what the index holds, changing fields, and deleting."""
 
+from collections.abc import Mapping
 from typing import Any, Final
 
-from flask import Blueprint, Response, g, request
+from flask import Response, g, request
 from pydantic import TypeAdapter, ValidationError
 from werkzeug.routing import BaseConverter
 
 from api.intake import Intake
+from api.openapi.describe import Operation, json_answer
+from api.openapi.examples import KNOWN_ID, NEW_ID, PATCH
 from api.requests.bodies import (
     JSON,
     MAX_PRODUCT_BYTES,
@@ -23,16 +26,24 @@ from api.requests.parameters import (
     read_parameters,
 )
 from api.requests.validation import Invalid, faults, validated
-from api.responses.answers import json_response, listed_product, product_answer, waiting_answer
-from api.responses.landing import Landing
+from api.responses.answers import json_response
+from api.responses.landing import ONE_CHANGE, Landing
 from api.responses.problems import Problem, invalid
+from api.responses.products import (
+    ProductAnswer,
+    ProductsAnswer,
+    listed_product,
+    product_answer,
+    waiting_answer,
+)
 from shared.breaker import Breaker
-from shared.errors import LedgerUnavailable
+from shared.errors import ItemCode, LedgerUnavailable
 from shared.ledger import Ledger
+from shared.models.attributes import AttributeType, mismatches
 from shared.models.change import Change, Lane
 from shared.models.job import ProductStatus
 from shared.models.patch import Patch
-from shared.models.product import ProductId
+from shared.models.product import ProductId, StoredProduct
 from shared.qdrant.service import QdrantService
 
 _PRODUCT_ID: Final[TypeAdapter[str]] = TypeAdapter(ProductId)
@@ -49,39 +60,60 @@ class ProductIdConverter(BaseConverter):
     weight = 200
 
 
-class Products:
-    """Products by id."""
+_PATCH: Final = {"schema": Patch, "example": PATCH}
+_IN_PATH: Final = {"description": "The product's id. It may hold `/`, as such or as `%2F`."}
+
+
+class ProductsResource:
+    """Products by id. The app needs `ProductIdConverter` as `product_id`."""
 
     def __init__(
-        self, ledger: Ledger, qdrant: QdrantService, intake: Intake, landing: Landing
+        self,
+        ledger: Ledger,
+        qdrant: QdrantService,
+        intake: Intake,
+        landing: Landing,
+        attribute_types: Mapping[str, AttributeType],
     ) -> None:
+        """`attribute_types`: of the attributes that are listed in ATTRIBUTE_INDEXES."""
         self._ledger = ledger
         self._qdrant = qdrant
         self._intake = intake
         self._landing = landing
+        self._attribute_types = attribute_types
         self._breaker = Breaker(_LEDGER_PAUSE_SECONDS)
 
-    def blueprint(self) -> Blueprint:
-        """The routes. The app needs `ProductIdConverter` as `product_id`."""
-        blueprint = Blueprint("products", __name__)
-        blueprint.get("/products")(self.list_products)
-        blueprint.get("/products/<product_id:product_id>")(self.get_product)
-        blueprint.patch("/products/<product_id:product_id>")(self.patch_product)
-        blueprint.delete("/products/<product_id:product_id>")(self.delete_product)
-        return blueprint
-
+    @Operation(
+        "GET",
+        "/products",
+        {200: json_answer("A page.", ProductsAnswer)},
+        ListParameters,
+    )
     def list_products(self) -> Response:
-        """A page of the tenant's products."""
-        asked = read_parameters(ListParameters, request)
-        page, next_cursor = self._qdrant.list_products(
-            g.tenant, asked.limit, asked.cursor, asked.category
-        )
-        return json_response(
-            {"products": [listed_product(stored) for stored in page], "next_cursor": next_cursor}
-        )
+        """List products as indexed.
 
+        The order is the index's own. `next_cursor` leads on from page to page.
+        """
+        parameters = read_parameters(ListParameters, request)
+        page, next_cursor = self._qdrant.list_products(
+            g.tenant, parameters.limit, parameters.cursor, parameters.category
+        )
+        products = [self._listed(stored) for stored in page]
+        return json_response({"products": products, "next_cursor": next_cursor})
+
+    @Operation(
+        "GET",
+        "/products/<product_id:product_id>",
+        {200: json_answer("The product.", ProductAnswer)},
+        ProductParameters,
+        {"product_id": {**_IN_PATH, "example": KNOWN_ID}},
+        problems=(404,),
+    )
     def get_product(self, product_id: str) -> Response:
-        """The product as indexed, and whether a newer change waits."""
+        """Read one product as indexed.
+
+        `pending` tells whether a newer change waits, and `waiting` what for.
+        """
         include = read_parameters(ProductParameters, request).include
         _check(product_id)
         # The ledger first: what it calls landed is in the index by the time that is read.
@@ -91,11 +123,26 @@ class Products:
         )
         if stored is None:
             raise _not_found(status)
-        return json_response(product_answer(stored, status, ledger_known=known))
+        answer = product_answer(self._listed(stored), stored, status, ledger_known=known)
+        return json_response(answer)
 
+    @Operation(
+        "PATCH",
+        "/products/<product_id:product_id>",
+        ONE_CHANGE,
+        WaitParameters,
+        {"product_id": {**_IN_PATH, "example": KNOWN_ID}},
+        body=dict.fromkeys((JSON, MERGE_PATCH), _PATCH),
+        problems=(404,),
+        is_write=True,
+    )
     def patch_product(self, product_id: str) -> Response:
-        """Asks for a change of some fields; null removes one."""
-        wait = read_parameters(WaitParameters, request).wait
+        """Change some fields of a product.
+
+        Fields that are not sent stay; null removes one. The picture can't be patched: send the
+        whole product again.
+        """
+        parameters = read_parameters(WaitParameters, request)
         _check(product_id)
         content_type(request, JSON, MERGE_PATCH)
         body = read_body(request, MAX_PRODUCT_BYTES)
@@ -104,16 +151,32 @@ class Products:
         except Invalid as err:
             raise invalid(err.faults) from err
         change = Change.patch(product_id, patch.fields())
-        job_id = self._intake.accept(request, Lane.FAST, [change], body)
-        return self._landing.answer(product_id, job_id, wait)
+        job_id = self._intake.accept(request, parameters, Lane.FAST, [change], body)
+        return self._landing.answer(product_id, job_id, parameters.wait)
 
+    @Operation(
+        "DELETE",
+        "/products/<product_id:product_id>",
+        ONE_CHANGE,
+        DeleteParameters,
+        {"product_id": {**_IN_PATH, "example": NEW_ID}},
+        is_write=True,
+    )
     def delete_product(self, product_id: str) -> Response:
-        """Asks for the product's removal; also of one that isn't there."""
-        asked = read_parameters(DeleteParameters, request)
+        """Delete a product.
+
+        A product that isn't there is no error: its item ends as `deleted` or `stale`.
+        """
+        parameters = read_parameters(DeleteParameters, request)
         _check(product_id)
-        change = Change.delete(product_id, asked.version)
-        job_id = self._intake.accept(request, Lane.FAST, [change], b"")
-        return self._landing.answer(product_id, job_id, asked.wait)
+        change = Change.delete(product_id, parameters.version)
+        job_id = self._intake.accept(request, parameters, Lane.FAST, [change], b"")
+        return self._landing.answer(product_id, job_id, parameters.wait)
+
+    def _listed(self, stored: StoredProduct) -> dict[str, Any]:
+        # Not stored, because it depends on a setting that may change.
+        is_mismatch = mismatches(stored.product.attributes, self._attribute_types)
+        return listed_product(stored, [ItemCode.ATTRIBUTE_TYPE_MISMATCH] if is_mismatch else [])
 
     def _status(self, product_id: str) -> tuple[ProductStatus | None, bool]:
         """What the ledger knows, and whether it could be asked: reading goes on without it."""

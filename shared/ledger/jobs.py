@@ -229,12 +229,14 @@ def _waiting(item: JobItem, waiting: Waiting) -> JobItem:
 
 
 def _item(position: int, value: str) -> JobItem:
-    """Reads the lines that the scripts write: outcome, product, attempts, code, retryable, text."""
-    outcome, product_id, *rest = value.split("\n", 5)
-    attempts = int(rest[0]) if rest else 0
+    """Reads the scripts' lines: outcome, product, attempts, codes, retryable, text."""
+    ended, product_id, *rest = value.split("\n", 5)
+    outcome, attempts = Outcome(ended), int(rest[0]) if rest else 0
     if len(rest) < 4:
-        return JobItem(position, product_id, Outcome(outcome), attempts)
-    code, retryable, message = rest[1:]
+        return JobItem(position, product_id, outcome, attempts)
+    codes, retryable, message = rest[1].split(), rest[2] == "1", rest[3]
+    if outcome is Outcome.FAILED:
+        return JobItem(position, product_id, outcome, attempts, codes[0], message, retryable)
     return JobItem(
-        position, product_id, Outcome(outcome), attempts, code, message, retryable == "1"
+        position, product_id, outcome, attempts, codes[0], message, warnings=tuple(codes)
     )

@@ -66,9 +66,8 @@ class Waiting:
 
 @dataclass(frozen=True, slots=True)
 class JobItem:
-    """One item of a job. `code` and `message` are set if it failed or is to be tried again.
-
-    `next_try_at` tells when it is tried again.
+    """One item of a job. `code` and `message` are set if it failed, landed with a warning, or is to
+    be tried again. `next_try_at` tells when.
     """
 
     position: int
@@ -78,7 +77,10 @@ class JobItem:
     code: str | None = None
     message: str | None = None
     retryable: bool = False
+    """Whether it has failed of what may pass, so that a retry takes it."""
     next_try_at: datetime | None = None
+    warnings: Sequence[str] = ()
+    """All codes that it landed with, `code` first."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,6 @@ from pydantic import (
     BaseModel,
     ConfigDict,
     Field,
-    StrictStr,
     ValidationError,
     model_validator,
 )
@@ -20,6 +19,8 @@ from shared.models.product import (
     AttributeValue,
     Category,
     CreatedAt,
+    Description,
+    Name,
     Price,
     Product,
     ProductId,
@@ -35,10 +36,10 @@ class Patch(BaseModel):
     order of their arrival. Unknown fields are refused by name.
     """
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
-    name: Annotated[StrictStr, Field(min_length=1, max_length=512)] | None = None
-    description: Annotated[StrictStr, Field(max_length=8000)] | None = None
+    name: Name | None = None
+    description: Description | None = None
     category: Category | None = None
     price: Price | None = None
     attributes: (
@@ -49,8 +50,11 @@ class Patch(BaseModel):
         ]
         | None
     ) = None
+    """The attributes to change, by name. null removes one; those that are not named stay."""
     created_at: CreatedAt | None = None
+    """The product's date. Without a zone it is in UTC; null makes it the date of the patch."""
     group_id: ProductId | None = None
+    """The id that the variants of one product share."""
 
     @model_validator(mode="before")
     @classmethod

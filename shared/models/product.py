@@ -116,8 +116,8 @@ Attributes = Annotated[
     dict[AttributeName, AttributeValue],
     Field(
         max_length=64,
-        description="At most 64. Names hold no double quotes and no backslashes. Whole numbers lie "
-        "within ±(2^53 − 1); lists hold strings.",
+        description="Further facts by name, at most 64, for filters. Names hold no double quotes "
+        "and no backslashes. Whole numbers lie within ±(2^53 − 1); lists hold strings.",
     ),
     AfterValidator(filterable_names),
 ]
@@ -125,17 +125,38 @@ Attributes = Annotated[
 ProductId = Annotated[
     StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)
 ]
+Name = Annotated[
+    StrictStr, Field(min_length=1, max_length=512, description="The product's name, as shown.")
+]
+Description = Annotated[
+    StrictStr, Field(max_length=8000, description="A text about the product. It is stored.")
+]
 MAX_PRICE: Final = 1e15
-Price = Annotated[StrictInt | StrictFloat, Field(ge=0, le=MAX_PRICE, allow_inf_nan=False)]
-Version = Annotated[StrictInt, Field(ge=0, le=MAX_VERSION), AfterValidator(not_ahead)]
+Price = Annotated[
+    StrictInt | StrictFloat,
+    Field(ge=0, le=MAX_PRICE, allow_inf_nan=False, description="The price, in any one currency."),
+]
+Version = Annotated[
+    StrictInt,
+    Field(
+        ge=0,
+        le=MAX_VERSION,
+        description="The shop's own version of this change, such as a counter or a time. A change "
+        "whose version is not above the last accepted one ends as `stale`.",
+    ),
+    AfterValidator(not_ahead),
+]
 Category = Annotated[
-    StrictStr, Field(min_length=1, max_length=128), AfterValidator(_without_control_characters)
+    StrictStr,
+    Field(min_length=1, max_length=128, description="The one category that filters compare."),
+    AfterValidator(_without_control_characters),
 ]
 ImageUrl = Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_image_url)]
 
 
 CreatedAt = Annotated[
     datetime,
+    Field(description="The product's date. Without a zone it is in UTC."),
     BeforeValidator(_created_at, json_schema_input_type=str),
     AfterValidator(_in_utc),
 ]
@@ -144,19 +165,23 @@ CreatedAt = Annotated[
 class Product(BaseModel):
     """A product as accepted from a shop. Unknown fields are refused by name."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     id: ProductId
-    name: Annotated[StrictStr, Field(min_length=1, max_length=512)]
+    """The shop's own id. A product that is sent again under its id replaces the former one."""
+    name: Name
     image_url: ImageUrl
-    description: Annotated[StrictStr, Field(max_length=8000)] | None = None
+    """The address (http or https) that the service fetches the product's picture from."""
+    description: Description | None = None
     category: Category | None = None
     price: Price | None = None
     attributes: Attributes = Field(default_factory=dict)
     created_at: CreatedAt | None = None
-    """Where the shop names none: when the product was first accepted, filled in by the worker."""
+    """The product's date. Without a zone it is in UTC; without a date it is when the product was
+    first accepted."""
     version: Version | None = None
     group_id: ProductId | None = None
+    """The id that the variants of one product share. `/similar` leaves a product's group out."""
 
     @model_validator(mode="before")
     @classmethod

@@ -113,11 +113,14 @@ PictureBytes = Annotated[
 class Filters(BaseModel):
     """Conditions that every result meets; absent means any."""
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)
 
     category_filter: Category | None = None
+    """The category of all results, compared without case and accents."""
     price_min: Price | None = None
+    """The lowest price. Products without a price are then left out."""
     price_max: Price | None = None
+    """The highest price. Products without a price are then left out."""
     attributes: Annotated[
         dict[_FilterName, _Values],
         Field(
@@ -168,38 +171,26 @@ class Ranking(Filters):
     """Which of the nearest products are wanted."""
 
     top_k: Annotated[StrictInt, Field(ge=1, le=MAX_TOP_K)] = 10
-    offset: Annotated[
-        StrictInt, Field(ge=0, le=MAX_OFFSET, description="Results to leave out at the top.")
-    ] = 0
+    """The most results that the answer holds."""
+    offset: Annotated[StrictInt, Field(ge=0, le=MAX_OFFSET)] = 0
+    """Results to leave out at the top."""
     min_score: (
-        Annotated[
-            StrictInt | StrictFloat,
-            Field(
-                ge=-1,
-                le=1,
-                allow_inf_nan=False,
-                description="The least `similarity_score`, as results show it.",
-            ),
-        ]
-        | None
+        Annotated[StrictInt | StrictFloat, Field(ge=-1, le=1, allow_inf_nan=False)] | None
     ) = None
+    """The least `similarity_score`, as results show it."""
 
 
 class SearchRequest(Ranking):
     """What a shopper looks for: at least one source. Unknown fields are refused by name."""
 
     text_query: Text | None = None
+    """Words that describe the picture of what is looked for."""
     image_url: ImageUrl | None = None
-    image: Annotated[
-        PictureBytes | None,
-        Field(
-            alias="image_base64",
-            description="A picture's file of at most 10 MiB, in standard base64.",
-        ),
-    ] = None
-    product_id: Annotated[
-        ProductId | None, Field(description="A product of the index, by its own picture.")
-    ] = None
+    """The address of a picture (http or https). The service fetches it."""
+    image: Annotated[PictureBytes | None, Field(alias="image_base64")] = None
+    """A picture's file of at most 10 MiB, in standard base64."""
+    product_id: ProductId | None = None
+    """A product of the index, which is searched by as its own picture."""
 
     @model_validator(mode="after")
     def _has_source(self) -> "SearchRequest":
@@ -239,7 +230,8 @@ class SearchRequest(Ranking):
 class SimilarRequest(Ranking):
     """A product to which others are looked for."""
 
-    product_id: ProductId
+    product_id: Annotated[ProductId, Field(examples=["prod_001"])]
+    """The product to which others are looked for. It and its group are left out."""
 
 
 @dataclass(frozen=True, slots=True)

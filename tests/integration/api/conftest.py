@@ -19,8 +19,7 @@ from werkzeug.test import TestResponse
 
 from api.access.keys import add_key
 from api.app import create_app
-from api.picture_fetch import picture_fetch
-from api.services import Services
+from api.bootstrap import Services, build_parts, picture_fetch
 from shared.doorbell import Doorbell, celery_app
 from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.encoder import PreparedImage
@@ -302,7 +301,7 @@ def make_shop(
         )
         services, close = services_on(settings, collection)
         opened.append(close)
-        app = create_app(services)
+        app = create_app(build_parts(services))
         app.test_client_class = CheckingClient
         http = app.test_client()
         if key:

@@ -12,6 +12,7 @@ from structlog.testing import capture_logs
 from api.access.auth import OpenToTheNetwork
 from api.access.keys import KeysFileError, add_key
 from api.app import create_app
+from api.bootstrap import build_parts
 from shared.ledger import LedgerRebuild
 from shared.settings import Settings
 from tests.integration.api.conftest import MakeShop, Shop, product
@@ -125,7 +126,7 @@ def test_without_keys_the_network_is_not_served(shop: Shop, host: str) -> None:
         }
     )
     with pytest.raises(OpenToTheNetwork, match=r"API_HOST.*API_KEYS_FILE"):
-        create_app(services)
+        create_app(build_parts(services))
 
 
 @pytest.mark.parametrize("text", [None, "default", "default:xyz", "UPPER:" + "0" * 64])

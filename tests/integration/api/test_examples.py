@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from api.app import described_app
 from api.openapi.document import document
 from demo.catalogue import catalogue
 from shared.models.change import Lane
 from tests.integration.api.conftest import Shop
 
 FORM = "multipart/form-data"
-PATHS: dict[str, dict[str, Any]] = document(keys_needed=True)["paths"]
+PATHS: dict[str, dict[str, Any]] = document(described_app(), keys_needed=True)["paths"]
 
 
 def _parameters(operation: dict[str, Any], where: str) -> dict[str, str]:

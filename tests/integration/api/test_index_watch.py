@@ -8,6 +8,7 @@ import pytest
 from flask.testing import FlaskClient
 
 from api.app import create_app
+from api.bootstrap import build_parts
 from api.resources.index_watch import IndexWatch
 from shared.errors import QdrantUnavailable
 from shared.models.product import ImageFacts, Product
@@ -38,7 +39,7 @@ def client(
         )
         services, close = services_on(settings, collection)
         opened.append(close)
-        return create_app(services).test_client()
+        return create_app(build_parts(services)).test_client()
 
     yield make
     for close in opened:

@@ -6,36 +6,36 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.access.slots import WaitingRoom, shares
+from api.access.slots import Slots, shares
 from api.resources.readiness import Check, Readiness
 from shared.errors import QdrantUnavailable
 
 
 def test_a_place_is_free_again_once_left() -> None:
-    room = WaitingRoom(2)
-    with room.place() as first, room.place() as second, room.place() as third:
+    room = Slots(2)
+    with room.slot() as first, room.slot() as second, room.slot() as third:
         assert (first, second, third) == (True, True, False)
-    with room.place() as again:
+    with room.slot() as again:
         assert again
 
 
 def test_a_place_is_left_by_an_error_too() -> None:
-    room = WaitingRoom(1)
-    with pytest.raises(ZeroDivisionError), room.place():
+    room = Slots(1)
+    with pytest.raises(ZeroDivisionError), room.slot():
         raise ZeroDivisionError
-    with room.place() as again:
+    with room.slot() as again:
         assert again
 
 
 def test_rooms_within_a_room_share_its_places() -> None:
-    held = WaitingRoom(2)
-    waiting, pictures = WaitingRoom(2, held), WaitingRoom(2, held)
+    held = Slots(2)
+    waiting, pictures = Slots(2, held), Slots(2, held)
     with ExitStack() as inside:
         rooms = (waiting, pictures, waiting, pictures)
-        taken = [inside.enter_context(room.place()) for room in rooms]
+        taken = [inside.enter_context(room.slot()) for room in rooms]
     assert taken == [True, True, False, False]
     # What was refused by the shared room has left its own.
-    with waiting.place() as first, waiting.place() as second:
+    with waiting.slot() as first, waiting.slot() as second:
         assert first
         assert second
 

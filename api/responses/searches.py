@@ -1,0 +1,63 @@
+"""The answer to a search."""
+
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+from pydantic import with_config
+from typing_extensions import TypedDict
+
+from shared.models.search import QueryType, SearchAnswer
+
+
+@with_config(use_attribute_docstrings=True)
+class ResultAnswer(TypedDict):
+    """One result."""
+
+    product_id: str
+    """The product's id."""
+    name: str
+    """The product's name."""
+    description: str | None
+    """The text about the product."""
+    price: float | None
+    """The product's price."""
+    category: str | None
+    """The product's category."""
+    image_url: str
+    """The address of the product's picture."""
+    attributes: dict[str, Any]
+    """Further facts by name."""
+    similarity_score: float
+    """The cosine between the search and the product's picture, −1 to 1. With CLIP's base models
+    0.25 to 0.35 is a good match for words."""
+
+
+@with_config(use_attribute_docstrings=True)
+class SearchResultsAnswer(TypedDict):
+    """The nearest products, in falling order of similarity."""
+
+    query_type: QueryType
+    """What was searched by: `text`, `image`, `product`, or `mixed` for several of them."""
+    top_k: int
+    """The most results that were asked for."""
+    total_results: int
+    """Results in this answer."""
+    results: list[ResultAnswer]
+    """The products."""
+    execution_time_ms: float
+    """The time that the service took, in milliseconds."""
+    cached: bool
+    """Whether at least the ranking came from the cache. Fields may have been read anew."""
+
+
+def search_answer(answer: SearchAnswer) -> dict[str, Any]:
+    """The answer in the contract's words, times to a hundredth of a millisecond."""
+    results: Sequence[Mapping[str, object]] = answer.results
+    return {
+        "query_type": answer.query_type,
+        "top_k": answer.top_k,
+        "total_results": len(results),
+        "results": results,
+        "execution_time_ms": round(answer.execution_time_ms, 2),
+        "cached": answer.cached,
+    }
