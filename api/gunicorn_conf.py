@@ -7,10 +7,9 @@ import signal
 import sys
 from typing import Any
 
-from prometheus_client.multiprocess import mark_process_dead
-
 from api.access.auth import OpenToTheNetwork, key_ring
-from api.access.keys import KeysFileError
+from api.access.key_file import KeysFileError
+from shared.metrics import forget_process
 from shared.settings import SETTINGS_FAULT, get_settings
 
 _settings = get_settings()
@@ -89,6 +88,6 @@ def post_fork(server: object, worker: object) -> None:  # noqa: ARG001 - gunicor
 
 
 def child_exit(server: object, worker: Any) -> None:  # noqa: ARG001 - gunicorn's signature
-    """Forgets an ended process' live gauges where processes share a metrics directory."""
+    """Forgets an ended process's live gauges if processes share a metrics directory."""
     if _settings.prometheus_multiproc_dir:
-        mark_process_dead(worker.pid)  # type: ignore[no-untyped-call]
+        forget_process(worker.pid)

@@ -8,7 +8,7 @@ import structlog
 from flask import Flask
 
 from api.access.auth import OpenToTheNetwork
-from api.access.keys import KeysFileError
+from api.access.key_file import KeysFileError
 from api.app import create_app
 from api.bootstrap import build_parts, build_services
 from shared.errors import CollectionMismatch, ModelUnavailable

@@ -11,6 +11,7 @@ from demo.client import Accepted, ApiFault, Searched, ShopClient
 from demo.pictures import PictureServer
 from demo.report import Report
 from demo.showcase import Row, picture_of
+from shared.wording import counted
 from stack.run import Stack, StackError
 
 _DRAWING_SIZE: Final = 256
@@ -178,7 +179,7 @@ class Story:
                 if job["finished_at"] is not None:
                     break
                 if time.monotonic() - began > _INDEXING_SECONDS:
-                    pending = f"{counts['pending']} products are still pending"
+                    pending = f"still pending: {counted(counts['pending'], 'product')}"
                     raise DemoFault(f"{pending} after {_INDEXING_SECONDS:.0f} s", ["worker", "api"])
         took = time.monotonic() - began
         indexed = int(counts["indexed"])

@@ -32,6 +32,7 @@ from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings, read_settings, unknown_names
+from shared.wording import counted
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
@@ -56,7 +57,8 @@ def backup(file: Path | None) -> None:
         }
         held = back_up(path, points, LedgerSnapshot(connect(settings.redis_url)), model)
         size = path.stat().st_size / 1e6
-        return f"{path}: {held.points} points, {held.records} ledger records, {size:.1f} MB"
+        points_held = counted(held.points, "point")
+        return f"{path}: {points_held}, {counted(held.records, 'ledger record')}, {size:.1f} MB"
 
     _on_servers(run)
 
@@ -84,8 +86,8 @@ def restore_(file: Path | None, force: bool) -> None:
         done = restore(archive, target, force=force)
         archive.close()
         return (
-            f"restored {done.points} points and {done.jobs} jobs; {done.waiting} products wait "
-            "for a worker"
+            f"restored {counted(done.points, 'point')} and {counted(done.jobs, 'job')}; waiting "
+            f"for a worker: {counted(done.waiting, 'product')}"
         )
 
     _on_servers(run)
@@ -145,7 +147,8 @@ def rebuild_ledger(force: bool) -> None:
         with progress_bar("rows", rows.added + rows.raised + rows.left) as advance:
             for done, lost in find_lost_writes(at_rest, points, ledger):  # noqa: B007
                 advance(done)
-        said = f"{rows.added} rows added, {rows.raised} brought up to the index, {rows.left} left"
+        added = counted(rows.added, "row")
+        said = f"{added} added, {rows.raised} brought up to the index, {rows.left} left"
         return "\n".join([said, *told(lost)])
 
     _on_servers(run)
@@ -175,7 +178,9 @@ def upgrade_index() -> None:
             for upgraded in points.add_terms():
                 done += upgraded
                 advance(upgraded)
-        return f"{points.collection}: {done} products upgraded, all others had been before"
+        return (
+            f"{points.collection}: {counted(done, 'product')} upgraded, all others had been before"
+        )
 
     _on_servers(run)
 
@@ -195,7 +200,8 @@ def _on_index(change: Callable[[VectorIndex, IndexTuning], None]) -> None:
         finally:
             index.close()
         said = (
-            f"{points.collection}: {state.points} points, {state.indexed} of them in a graph; "
+            f"{points.collection}: {counted(state.points, 'point')}, "
+            f"{state.indexed} of them in a graph; "
             + ("no graph is built until `bulk-load off`" if state.held_back else "the rest follows")
             + (", vectors of int8 in memory" if state.quantized else "")
         )

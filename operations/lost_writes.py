@@ -13,6 +13,7 @@ from shared.models.change import State
 from shared.models.product import point_id
 from shared.qdrant.points import ProductKey, Tombstone, tombstone_payload
 from shared.qdrant.recovery.transfer import PointTransfer, RawPoint
+from shared.wording import counted
 
 NAMED: Final = 20
 """Lost products that are named; of thousands, nobody reads more, and the catalogue is pushed."""
@@ -62,12 +63,14 @@ def told(lost: LostWrites) -> list[str]:
     """What was found, in lines for people, with the next step; none where nothing is lost."""
     lines = []
     if lost.deletions:
-        lines.append(f"{lost.deletions} deletions that the index had lost are written again")
+        lines.append(
+            f"written again: {counted(lost.deletions, 'deletion')} that the index had lost"
+        )
     if lost.lost:
         more = lost.lost - len(lost.named)
         names = ", ".join(lost.named) + (f" and {more} more" if more else "")
         lines += [
-            f"{lost.lost} products whose last change the index has lost: {names}",
+            f"{counted(lost.lost, 'product')} whose last change the index has lost: {names}",
             "next step: push these products again, or the whole catalogue; their versions are "
             "taken once more, and of the others nothing is embedded",
         ]

@@ -13,6 +13,7 @@ from shared.ledger import LedgerRebuild, LedgerRestore, RestoredStates
 from shared.ledger.recovery.snapshot import IDEMPOTENCY, JOB, PRODUCT, Record
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.vectors import IMAGE
+from shared.wording import counted
 
 _PRODUCTS_AT_ONCE: Final = 250
 
@@ -89,7 +90,13 @@ def _check_model(archive: ArchiveReader, collection: str) -> None:
 
 def _check_empty(target: Target) -> None:
     held = target.points.count()
-    what = f"{held} points" if held else "" if target.rows.is_empty() else "a ledger with products"
+    what = (
+        counted(held, "point")
+        if held
+        else ""
+        if target.rows.is_empty()
+        else "a ledger with products"
+    )
     if what:
         raise OperationFault(
             ExitCode.CANT_CREATE,

@@ -1,6 +1,7 @@
 """The numbers this project shows on /metrics, each defined once."""
 
-from prometheus_client import Counter, Histogram
+from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client.multiprocess import mark_process_dead
 
 EMBEDDINGS = Counter(
     "embeddings_total",
@@ -69,3 +70,13 @@ HTTP_SECONDS = Histogram(
     ["route", "method"],
     buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
 )
+
+
+def serve_metrics(host: str, port: int) -> None:
+    """Serves this process's metrics to Prometheus. Raises OSError if the port is taken."""
+    start_http_server(port, host)
+
+
+def forget_process(pid: int) -> None:
+    """Takes an ended process's live gauges out of the directory that processes share."""
+    mark_process_dead(pid)  # type: ignore[no-untyped-call]

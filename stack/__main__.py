@@ -8,6 +8,7 @@ import sys
 import time
 from types import FrameType
 
+from shared.loopback import is_loopback
 from shared.settings import get_settings, unknown_names
 from stack.run import Stack, StackError
 from stack.supervision import STOP_SECONDS
@@ -28,6 +29,11 @@ def main() -> None:
     settings = get_settings()  # exits, with the setting's name, if one is wrong
     for warning in unknown_names():
         _say(warning)
+    if not is_loopback(settings.api_host):
+        _say(
+            f"API_HOST={settings.api_host} is within reach of slow clients, each of which can hold "
+            "a thread of the API: put a proxy in front, for example nginx with deploy/nginx.conf"
+        )
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         with Stack(settings) as it:

@@ -8,11 +8,11 @@ import structlog
 from celery import Celery, signals
 from celery.worker import WorkController
 from celery.worker.consumer import Consumer
-from prometheus_client import start_http_server
 
 from shared.doorbell import celery_app
 from shared.errors import PermanentError
 from shared.logs import configure_logging
+from shared.metrics import serve_metrics
 from shared.models.change import Lane
 from shared.ready_marks import mark_ready
 from shared.settings import SETTINGS_FAULT, Settings, get_settings, unknown_names
@@ -52,7 +52,7 @@ def create_app(settings: Settings) -> Celery:
                 os.nice(_NICENESS)  # before any thread starts: on Linux each inherits it
             runtime = build(settings, app, lanes, sender.concurrency)
             if settings.metrics_port and settings.prometheus_multiproc_dir is None:
-                start_http_server(settings.metrics_port, settings.metrics_host)
+                serve_metrics(settings.metrics_host, settings.metrics_port)
         except PermanentError as err:
             print(f"worker: {err.code}: {err.message}", file=sys.stderr, flush=True)  # noqa: T201
             sys.exit(SETTINGS_FAULT)

@@ -5,8 +5,8 @@ from typing import Final
 from flask import Blueprint, Request, g, request
 from structlog.contextvars import bind_contextvars
 
+from api.access.key_file import DEFAULT_TENANT, Key
 from api.access.key_ring import KeyRing
-from api.access.keys import DEFAULT_TENANT, Key
 from api.access.rates import SEARCH, WRITE, RateLimiter
 from api.requests.idempotency import key_digest
 from api.responses.problems import Problem

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import structlog
 
-from api.access.keys import Key, KeysFileError, digest_of, parse_keys, read_text
+from api.access.key_file import Key, KeysFileError, digest_of, parse_keys, read_text
 
 _Stamp = tuple[int, int, int, int]
 

@@ -1,17 +1,7 @@
-"""The file of API keys: which tenant each key stands for. It keeps SHA-256 digests alone.
+"""Making, listing and revoking API keys: `python3 -m api.access.keys add --file deploy/api-keys`.
 
-`python3 -m api.access.keys add --file deploy/api-keys` makes a key; `list` and `revoke` are its
-fellows. This module imports the standard library alone, so that any Python from 3.9 on runs it:
-Docker Compose needs no Python environment on the host.
-
-A line is `tenant:digest` and words of the form `name=value`, as in
-
-    default:9f86d0…0f00a08 name=web-shop created=2026-11-27
-
-Blank lines and what follows a `#` mean nothing. A later version may add words, a key's rights say.
-A word that a version doesn't know is a fault and never passed over: it may take rights away.
-
-A plain digest is enough where the secret has 256 bits of chance: there is no dictionary to try.
+This module and `key_file.py` import the standard library alone, so that any Python from 3.9 on runs
+them: Docker Compose needs no Python environment on the host.
 """
 
 from __future__ import annotations
@@ -19,122 +9,31 @@ from __future__ import annotations
 import argparse
 import contextlib
 import fcntl
-import hashlib
 import os
 import re
 import secrets
-import stat
 import sys
 import time
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
+
+from api.access.key_file import (
+    DEFAULT_TENANT,
+    NAME,
+    NAME_RULE,
+    TENANT,
+    Key,
+    KeysFileError,
+    digest_of,
+    parse_keys,
+    parse_line,
+    read_text,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
     from pathlib import Path
 
-DEFAULT_TENANT = "default"
-
-_TENANT = re.compile(r"[a-z0-9-]{1,64}")
-_DIGEST = re.compile(r"[0-9a-f]{64}")
-_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,79}")
-_DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
 _OWNER = re.compile(r"([0-9]{1,9}):([0-9]{1,9})")
-_WORDS = {"name": _NAME, "created": _DATE}
-_NAME_RULE = "1 to 80 letters, digits and ._@-, the first of them a letter or a digit"
-
-_NAMELESS = "sha256:"
-"""Begins the name by which a line without one is listed and revoked; a name has no colon."""
-
-_NAMELESS_DIGITS = 16
-
-
-class KeysFileError(Exception):
-    """The keys file can't be used, or what is asked of it can't be done. The message says why."""
-
-
-class Key(NamedTuple):
-    """One line of the file. Lines that earlier versions wrote have neither name nor date."""
-
-    tenant: str
-    digest: str
-    """SHA-256 of the key, 64 hexadecimal digits."""
-
-    name: str = ""
-    created: str = ""
-    """The day, as 2026-11-27, in UTC."""
-
-    @property
-    def called(self) -> str:
-        """By what it is listed and revoked."""
-        return self.name or f"{_NAMELESS}{self.digest[:_NAMELESS_DIGITS]}"
-
-
-def digest_of(key: str) -> str:
-    """What the file keeps of a key."""
-    return hashlib.sha256(key.encode("utf-8", "surrogateescape")).hexdigest()
-
-
-def parse_keys(text: str, source: object) -> Sequence[Key]:
-    """The keys in a file's text. Raises `KeysFileError`, which names the line."""
-    keys: list[Key] = []
-    for number, line in enumerate(text.split("\n"), 1):
-        where = f"API_KEYS_FILE {source}, line {number}"
-        try:
-            key = _parsed(line)
-        except ValueError as err:
-            raise KeysFileError(f"{where}: {err}") from None
-        if key is None:
-            continue
-        if key.name and any(key.name == other.name for other in keys):
-            raise KeysFileError(f"{where}: a key called {key.name} stands above already")
-        keys.append(key)
-    return keys
-
-
-def _parsed(line: str) -> Key | None:
-    entry, *words = line.split("#", 1)[0].split() or [""]
-    if not entry:
-        return None
-    tenant, _, digest = entry.partition(":")
-    if not _TENANT.fullmatch(tenant) or not _DIGEST.fullmatch(digest):
-        raise ValueError(
-            "expected tenant:sha256 (a-z, 0-9 and - for the tenant, 64 hexadecimal digits)"
-        )
-    values: dict[str, str] = {}
-    for word in words:
-        name, _, value = word.partition("=")
-        pattern = _WORDS.get(name)
-        if pattern is None or name in values or not pattern.fullmatch(value):
-            raise ValueError(
-                "after tenant:sha256 this version knows name=… and created=YYYY-MM-DD, each once"
-            )
-        values[name] = value
-    return Key(tenant, digest, **values)
-
-
-def read_text(path: Path) -> str:
-    """The file's text. Raises `KeysFileError`, also where anybody may write to it."""
-    try:
-        with path.open("rb") as file:
-            mode = os.fstat(file.fileno()).st_mode
-            folder = path.parent.stat().st_mode
-            text = file.read().decode("utf-8")
-    except OSError as err:
-        hint = "; `make api-key` makes one" if isinstance(err, FileNotFoundError) else ""
-        raise KeysFileError(f"API_KEYS_FILE {path}: {err.strerror}{hint}") from err
-    except UnicodeDecodeError as err:
-        raise KeysFileError(f"API_KEYS_FILE {path}: {err}") from err
-    if mode & stat.S_IWOTH:
-        raise KeysFileError(
-            f"API_KEYS_FILE {path}: every account of this machine may write to it and so make "
-            f"keys of its own; chmod 600 {path}"
-        )
-    if folder & stat.S_IWOTH and not folder & stat.S_ISVTX:
-        raise KeysFileError(
-            f"API_KEYS_FILE {path}: every account of this machine may put another file in its "
-            f"place; chmod o-w {path.parent}"
-        )
-    return text
 
 
 def add_key(
@@ -146,15 +45,15 @@ def add_key(
 ) -> str:
     """Makes a key for the tenant, adds its line to the file, and returns it.
 
-    `name`: unique in the file; by default the tenant's, with a number where that is taken. The file
-    is made with mode 0600, its folder with 0700. `owner`: the user and group to give the file to,
-    which takes root's rights; a link is then not followed, or whoever may write to the folder could
-    have any file read. Raises `KeysFileError`, and `OSError` where the file can't be written.
+    `name`: unique in the file; by default the tenant's, with a number if that is taken. The file is
+    made with mode 0600, its folder with 0700. `owner`: the user and group to give the file to,
+    which takes root's rights. No link is followed then, because an account that may write to the
+    folder could have any file read. Raises `KeysFileError` and `OSError`.
     """
-    if not _TENANT.fullmatch(tenant):
+    if not TENANT.fullmatch(tenant):
         raise KeysFileError(f"tenant {tenant!r}: 1 to 64 of a-z, 0-9 and -")
-    if name and not _NAME.fullmatch(name):
-        raise KeysFileError(f"name {name!r}: {_NAME_RULE}")
+    if name and not NAME.fullmatch(name):
+        raise KeysFileError(f"name {name!r}: {NAME_RULE}")
     key = secrets.token_urlsafe(32)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _changing(path, owner) as file:
@@ -182,8 +81,8 @@ def _free_name(tenant: str, names: set[str]) -> str:
 def revoke_key(path: Path, called: str) -> Key:
     """Takes the key's line out of the file, and every other line of the same key.
 
-    `called`: its name or, of a line without one, what `Key.called` says. Raises `KeysFileError`
-    where there is none, and `OSError`.
+    `called`: its name or, of a line without one, what `Key.called` says. Raises `KeysFileError` if
+    there is none, and `OSError`.
     """
     with _changing(path, None) as file:
         found = [key for key in parse_keys(file.text, path) if key.called == called]
@@ -196,7 +95,7 @@ def revoke_key(path: Path, called: str) -> Key:
 
 
 def _is_of(line: str, digest: str) -> bool:
-    key = _parsed(line)
+    key = parse_line(line)
     return key is not None and key.digest == digest
 
 
@@ -207,10 +106,10 @@ class _Text:
 
 @contextlib.contextmanager
 def _changing(path: Path, owner: tuple[int, int] | None) -> Iterator[_Text]:
-    """The file's text to change; it takes the old one's place as a whole.
+    """The file's text, to be changed by the block. The new text takes the old one's place at once.
 
-    One such command after the other: the folder is locked meanwhile. Nothing changes where the
-    block raises.
+    The folder is locked, so that one command runs after the other. If the block raises, nothing
+    changes.
     """
     if owner is None:
         path = path.resolve()
@@ -266,10 +165,10 @@ def _add(options: argparse.Namespace) -> None:
     owner = options.owner if os.geteuid() == 0 else None
     key = add_key(options.file, options.tenant, name=options.name, owner=owner)
     print(key)  # noqa: T201 - alone on stdout, for scripts
-    _tell(
+    _say(
         f"This is the key of tenant {options.tenant}. It is shown this once: keep it now. Its "
         f"hash was added to {options.file}; a running API knows it from now on. An API asks for "
-        f"keys where API_KEYS_FILE={options.file} is set."
+        f"keys if API_KEYS_FILE={options.file} is set."
     )
 
 
@@ -286,13 +185,13 @@ def _revoke(options: argparse.Namespace) -> None:
     if not options.name:
         raise KeysFileError("name the key: make revoke-api-key NAME=…; `make api-keys` lists them")
     key = revoke_key(options.file, options.name)
-    _tell(
+    _say(
         f"{key.called} of tenant {key.tenant} is revoked: a running API refuses it from the next "
         "request on."
     )
 
 
-def _tell(text: str) -> None:
+def _say(text: str) -> None:
     print(text, file=sys.stderr)  # noqa: T201
 
 
@@ -304,23 +203,23 @@ def main(arguments: Sequence[str] | None = None) -> None:
         prog="python3 -m api.access.keys", description="The API's keys."
     )
     commands = parser.add_subparsers(required=True, metavar="COMMAND")
-    for command, run, told in (
+    for command, run, description in (
         ("add", _add, "make a key, print it once, and keep its digest alone"),
         ("list", _list, "show each key's name, tenant and date"),
         ("revoke", _revoke, "take a key out of the file"),
     ):
-        of_command = commands.add_parser(command, help=told, description=told)
+        of_command = commands.add_parser(command, help=description, description=description)
         of_command.set_defaults(run=run)
         of_command.add_argument("--file", required=True, type=Path)
         if command != "list":
-            of_command.add_argument("--name", default="", help=_NAME_RULE)
+            of_command.add_argument("--name", default="", help=NAME_RULE)
         if command == "add":
             of_command.add_argument("--tenant", default=DEFAULT_TENANT)
             of_command.add_argument(
                 "--owner",
                 type=_owner,
                 metavar="UID:GID",
-                help="whom root gives the file to: those that the service runs as",
+                help="the user and group that the service runs as; root gives them the file",
             )
     options = parser.parse_args(arguments)
     try:

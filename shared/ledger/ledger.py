@@ -19,6 +19,7 @@ from shared.ledger.scripts import script_source
 from shared.ledger.waiting import waiting_for
 from shared.models.change import Aspect, Change, Claim, Lane, Report
 from shared.models.job import Accepted, ProductStatus, Retried
+from shared.wording import counted
 
 ACCEPT_AT_ONCE: Final = 250
 """Changes per script: 10,000 in one would keep all others from Redis for a quarter second."""
@@ -109,7 +110,8 @@ class Ledger:
         pending = sum(backlog.pending for backlog in self.backlog())
         if pending >= self._max_pending:
             raise LedgerFull(
-                f"{pending} products wait already; send again when the workers have caught up",
+                f"the queue holds {counted(pending, 'product')} already; send again when the "
+                "workers have caught up",
                 RETRY_AFTER_SECONDS,
             )
 

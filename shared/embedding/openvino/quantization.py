@@ -27,6 +27,7 @@ from shared.embedding.openvino.converted_models import QUANTIZED, ConvertedTower
 from shared.embedding.openvino.runtime import CompiledTower
 from shared.errors import ItemPermanent, ItemTransient
 from shared.settings import Settings
+from shared.wording import counted
 
 LEAST_OVERLAP: Final = 0.97
 """Of the ten nearest pictures, the share that must be those of the vectors without loss."""
@@ -78,14 +79,14 @@ def quantize_image_tower(
         encoder, CompiledTower(model, "fp32"), islice(pictures, _MOST_CHECKED)
     )
     if pictures.skipped:
-        say(f"{pictures.skipped} files were no pictures, or the same ones again")
+        say(f"left out: {counted(pictures.skipped, 'file')} without a picture, or with the same")
     if len(calibration) + checked < LEAST_PICTURES:
         raise QuantizationRefused(_too_few(folder, len(calibration) + checked))
     if overlap < LEAST_OVERLAP:
         raise QuantizationRefused(
             f"with int8 only {overlap:.3f} of the {_TOP} nearest pictures are the right ones "
-            f"({checked} pictures asked); at least {LEAST_OVERLAP} must be. Nothing was stored. "
-            "Try more pictures, as varied as the catalogue's, or keep CLIP_PRECISION=auto"
+            f"({counted(checked, 'picture')} asked); at least {LEAST_OVERLAP} must be. Nothing was "
+            "stored. Try more pictures, as varied as the catalogue's, or keep CLIP_PRECISION=auto"
         )
     made = Quantized(
         resize_mode=resize_override(settings),
@@ -214,8 +215,8 @@ def _digest(data: bytes) -> bytes:
 
 def _too_few(folder: Path, found: int) -> str:
     return (
-        f"{folder} holds {found} different pictures; at least {LEAST_PICTURES} are needed to "
-        "calibrate and to judge. Name a folder with some hundred of the shop's own"
+        f"{folder} holds {counted(found, 'different picture')}; at least {LEAST_PICTURES} are "
+        "needed to calibrate and to judge. Name a folder with some hundred of the shop's own"
     )
 
 

@@ -9,10 +9,10 @@ from typing import Any
 
 import pytest
 
-from shared.errors import ItemCode, ItemPermanent
+from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.models.change import Change, Lane, Outcome, Report
 from tests.integration.api.conftest import MakeShop, Shop, product
-from worker.reconcile.reports import landed
+from worker.reconcile.reports import RetryPolicy, landed
 
 ONE = "/api/v1/index-product"
 MANY = "/api/v1/index-products"
@@ -416,6 +416,35 @@ def test_a_delete_of_another_version_under_the_same_key_is_a_conflict(shop: Shop
     assert shop.http.delete("/api/v1/products/a?version=2", headers=headers).status_code == 409
 
 
+@pytest.mark.parametrize(
+    ("path", "first", "again"),
+    [
+        (ONE, "", "?refetch=false"),
+        (ONE, "?refetch=false", "?refetch="),
+        (ONE, "?refetch=true", "?refetch=1&wait=0"),
+        (MANY, "?refetch=false", ""),
+        (MANY, "?refetch=true", "?refetch=True"),
+    ],
+)
+def test_one_request_written_in_two_ways_is_one_request(
+    shop: Shop, path: str, first: str, again: str
+) -> None:
+    body = product("a") if path == ONE else {"products": [product("a")]}
+    answers = [
+        shop.http.post(path + query, json=body, headers={"Idempotency-Key": "k"})
+        for query in (first, again)
+    ]
+    assert [answer.status_code for answer in answers] == [202, 202]
+    assert answers[0].json["job_id"] == answers[1].json["job_id"]
+
+
+def test_fetching_anew_is_another_request(shop: Shop) -> None:
+    headers = {"Idempotency-Key": "k"}
+    assert shop.http.post(ONE, json=product("a"), headers=headers).status_code == 202
+    answer = shop.http.post(ONE + "?refetch=true", json=product("a"), headers=headers)
+    assert (answer.status_code, answer.json["code"]) == (409, "idempotency_conflict")
+
+
 @pytest.mark.parametrize("key", ["", "x" * 256, "é", "a\tb"])
 def test_an_unusable_idempotency_key_is_refused(shop: Shop, key: str) -> None:
     answer = shop.http.post(ONE, json=GOOD, headers={"Idempotency-Key": key})
@@ -466,6 +495,28 @@ def test_who_waits_is_told_that_the_new_picture_is_not_the_one_that_is_found(sho
     timer.join()
     assert (answer.status_code, answer.json["outcome"]) == (200, "indexed")
     assert answer.json["warnings"] == ["not_an_image"]
+
+
+def test_who_waits_is_told_what_the_picture_waits_for(shop: Shop) -> None:
+    queued = shop.http.post(ONE + "?wait=0.05", json=product("a")).json
+    assert "waiting" not in queued
+    held = shop.services.ledger.claim([Lane.SINGLE], 1)
+    (wanted,) = held.wanted
+    fault = ItemTransient(ItemCode.IMAGE_HTTP_ERROR, "HTTP 429", 3600)
+    retry = RetryPolicy(5, 3.0).after_fault(wanted, fault, of_picture=True)
+    shop.services.ledger.report(held, [retry])
+    answer = shop.http.patch(
+        "/api/v1/products/a?wait=0.05", json={"price": 5}, headers={"Idempotency-Key": "k"}
+    )
+    assert (answer.status_code, answer.json["status"]) == (202, "queued")
+    waiting = answer.json["waiting"]
+    assert (waiting["code"], waiting["attempts"]) == ("image_http_error", 1)
+    assert waiting["message"] == "HTTP 429"
+    assert waiting["next_try_at"] > "20"
+    without = shop.http.patch(
+        "/api/v1/products/a", json={"price": 5}, headers={"Idempotency-Key": "k"}
+    )
+    assert without.json == {name: answer.json[name] for name in answer.json if name != "waiting"}
 
 
 def test_a_stale_product_is_told_as_such(shop: Shop) -> None:

@@ -245,3 +245,21 @@ def test_without_the_index_reading_and_searching_ask_to_come_back_and_writing_go
         assert (refused.status_code, refused.json["code"]) == (503, "qdrant_unavailable")
         assert "127.0.0.1" not in refused.text
     assert shop.http.post("/api/v1/index-product", json=product("b")).status_code == 202
+
+
+def test_a_value_of_another_type_than_listed_is_a_warning_wherever_the_product_is_shown(
+    make_shop: MakeShop,
+) -> None:
+    shop = make_shop(attribute_indexes=("color", "rating:float", "in_stock:bool"))
+    shop.http.post(
+        "/api/v1/index-product", json=product("a", attributes={"rating": "five", "in_stock": 1})
+    )
+    shop.http.post(
+        "/api/v1/index-product", json=product("b", attributes={"rating": 5, "other": "five"})
+    )
+    shop.work()
+    warnings = {"a": ["attribute_type_mismatch"], "b": []}
+    listed = shop.http.get("/api/v1/products").json["products"]
+    assert {each["id"]: each["warnings"] for each in listed} == warnings
+    for name, codes in warnings.items():
+        assert shop.http.get(f"/api/v1/products/{name}").json["warnings"] == codes

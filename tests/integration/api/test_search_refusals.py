@@ -76,7 +76,7 @@ def test_a_bad_search_is_refused_with_its_field_and_code(
         ("", "q", "missing"),
         ("q=", "q", "missing"),
         ("q=a&q=b", "q", "repeated"),
-        ("text_query=a", "text_query", "extra_forbidden"),
+        ("q=a&text_query=a", "text_query", "extra_forbidden"),
         ("q=a&top_k=ten", "top_k", "int_type"),
         ("q=a&top_k=1.5", "top_k", "int_type"),
         ("q=a&top_k=101", "top_k", "less_than_equal"),

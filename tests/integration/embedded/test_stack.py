@@ -166,6 +166,18 @@ def test_an_address_of_another_machine_is_told_by_its_setting(tmp_path: Path) ->
     assert "API_HOST=192.0.2.1" in ran.stderr
 
 
+@pytest.mark.parametrize(
+    ("host", "warnings"),
+    [("0.0.0.0", 1), ("192.0.2.1", 1), ("::", 1), ("127.0.0.1", 0), ("::1", 0)],
+)
+def test_an_api_within_reach_of_others_is_warned_of_slow_clients_once(
+    tmp_path: Path, host: str, warnings: int
+) -> None:
+    ran = _make_run(tmp_path, DATA_DIR="/proc/nowhere", API_HOST=host)
+    assert ran.returncode == 1
+    assert ran.stdout.count("deploy/nginx.conf") == warnings
+
+
 def test_a_file_that_the_output_goes_to_keeps_every_line_of_every_process(
     begin: Callable[..., Any], tmp_path: Path
 ) -> None:

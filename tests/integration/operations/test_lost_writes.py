@@ -276,7 +276,7 @@ def test_the_command_names_some_and_says_what_to_do(
     assert site.row("p0")["state"] == State.LIVE
     ran = runner.invoke(main, ["rebuild-ledger", "--force"])
     assert ran.exit_code == 0, ran.output
-    assert "1 deletions that the index had lost are written again" in ran.stdout
+    assert "written again: 1 deletion that the index had lost" in ran.stdout
     assert f"{NAMED + 3} products whose last change the index has lost: {TENANT}/p" in ran.stdout
     assert "and 3 more" in ran.stdout
     assert "push these products again" in ran.stdout

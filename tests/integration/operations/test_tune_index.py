@@ -74,7 +74,7 @@ def test_products_of_an_earlier_release_are_upgraded_once(
     url = f"{environ['QDRANT_URL']}/collections/{name}/points"
     httpx.put(f"{url}?wait=true", json=body).raise_for_status()
     code, said = run(tmp_path, environ, "upgrade-index")
-    assert (code, "1 products upgraded" in said) == (0, True), said
+    assert (code, "1 product upgraded" in said) == (0, True), said
     assert sum(points.add_terms()) == 0
     assert "0 products upgraded" in run(tmp_path, environ, "upgrade-index")[1]
     httpx.post(f"{url}/delete?wait=true", json={"filter": {}}).raise_for_status()

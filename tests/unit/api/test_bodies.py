@@ -208,3 +208,34 @@ def test_faults_by_the_million_end_the_reading() -> None:
         read_batch(body, JSON)
     assert (caught.value.status, caught.value.code) == (413, "too_many_faults")
     assert time.perf_counter() - started < 10
+
+
+@pytest.mark.parametrize(
+    ("value", "advice"),
+    [
+        (rb"\ud83d", "whole characters"),
+        (rb"\ud83d and more", "whole characters"),
+        (rb"\udc00", "whole characters"),
+        (rb"\ud83d\u0041", "whole characters"),
+        (rb"\ud83d\ud83d", "whole characters"),
+        ("é".encode("latin-1"), "send the whole body in UTF-8"),
+        ("€".encode("cp1252"), "send the whole body in UTF-8"),
+        ("д".encode("koi8-r"), "send the whole body in UTF-8"),
+        (b"\xed\xa0\xbd", "send the whole body in UTF-8"),
+        (b"a\tb", r"a tab as \t"),
+        (b"a\nb", r"a line break in a text as \n"),
+        (b"a\0b", r"a line break"),
+    ],
+)
+def test_what_people_send_most_often_instead_of_json_is_told_with_what_to_do(
+    value: bytes, advice: str
+) -> None:
+    body = b'{"id": "a", "name": "' + value + b'"}'
+    with pytest.raises(Problem) as caught:
+        parse_json(body)
+    assert (caught.value.status, advice in caught.value.detail) == (400, True), caught.value.detail
+    for document, media_type in ((b'{"products": [' + body + b"]}", JSON), (body, NDJSON)):
+        if media_type == NDJSON and b"\n" in value:
+            continue  # two lines, each of them no JSON
+        [rejected] = read_batch(document, media_type).rejected
+        assert (rejected["product_id"], advice in rejected["errors"][0]["message"]) == ("a", True)
