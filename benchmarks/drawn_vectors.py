@@ -5,25 +5,20 @@ together, and their differences have far fewer than 512 dimensions. Words lie ap
 pictures, at a cosine around 0.3, which is the hardest case for a graph that was built on pictures.
 """
 
-from typing import Any, Final
+from typing import Final
 
 import numpy as np
-from numpy.typing import NDArray
+
+from shared.qdrant.recall import Vectors, away_from, unit
 
 DIMENSIONS: Final = 512
 """Numbers in a vector of ViT-B-32, the model that is measured."""
-
-Vectors = NDArray[np.float32]
-"""Rows of length one, of shape (count, 512)."""
 
 _KINDS: Final = 200
 _OWN_DIMENSIONS: Final = 64
 """Of the differences between products; those of photos have some dozens."""
 
 _SHARED, _OF_KIND, _OWN = 0.7, 0.55, 0.45
-_WORDS_COSINE: Final = 0.3
-_ASIDE: Final = 0.5
-"""A search by picture is by another picture than the product's: a cosine around 0.9."""
 
 
 class DrawnCatalogue:
@@ -31,15 +26,15 @@ class DrawnCatalogue:
 
     def __init__(self, seed: int = 0) -> None:
         self._rng = np.random.default_rng(seed)
-        self._shared = _unit(self._rng.normal(size=(1, DIMENSIONS)))
-        self._kinds = _unit(self._rng.normal(size=(_KINDS, DIMENSIONS)))
+        self._shared = unit(self._rng.normal(size=(1, DIMENSIONS)))
+        self._kinds = unit(self._rng.normal(size=(_KINDS, DIMENSIONS)))
         self._spread = self._rng.normal(size=(_OWN_DIMENSIONS, DIMENSIONS))
 
     def products(self, count: int) -> Vectors:
         """Of pictures: two of one kind have a cosine around 0.8, of two kinds around 0.5."""
         kinds = self._kinds[self._rng.integers(_KINDS, size=count)]
-        own = _unit(self._rng.normal(size=(count, _OWN_DIMENSIONS)) @ self._spread)
-        return _unit(_SHARED * self._shared + _OF_KIND * kinds + _OWN * own)
+        own = unit(self._rng.normal(size=(count, _OWN_DIMENSIONS)) @ self._spread)
+        return unit(_SHARED * self._shared + _OF_KIND * kinds + _OWN * own)
 
     def pictures(self, count: int) -> Vectors:
         """Of searches by picture: drawn as products are, but none of them."""
@@ -47,22 +42,4 @@ class DrawnCatalogue:
 
     def words(self, count: int) -> Vectors:
         """Of searches by words: away from all pictures, a little less from what they mean."""
-        return _away_from(self.products(count), self._rng)
-
-
-def around(products: Vectors) -> tuple[Vectors, Vectors]:
-    """Searches by picture and by words around given products, one of each for each."""
-    rng = np.random.default_rng(0)
-    aside = _unit(rng.normal(size=products.shape))
-    return _unit(products + _ASIDE * aside), _away_from(products, rng)
-
-
-def _away_from(products: Vectors, rng: np.random.Generator) -> Vectors:
-    """All in one direction away from pictures, as words are."""
-    away = _unit(rng.normal(size=(1, DIMENSIONS)))
-    return _unit(_WORDS_COSINE * products + (1 - _WORDS_COSINE**2) ** 0.5 * away)
-
-
-def _unit(vectors: NDArray[Any]) -> Vectors:
-    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return np.asarray(vectors / lengths, dtype=np.float32)
+        return away_from(self.products(count), self._rng)

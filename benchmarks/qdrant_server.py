@@ -7,10 +7,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
-from benchmarks.drawn_vectors import Vectors
 from shared.errors import TransientError
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint
+from shared.qdrant.recall import Vectors
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.vectors import VectorSet
 from shared.settings import Settings

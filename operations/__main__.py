@@ -1,10 +1,9 @@
 """`python -m operations …`: the commands on what is stored; the Makefile has some of them."""
 
 import sys
-from collections.abc import Callable
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NoReturn
+from typing import Any
 
 import click
 
@@ -15,9 +14,8 @@ from operations.lost_writes import LostWrites, find_lost_writes, told
 from operations.progress import progress_bar
 from operations.rebuild import rebuild
 from operations.restore import Target, restore
-from operations.servers import check_room, running_servers
+from operations.servers import check_disk_space, is_embedded, servers
 from shared.embedding.dimensions import known_dimensions
-from shared.embedding.identity import collection_name
 from shared.errors import LedgerFull, LedgerUnavailable, ModelUnavailable, VitrineError
 from shared.ledger import (
     LedgerRebuild,
@@ -27,17 +25,40 @@ from shared.ledger import (
     RowsAtRest,
     connect,
 )
-from shared.qdrant.bootstrap import build_index, build_transfer
-from shared.qdrant.recovery.index import VectorIndex
+from shared.qdrant.bootstrap import build_index
+from shared.qdrant.recall import LEAST, TOP, measure, patient_service, searches_around
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.tuning import IndexTuning
-from shared.settings import Settings, read_settings, unknown_names
+from shared.settings import Settings, read_settings
 from shared.wording import counted
 
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 
-@click.group()
+class _Commands(click.Group):
+    """Turns what ends a command into a line on stderr and an exit code."""
+
+    def invoke(self, ctx: click.Context) -> Any:
+        try:
+            return super().invoke(ctx)
+        except OperationFault as fault:
+            code, message = fault.code, fault.message
+        except ModelUnavailable as err:
+            code, message = ExitCode.SETTINGS, err.message
+        except VitrineError as err:
+            code, message = ExitCode.UNAVAILABLE, f"{err.message}; {_next_step(err)}"
+        click.echo(f"vitrine: {message}", err=True)
+        sys.exit(code)
+
+
+def _next_step(err: VitrineError) -> str:
+    if isinstance(err, LedgerFull):
+        return "give Redis more memory (REDIS_MAXMEMORY), then run this again with FORCE=1"
+    name = "REDIS_URL" if isinstance(err, LedgerUnavailable) else "QDRANT_URL"
+    return f"see that the server of {name} runs and has room, then try again"
+
+
+@click.group(cls=_Commands)
 def main() -> None:
     """Backs the service up and restores it, on the servers and the model that are set."""
 
@@ -45,10 +66,9 @@ def main() -> None:
 @main.command()
 @click.argument("file", required=False, type=_FILE)
 def backup(file: Path | None) -> None:
-    """Writes a backup to FILE (backups/<time>.zip where none is named); the service may run."""
+    """Writes a backup to FILE (by default backups/<time>.zip); the service may run."""
     path = file or Path("backups") / f"{datetime.now(UTC):%Y%m%dT%H%M%SZ}.zip"
-
-    def run(settings: Settings, points: PointTransfer) -> str:
+    with servers() as (settings, points):
         model = {
             "CLIP_MODEL": settings.clip_model,
             "CLIP_PRETRAINED": settings.clip_pretrained,
@@ -56,11 +76,9 @@ def backup(file: Path | None) -> None:
             "CLIP_PRECISION": settings.clip_precision,
         }
         held = back_up(path, points, LedgerSnapshot(connect(settings.redis_url)), model)
-        size = path.stat().st_size / 1e6
-        points_held = counted(held.points, "point")
-        return f"{path}: {points_held}, {counted(held.records, 'ledger record')}, {size:.1f} MB"
-
-    _on_servers(run)
+    size = path.stat().st_size / 1e6
+    points_held = counted(held.points, "point")
+    click.echo(f"{path}: {points_held}, {counted(held.records, 'ledger record')}, {size:.1f} MB")
 
 
 @main.command("restore")
@@ -69,12 +87,13 @@ def backup(file: Path | None) -> None:
 def restore_(file: Path | None, force: bool) -> None:
     """Restores FILE into an empty stack, running or not."""
     if file is None:
-        _stop(ExitCode.NO_INPUT, "name the backup to restore: make restore FILE=backups/….zip")
-
-    def run(settings: Settings, points: PointTransfer) -> str:
+        raise OperationFault(
+            ExitCode.NO_INPUT, "name the backup to restore: make restore FILE=backups/….zip"
+        )
+    with servers() as (settings, points):
         archive = ArchiveReader(file)
-        if "qdrant_url" not in read_settings().model_fields_set:  # embedded, so its data is here
-            check_room(settings.data_dir, file.stat().st_size)
+        if is_embedded("qdrant_url"):
+            check_disk_space(settings.data_dir, file.stat().st_size)
         redis = connect(settings.redis_url)
         target = Target(
             points,
@@ -85,12 +104,10 @@ def restore_(file: Path | None, force: bool) -> None:
         )
         done = restore(archive, target, force=force)
         archive.close()
-        return (
-            f"restored {counted(done.points, 'point')} and {counted(done.jobs, 'job')}; waiting "
-            f"for a worker: {counted(done.waiting, 'product')}"
-        )
-
-    _on_servers(run)
+    click.echo(
+        f"restored {counted(done.points, 'point')} and {counted(done.jobs, 'job')}; waiting "
+        f"for a worker: {counted(done.waiting, 'product')}"
+    )
 
 
 @main.command()
@@ -100,7 +117,9 @@ def restore_(file: Path | None, force: bool) -> None:
 def quantize(pictures: Path | None) -> None:
     """Makes the int8 form of the model's image half, calibrated and checked on PICTURES."""
     if pictures is None:
-        _stop(ExitCode.NO_INPUT, "name a folder of the shop's pictures: make quantize PICTURES=dir")
+        raise OperationFault(
+            ExitCode.NO_INPUT, "name a folder of the shop's pictures: make quantize PICTURES=dir"
+        )
     # Torch and all: seconds that no other command should wait for.
     from shared.embedding.openvino.quantization import (  # noqa: PLC0415
         QuantizationRefused,
@@ -111,9 +130,7 @@ def quantize(pictures: Path | None) -> None:
     try:
         made = quantize_image_tower(settings, pictures, lambda said: click.echo(said, err=True))
     except QuantizationRefused as err:
-        _stop(ExitCode.DATA, str(err))
-    except ModelUnavailable as err:
-        _stop(ExitCode.SETTINGS, err.message)
+        raise OperationFault(ExitCode.DATA, str(err)) from err
     known = made.facts["quantized"]
     click.echo(
         f"{made.path.parent}: {known['overlap']:.3f} of the ten nearest of {known['checked']} "
@@ -125,10 +142,9 @@ def quantize(pictures: Path | None) -> None:
 @click.option("--force", is_flag=True, help="go on although the index holds nothing: it is lost")
 def rebuild_ledger(force: bool) -> None:
     """Brings the ledger's rows and the index together again, whichever of them lost something."""
-
-    def run(settings: Settings, points: PointTransfer) -> str:
+    with servers() as (settings, points):
         total = points.count()
-        # By default, for it may be the wrong model's name that leads to an empty collection.
+        # A wrong model's name may be what leads to an empty collection.
         if not total and not force:
             raise OperationFault(
                 ExitCode.NO_INPUT,
@@ -147,103 +163,88 @@ def rebuild_ledger(force: bool) -> None:
         with progress_bar("rows", rows.added + rows.raised + rows.left) as advance:
             for done, lost in find_lost_writes(at_rest, points, ledger):  # noqa: B007
                 advance(done)
-        added = counted(rows.added, "row")
-        said = f"{added} added, {rows.raised} brought up to the index, {rows.left} left"
-        return "\n".join([said, *told(lost)])
-
-    _on_servers(run)
+    added = counted(rows.added, "row")
+    click.echo(f"{added} added, {rows.raised} brought up to the index, {rows.left} left")
+    for line in told(lost):
+        click.echo(line)
 
 
 @main.command()
 @click.argument("switch", type=click.Choice(["on", "off"]))
 def bulk_load(switch: str) -> None:
     """Holds the vector index of a real Qdrant back while much is loaded (on), or has it built."""
-    _on_index(lambda index, tuning: index.hold_back() if switch == "on" else index.tune(tuning))
+    _tune(hold_back=switch == "on")
 
 
 @main.command()
 def tune_index() -> None:
     """Brings a collection that exists to what the settings say of its index (QDRANT_…)."""
-    _on_index(lambda index, tuning: index.tune(tuning))
+    _tune(hold_back=False)
+
+
+def _tune(*, hold_back: bool) -> None:
+    with servers() as (settings, points):
+        _ensure_collection(settings, points)
+        index = build_index(settings)
+        try:
+            if hold_back:
+                index.hold_back()
+            else:
+                index.tune(IndexTuning.of(settings))
+            state = index.state()
+        finally:
+            index.close()
+    click.echo(
+        f"{points.collection}: {counted(state.points, 'point')}, {state.indexed} of them in a "
+        "graph; "
+        + ("no graph is built until `bulk-load off`" if state.held_back else "the rest follows")
+        + (", vectors of int8 in memory" if state.quantized else "")
+    )
+    if is_embedded("qdrant_url"):
+        click.echo("The embedded Qdrant has no graph: there this changes nothing")
 
 
 @main.command()
 def upgrade_index() -> None:
     """Gives the products of an earlier release what filters compare now; embeds nothing anew."""
-
-    def run(settings: Settings, points: PointTransfer) -> str:
+    with servers() as (settings, points):
         _ensure_collection(settings, points)
         done = 0
         with progress_bar("products", points.count()) as advance:
             for upgraded in points.add_terms():
                 done += upgraded
                 advance(upgraded)
-        return (
-            f"{points.collection}: {counted(done, 'product')} upgraded, all others had been before"
-        )
-
-    _on_servers(run)
+    click.echo(
+        f"{points.collection}: {counted(done, 'product')} upgraded, all others had been before"
+    )
 
 
 def _ensure_collection(settings: Settings, points: PointTransfer) -> None:
     points.ensure_collection(known_dimensions(settings.clip_model), settings.attribute_indexes)
 
 
-def _on_index(change: Callable[[VectorIndex, IndexTuning], None]) -> None:
-    def run(settings: Settings, points: PointTransfer) -> str:
-        tuning = IndexTuning.of(settings)
-        _ensure_collection(settings, points)
-        index = build_index(settings)
+@main.command()
+@click.option("--searches", default=200, show_default=True, help="how many of each kind")
+def recall(searches: int) -> None:
+    """Measures how many of the ten nearest products searches find; fails below 0.98."""
+    with servers() as (settings, points):
+        dimensions = known_dimensions(settings.clip_model)
+        service = patient_service(settings, points.collection, dimensions)
         try:
-            change(index, tuning)
-            state = index.state()
+            found = measure(service, searches_around(points, searches))
         finally:
-            index.close()
-        said = (
-            f"{points.collection}: {counted(state.points, 'point')}, "
-            f"{state.indexed} of them in a graph; "
-            + ("no graph is built until `bulk-load off`" if state.held_back else "the rest follows")
-            + (", vectors of int8 in memory" if state.quantized else "")
+            service.close()
+    if not found:
+        raise OperationFault(
+            ExitCode.NO_INPUT, f"{points.collection} holds no products to search for"
         )
-        if "qdrant_url" not in read_settings().model_fields_set:
-            said += "\nThe embedded Qdrant has no graph: there this changes nothing"
-        return said
-
-    _on_servers(run)
-
-
-def _on_servers(run: Callable[[Settings, PointTransfer], str]) -> None:
-    """Runs the command on its servers, says what it did, or ends with its exit code."""
-    try:
-        settings = read_settings()
-        for warning in unknown_names():
-            click.echo(f"vitrine: {warning}", err=True)
-        collection_name(settings)  # so that no server is started for a model that isn't there
-        with running_servers(settings) as found:
-            points = build_transfer(found)
-            try:
-                said = run(found, points)
-            finally:
-                points.close()
-    except OperationFault as fault:
-        _stop(fault.code, fault.message)
-    except ModelUnavailable as err:
-        _stop(ExitCode.SETTINGS, err.message)
-    except VitrineError as err:
-        _stop(ExitCode.UNAVAILABLE, f"{err.message}; {_next_step(err)}")
-    click.echo(said)
-
-
-def _next_step(err: VitrineError) -> str:
-    if isinstance(err, LedgerFull):
-        return "give Redis more memory (REDIS_MAXMEMORY), then run this again with FORCE=1"
-    name = "REDIS_URL" if isinstance(err, LedgerUnavailable) else "QDRANT_URL"
-    return f"see that the server of {name} runs and has room, then try again"
-
-
-def _stop(code: ExitCode, message: str) -> NoReturn:
-    click.echo(f"vitrine: {message}", err=True)
-    sys.exit(code)
+    for kind in found:
+        click.echo(kind)
+    if min(kind.share for kind in found) < LEAST:
+        raise OperationFault(
+            ExitCode.LOW_RECALL,
+            f"recall@{TOP} is below {LEAST}: raise QDRANT_HNSW_EF or QDRANT_OVERSAMPLING",
+        )
 
 
 if __name__ == "__main__":

@@ -8,6 +8,8 @@ from shared.settings import SETTINGS_FAULT
 class ExitCode(IntEnum):
     """What scripts can tell apart; 2 is click's for a wrong command line."""
 
+    LOW_RECALL = 1
+    """Searches find too few of the products that they should."""
     DATA = 65
     """The file is no backup, or was damaged."""
     NO_INPUT = 66

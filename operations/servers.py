@@ -7,11 +7,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Final
 
+import click
+
 from operations.faults import ExitCode, OperationFault
+from shared.embedding.identity import collection_name
 from shared.errors import LedgerUnavailable, QdrantUnavailable
 from shared.ledger import LedgerRebuild, connect
+from shared.qdrant.bootstrap import build_transfer
 from shared.qdrant.recovery.transfer import PointTransfer
-from shared.settings import Settings
+from shared.settings import Settings, read_settings, unknown_names
 from stack.data_dir import DataDir, DataDirInUse
 from stack.run import Stack, StackError
 
@@ -30,11 +34,35 @@ _DATA_PER_ARCHIVE: Final = 3
 
 
 @contextmanager
+def servers() -> Iterator[tuple[Settings, PointTransfer]]:
+    """The settings with the addresses of servers that run, and the points of their collection.
+
+    Names unknown settings on stderr. Raises `OperationFault`, and `ModelUnavailable` if the model
+    that is set can't be told.
+    """
+    settings = read_settings()
+    for warning in unknown_names():
+        click.echo(f"vitrine: {warning}", err=True)
+    collection_name(settings)  # so that no server is started for a model that isn't there
+    with running_servers(settings) as found:
+        points = build_transfer(found)
+        try:
+            yield found, points
+        finally:
+            points.close()
+
+
+def is_embedded(name: str) -> bool:
+    """Whether a server is ours to run, because the setting of its address is not given."""
+    return name not in read_settings().model_fields_set
+
+
+@contextmanager
 def running_servers(settings: Settings) -> Iterator[Settings]:
     """The settings with the addresses of servers that run.
 
-    What is not set is embedded: if a stack runs on DATA_DIR, its servers are used; else they are
-    started for as long as this lasts. Raises `OperationFault`.
+    A server whose address is not set is embedded: if a stack runs on DATA_DIR, its servers are
+    used, else they are started for as long as this lasts. Raises `OperationFault`.
     """
     embedded = [
         name
@@ -74,8 +102,8 @@ def _started(settings: Settings) -> Iterator[Settings]:
         raise OperationFault(ExitCode.UNAVAILABLE, str(err)) from err
 
 
-def check_room(data_dir: Path, archive_bytes: int) -> None:
-    """Raises `OperationFault` where embedded servers would fill the disk with a restored file."""
+def check_disk_space(data_dir: Path, archive_bytes: int) -> None:
+    """Raises `OperationFault` if embedded servers would fill the disk with a restored file."""
     free = shutil.disk_usage(data_dir).free
     needed = _DATA_PER_ARCHIVE * archive_bytes
     if free < needed:

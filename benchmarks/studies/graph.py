@@ -5,8 +5,8 @@ engine build the graph that a Qdrant server builds (m 16, ef_construct 100, all 
 which is the hardest case), once without and once with int8 quantization, and searches it under the
 filter that every search has. Printed are recall@10 against the engine's exact search and how many
 times as long as it the search takes. The embedded server has no graph: this is for the settings
-QDRANT_HNSW_EF and QDRANT_OVERSAMPLING of a real one; `benchmarks.studies.recall` measures that one
-itself.
+QDRANT_HNSW_EF and QDRANT_OVERSAMPLING of a real one. `python -m operations recall` measures the
+real one itself.
 """
 
 import argparse
@@ -19,7 +19,8 @@ from typing import Any, Final
 
 import qdrant_edge as edge
 
-from benchmarks.drawn_vectors import DIMENSIONS, DrawnCatalogue, Vectors
+from benchmarks.drawn_vectors import DIMENSIONS, DrawnCatalogue
+from shared.qdrant.recall import Vectors
 from shared.qdrant.vectors import IMAGE
 
 TOP: Final = 10

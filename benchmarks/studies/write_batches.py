@@ -12,8 +12,9 @@ import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
-from benchmarks.drawn_vectors import DIMENSIONS, DrawnCatalogue, Vectors
+from benchmarks.drawn_vectors import DIMENSIONS, DrawnCatalogue
 from benchmarks.qdrant_server import fresh_qdrant, products
+from shared.qdrant.recall import Vectors
 from shared.qdrant.service import QdrantService
 
 _SIZES: Final = (64, 128, 256)

@@ -2,7 +2,7 @@
 
 The embedded server compares every vector whatever is said here, so its results are exact. A real
 one builds a graph (HNSW) over larger segments and searches that; what it may miss of the ten
-nearest is measured by `python -m benchmarks.studies.recall`.
+nearest is measured by `python -m operations recall`.
 """
 
 from dataclasses import dataclass

@@ -9,11 +9,8 @@ import httpx
 import numpy as np
 import pytest
 
-from benchmarks.drawn_vectors import DrawnCatalogue, around
+from benchmarks.drawn_vectors import DrawnCatalogue
 from benchmarks.studies.graph import recall
-from benchmarks.studies.recall import measured
-from shared.models.search import Filters, Hit
-from shared.qdrant.service import QdrantService
 from stack.run import ROOT
 from tests.servers import EmbeddedQdrantProcess
 
@@ -47,34 +44,6 @@ def test_the_embedded_server_misses_nothing_and_keeps_nothing(
     assert not [one for one in held["collections"] if one["name"].startswith("recall-")]
 
 
-class HalfBlind(QdrantService):
-    """Finds, without being asked to compare all, only every second product."""
-
-    def __init__(self) -> None:
-        super().__init__("http://127.0.0.1:1", "none")
-
-    def search(
-        self,
-        tenant: str,
-        vector: object,
-        filters: Filters,
-        top_k: int,
-        offset: int = 0,
-        *,
-        min_score: float | None = None,
-        without_group: str | None = None,
-        exact: bool = False,
-    ) -> list[Hit]:
-        del tenant, vector, filters, offset, min_score, without_group
-        return [Hit(f"p{at}", 1.0, {}) for at in range(0, top_k, 1 if exact else 2)]
-
-
-def test_what_a_search_misses_is_counted(capsys: pytest.CaptureFixture[str]) -> None:
-    searches = [("default", vector) for vector in DrawnCatalogue().words(4)]
-    assert measured(HalfBlind(), {"words": searches}) == 0.5
-    assert "words: recall@10 0.5000 of 4 searches" in capsys.readouterr().out
-
-
 @pytest.mark.parametrize(
     ("found", "share"), [([[1, 2], [3, 4]], 1.0), ([[2, 1], [9, 3]], 0.75), ([[], [3]], 0.25)]
 )
@@ -98,9 +67,6 @@ def test_drawn_vectors_lie_as_embeddings_do() -> None:
     between = products[:1000] @ products[1000:].T
     assert 0.4 < between.mean() < 0.6
     assert (drawn.words(50) @ products.T).max() < 0.5
-    near, far = around(products)
-    assert (near * products).sum(axis=1).mean() == pytest.approx(0.9, abs=0.02)
-    assert (far * products).sum(axis=1).mean() == pytest.approx(0.3, abs=0.1)
 
 
 def test_batches_of_writes_are_timed_each() -> None:

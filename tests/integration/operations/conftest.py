@@ -1,8 +1,12 @@
 """An index and a ledger to back up, and another pair to restore into; all on real servers."""
 
-from collections.abc import Iterator
+import os
+import subprocess
+import sys
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -24,6 +28,7 @@ from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
 from shared.qdrant.vectors import VectorSet
+from stack.run import ROOT
 from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
 from worker.reconcile.plan import with_fields_first
 from worker.reconcile.reports import picture_put_off
@@ -187,3 +192,22 @@ def site(qdrant_server: EmbeddedQdrantProcess, ledger_server: RedisServer) -> It
 @pytest.fixture
 def other(other_servers: Servers) -> Iterator[Site]:
     yield from _site(other_servers)
+
+
+def run(folder: Path, environ: Mapping[str, str], *command: str) -> tuple[int, str]:
+    """Exit code and output of `python -m operations …` as a process."""
+    ran = subprocess.run(
+        [sys.executable, "-m", "operations", *command],
+        cwd=folder,
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "CLIP_MODEL": "demo", **environ},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    return ran.returncode, ran.stdout + ran.stderr
+
+
+@pytest.fixture
+def environ(qdrant_server: EmbeddedQdrantProcess, ledger_server: RedisServer) -> Mapping[str, str]:
+    return {"QDRANT_URL": qdrant_server.url, "REDIS_URL": ledger_server.url}

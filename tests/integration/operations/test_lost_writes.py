@@ -261,7 +261,7 @@ def test_the_command_names_some_and_says_what_to_do(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.chdir(tmp_path_factory.mktemp("elsewhere"))  # where no .env lies
-    monkeypatch.setattr("operations.__main__.collection_name", lambda _: site.points.collection)
+    monkeypatch.setattr("shared.qdrant.bootstrap.collection_name", lambda _: site.points.collection)
     environ = {"CLIP_MODEL": "demo", "REDIS_URL": ledger_server.url}
     runner = CliRunner(env=environ | {"QDRANT_URL": qdrant_server.url})
     for number in range(NAMED + 3):

@@ -15,7 +15,7 @@ from operations.archive import ArchiveReader
 from operations.backup import back_up
 from operations.faults import ExitCode, OperationFault
 from operations.restore import restore
-from operations.servers import check_room
+from operations.servers import check_disk_space
 from shared.ledger import LedgerSnapshot
 from shared.qdrant.recovery.transfer import PointTransfer
 from stack.data_dir import DataDir
@@ -182,9 +182,9 @@ def test_without_room_for_the_file_nothing_is_left_of_it(
 
 
 def test_a_disk_too_small_for_what_is_restored_is_told_beforehand(tmp_path: Path) -> None:
-    check_room(tmp_path, 1)
+    check_disk_space(tmp_path, 1)
     with pytest.raises(OperationFault, match="DATA_DIR") as caught:
-        check_room(tmp_path, 10**18)
+        check_disk_space(tmp_path, 10**18)
     assert caught.value.code == ExitCode.CANT_CREATE
 
 

@@ -1,8 +1,5 @@
 """`bulk-load` and `tune-index`, as processes on a server of their own."""
 
-import os
-import subprocess
-import sys
 import uuid
 from collections.abc import Mapping
 from pathlib import Path
@@ -14,26 +11,8 @@ from shared.embedding.identity import collection_name
 from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.settings import Settings
-from stack.run import ROOT
-from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
-
-
-def run(folder: Path, environ: Mapping[str, str], *command: str) -> tuple[int, str]:
-    ran = subprocess.run(
-        [sys.executable, "-m", "operations", *command],
-        cwd=folder,
-        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "CLIP_MODEL": "demo", **environ},
-        capture_output=True,
-        text=True,
-        timeout=60,
-        check=False,
-    )
-    return ran.returncode, ran.stdout + ran.stderr
-
-
-@pytest.fixture
-def environ(qdrant_server: EmbeddedQdrantProcess, ledger_server: RedisServer) -> Mapping[str, str]:
-    return {"QDRANT_URL": qdrant_server.url, "REDIS_URL": ledger_server.url}
+from tests.integration.operations.conftest import run
+from tests.servers import DIMENSIONS
 
 
 @pytest.mark.slow
