@@ -89,3 +89,16 @@ def test_every_setting_that_is_named_exists(page: Path) -> None:
     for words in CODE.findall(FENCE.sub("", page.read_text())):
         for name in re.findall(r"\b[A-Z][A-Z0-9]*(?:_[A-Z0-9]+)+\b", words):
             assert name in SETTINGS or name.split("_")[0] not in PREFIXES, name
+
+
+def test_every_metric_to_watch_exists() -> None:
+    section = (ROOT / "docs/operations.md").read_text().partition("## What to watch")[2]
+    cells = [
+        line.split("|")[1] for line in section.partition("\n## ")[0].splitlines() if "|" in line
+    ]
+    named = re.findall(r"`(\w+)(?:\{[\w,]+\})?`", " ".join(cells))
+    assert len(named) > 10
+    source = "".join(
+        path.read_text() for part in ("shared", "api") for path in ROOT.glob(f"{part}/**/*.py")
+    )
+    assert [name for name in named if f'"{name}"' not in source] == []
