@@ -1,6 +1,7 @@
 """Changes, reports and wanted states as the scripts take and give them: lists of fields. Pure."""
 
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from typing import Final
 
 from shared.models.change import Change, Kind, Refusal, Report, Wanted
@@ -47,6 +48,15 @@ def _refusal_arguments(refusal: Refusal | None) -> tuple[str, str]:
 def wanted_in(fields: Sequence[str]) -> list[Wanted]:
     """What claim.lua hands out, product after product."""
     return [_wanted(fields[i : i + _WANTED_FIELDS]) for i in range(0, len(fields), _WANTED_FIELDS)]
+
+
+def refreshed(known: Wanted, rev: str, deltas: str) -> Wanted | None:
+    """What refresh.lua says of a wanted state: None if its lease is lost."""
+    if not rev:
+        return None
+    if int(rev) == known.rev:
+        return known
+    return replace(known, rev=int(rev), deltas=deltas.split("\n"), refusal=None)
 
 
 def _wanted(fields: Sequence[str]) -> Wanted:

@@ -12,12 +12,12 @@ from typing import Any, Final
 import redis
 
 from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
-from shared.ledger.arguments import change_arguments, report_arguments, wanted_in
+from shared.ledger.arguments import change_arguments, refreshed, report_arguments, wanted_in
 from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, lost_key, translated
 from shared.ledger.idempotency import Idempotency
 from shared.ledger.scripts import script_source
 from shared.ledger.waiting import waiting_for
-from shared.models.change import Aspect, Change, Claim, Lane, Report
+from shared.models.change import Aspect, Change, Claim, Lane, Report, Wanted
 from shared.models.job import Accepted, ProductStatus, Retried
 from shared.wording import counted
 
@@ -35,6 +35,7 @@ _TAKING_SCRIPTS: Final = ("accept", "retry")
 _WORKING_SCRIPTS: Final = (
     "claim",
     "renew",
+    "refresh",
     "report",
     "backlog",
     "purge",
@@ -229,6 +230,16 @@ class Ledger:
         """Puts off the end of the claim's leases by a full term, for those still held."""
         names = [name for wanted in claim.wanted for name in (wanted.tenant, wanted.product_id)]
         self._run("renew", claim.token, self._lease_us, *names)
+
+    def refresh(self, claim: Claim, known: Sequence[Wanted]) -> Sequence[Wanted | None]:
+        """These wanted states of the claim as they are by now, for they may have been patched.
+
+        None stands in the place of each that the claim holds no more: its product has been put or
+        deleted anew, or its lease was lost to another task.
+        """
+        names = [field for each in known for field in (each.tenant, each.product_id, each.rev)]
+        answers = self._run("refresh", claim.token, *names)
+        return list(map(refreshed, known, answers[::2], answers[1::2]))
 
     def report(self, claim: Claim, reports: Sequence[Report]) -> Sequence[Lane]:
         """Settles or puts off what was claimed. Repeating it, or reporting late, is harmless.

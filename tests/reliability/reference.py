@@ -5,6 +5,7 @@ code, so that two readings can be held against each other. What can happen to a 
 
 * a shop's call is accepted (`accept`),
 * a worker leases what is wanted (`claimed`), or a lease runs out (`lease_lost`),
+* a worker asks what has been patched of a put that it holds (`refreshed`),
 * Qdrant comes to hold one change (`written`), or all of a put but its picture (`fields_written`),
 * a worker reports how one change ended (`reported`) or wants to try again (`put_off`).
 
@@ -313,6 +314,27 @@ class Reference:
                 wanted.alone, wanted.lost = True, False
             wanted.holder = holder
             wanted.met[holder] = row.content
+
+    def refreshed(
+        self, product_id: str, known: int, holder: object, newest: tuple[int, Fields] | None
+    ) -> None:
+        """A task that leased a put as `known` is told how it is wanted now.
+
+        `newest`: its ticket and fields; None says that the task holds it no more. Read as: it still
+        is the work that the task began, so what the index held counts as it was then.
+        """
+        row = self.row(product_id)
+        wanted = row.wanted
+        if wanted is None or wanted.holder != holder:
+            if newest is not None:
+                raise Contradiction(f"{product_id}: {newest} was told to {holder} of {wanted}")
+            return
+        if newest is None:
+            raise Contradiction(f"{product_id}: {holder} was told that it lost {wanted}")
+        ticket, fields = newest
+        if (ticket, dict(fields)) != (wanted.ticket, dict(wanted.fields)):
+            raise Contradiction(f"{product_id}: {ticket} {fields} told, wanted {wanted}")
+        wanted.met[holder] = row.accepted[known].met[holder]
 
     def lease_lost(self, product_id: str) -> None:
         """The lease ran out: its holder stopped, or is slow and may yet write and report."""

@@ -463,6 +463,12 @@ class Shop:
             self.tenant, product_id
         ].version
 
+    def stored_price(self, product_id: str) -> float | None:
+        """The product's price as the index holds it."""
+        found = self._servers.qdrant.get_product(self.tenant, product_id)
+        assert found is not None
+        return found.product.price
+
     # --- the end state -----------------------------------------------------------------------
 
     def end_state(self) -> dict[str, tuple[object, ...]]:
@@ -519,6 +525,18 @@ class WatchedLedger(Ledger):
         with Collected(self._shop):
             self._shop.model.claimed(claim.token, [self._taken(each) for each in claim.wanted])
         return claim
+
+    def refresh(self, claim: Claim, known: Sequence[real.Wanted]) -> Sequence[real.Wanted | None]:
+        answers = super().refresh(claim, known)
+        with Collected(self._shop):
+            for before, after in zip(known, answers, strict=True):
+                ticket = self._shop.ticket(before.product_id, before.rev)
+                newest = None
+                if after is not None:
+                    _, newest_ticket, _, fields = self._taken(after)
+                    newest = newest_ticket, fields
+                self._shop.model.refreshed(before.product_id, ticket, claim.token, newest)
+        return answers
 
     def report(self, claim: Claim, reports: Sequence[Report]) -> Sequence[Lane]:
         tenant, model = self._shop.tenant, self._shop.model

@@ -57,6 +57,7 @@ CHECKPOINTS = [
         "qdrant.stored",
         "pictures.read",
         "encoder.embed_images",
+        "ledger.refresh",
         "qdrant.upsert_products",
         "ledger.report",
     )

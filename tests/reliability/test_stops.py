@@ -3,6 +3,7 @@
 The stateful test of order finds such stories; here they stand by name.
 """
 
+import threading
 from collections.abc import Iterator
 
 import pytest
@@ -141,3 +142,28 @@ def test_a_product_that_is_patched_while_it_stops_its_workers_is_given_up_all_th
         shop.end_leases()
     shop.settle()
     assert shop.outcomes(job_id) == [Outcome.FAILED]
+
+
+@pytest.mark.parametrize("at", ["after qdrant.upsert_products", "after ledger.report"])
+def test_a_patch_is_not_lost_with_the_worker_that_showed_it_before_the_picture(
+    shop: Shop, servers: Servers, at: str
+) -> None:
+    """Whether it dies before or after it could say so."""
+    shop.call([Put("p", price=1.0)], Lane.SINGLE)
+    shop.settle()
+    came = servers.pictures.delays["/b.jpg"] = threading.Event()
+    put = shop.call([Put("p", picture="/b.jpg", price=2.0)], Lane.SINGLE)
+    shop.answer(ALL)
+    shop.advance_to(ALL, "after ledger.report")
+    assert shop.stored_price("p") == 2.0
+    patch = shop.call([Patch("p", (("price", 2.5),))], Lane.FAST)
+    shop.advance_to(ALL, "after ledger.refresh")
+    shop.advance_to(ALL, at)
+    assert shop.stored_price("p") == 2.5
+    shop.stop(ALL)
+    shop.end_leases()
+    came.set()
+    del servers.pictures.delays["/b.jpg"]
+    shop.settle()
+    assert shop.outcomes(put) == shop.outcomes(patch) == [Outcome.INDEXED]
+    assert shop.stored_price("p") == 2.5

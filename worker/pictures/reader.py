@@ -1,11 +1,12 @@
 """From image URLs to vectors, many at a time; one bad picture fails alone."""
 
 import random
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Container, Iterator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Final, Generic, TypeVar
+from typing import Any, Final, Generic, TypeVar
 
 import numpy as np
 import structlog
@@ -28,6 +29,9 @@ Key = TypeVar("Key")
 
 STRAGGLER_SECONDS: Final = 2.0
 """How long pictures that are ready wait for slower ones of the same batch."""
+
+_YIELD_SECONDS: Final = 1.0
+"""How long the caller waits at most for its next look at other things, the model's time apart."""
 
 _URGENT_STRAGGLER_SECONDS: Final = 0.05
 """The same for urgent ones: those of a burst still share forward passes."""
@@ -101,13 +105,20 @@ class PictureReader:
         self._urgent_pool = HostThreads(threads, "urgent-picture")
 
     def read(
-        self, requests: Sequence[PictureRequest[Key]], *, urgent: bool = False
+        self,
+        requests: Sequence[PictureRequest[Key]],
+        *,
+        urgent: bool = False,
+        wanted: Container[Key] | None = None,
     ) -> Iterator[Sequence[tuple[Key, PictureResult]]]:
         """Groups of results as they become ready, so that a slow server holds up only its own; an
-        empty one each time that nothing became ready for a while.
+        empty one before each, and every second while nothing became ready.
 
         Within a group the pictures share the encoder's batches, also with those of other tasks.
         Urgent ones overtake the others, and hardly wait for slower ones of their own batch.
+
+        `wanted`: the keys of pictures that are still wanted. The caller may take out others between
+        two groups: they are not waited for. Raises `EncoderBusy`.
         """
         pool = self._urgent_pool if urgent else self._pool
         patience = _URGENT_STRAGGLER_SECONDS if urgent else STRAGGLER_SECONDS
@@ -117,9 +128,14 @@ class PictureReader:
         }
         try:
             while waiting:
-                done, _ = wait(waiting, timeout=patience)
-                group = [(waiting.pop(future), future) for future in done]
-                yield []  # before the model is waited for, too
+                until = time.monotonic() + patience
+                while True:
+                    done, late = wait(waiting, timeout=min(patience, _YIELD_SECONDS))
+                    yield []  # before the model is waited for, too
+                    _drop(waiting, wanted)
+                    if not late or time.monotonic() >= until:
+                        break
+                group = [(waiting.pop(future), future) for future in done if future in waiting]
                 if group:
                     yield self._embed(group, urgent)
         finally:
@@ -183,6 +199,14 @@ class PictureReader:
             else:
                 results.append((key, result))
         return results
+
+
+def _drop(waiting: dict[Future[Any], Key], wanted: Container[Key] | None) -> None:
+    """Gives up pictures that nobody wants any more. Those in work are read in vain."""
+    if wanted is not None:
+        for future in [each for each, key in waiting.items() if key not in wanted]:
+            future.cancel()
+            del waiting[future]
 
 
 def _host(url: str) -> str:

@@ -11,7 +11,7 @@ from shared.errors import ItemFault, ItemPermanent
 from shared.fetch.hosts import HostPutOff
 from shared.models.change import Kind, Outcome, Report, State, Wanted
 from shared.models.product import Product, StoredProduct
-from shared.qdrant.points import StoredPoint
+from shared.qdrant.points import PayloadWrite, PointWrite, StoredPoint
 from worker.pictures.reader import Pictured, PictureRequest, PictureResult, SamePicture
 from worker.reconcile.plan import (
     Step,
@@ -34,16 +34,41 @@ log = structlog.get_logger(__name__)
 
 @dataclass(slots=True, eq=False)
 class Put:
-    """A put on its way through the pictures. `live`: the product as the index held it.
+    """A put on its way through the pictures.
 
-    `fields_stand`: whether the index holds its fields already, under its rev.
+    `live`: the product as the index holds it. `fields_rev`: the rev under which the index holds the
+    put's fields already, beside the picture of before.
     """
 
     wanted: Wanted
     product: Product
     live: StoredProduct | None
     found: State
-    fields_stand: bool = False
+    fields_rev: int | None = None
+    may_show: bool = True
+    """Whether its fields have not been offered to the index under its rev."""
+
+    @property
+    def fields_stand(self) -> bool:
+        """Whether the index holds its fields already, under its rev."""
+        return self.fields_rev == self.wanted.rev
+
+    @property
+    def after_fields(self) -> bool:
+        """Whether the index holds fields of this put, if only as they were before a patch."""
+        return self.fields_rev is not None
+
+    def patched(self, wanted: Wanted) -> None:
+        """The put is wanted like this by now: some patches richer, under a newer rev."""
+        self.wanted, self.product = wanted_product(wanted, self.live)
+        self.may_show = True
+
+    def offered(self, point: PointWrite, *, stands: bool) -> None:
+        """Its fields have been sent to the index, where they stand or lost to something else."""
+        self.may_show = False
+        if stands and self.live and isinstance(point, PayloadWrite):
+            self.live = replace(self.live, product=point.product, rev=point.rev)
+            self.fields_rev = point.rev
 
     @property
     def has_new_url(self) -> bool:
@@ -81,7 +106,7 @@ class Decisions:
         if wanted.kind is Kind.DELTA and live:
             return patched(wanted, product, live)
         return self._unless_put_off(
-            Put(wanted, product, live, state_of(stored), _fields_stand(wanted, stored))
+            Put(wanted, product, live, state_of(stored), _fields_rev(wanted, stored))
         )
 
     def _unless_put_off(self, put: Put) -> Put | Step | Report:
@@ -92,7 +117,9 @@ class Decisions:
     def while_reading(self, put: Put) -> Step | None:
         """What to write of the put while its picture is still being read, if its fields changed."""
         live = put.live
-        if live is None or put.fields_stand or not changed_aspects(live.product, put.product):
+        if live is None or put.fields_stand or not put.may_show:
+            return None
+        if not changed_aspects(live.product, put.product):
             return None
         return with_fields_first(put.wanted, put.product, live)
 
@@ -106,18 +133,20 @@ class Decisions:
                 wanted, product = wanted_product(wanted, live)
             except ItemPermanent as fault:
                 return self._faulty(wanted, fault, state_of(stored))
-            stand = _fields_stand(wanted, stored)
-            return despite_bad_picture(wanted, product, live, crash(wanted), after_fields=stand)
+            after_fields = _fields_rev(wanted, stored) is not None
+            return despite_bad_picture(
+                wanted, product, live, crash(wanted), after_fields=after_fields
+            )
         return replace(crashed(wanted), found=state_of(stored))
 
     def after_picture(self, put: Put, result: PictureResult) -> Step | Report:
         """What to write of the put, or to report, now that its picture has been read."""
-        wanted, product, live, stand = put.wanted, put.product, put.live, put.fields_stand
+        wanted, product, live, after = put.wanted, put.product, put.live, put.after_fields
         if isinstance(result, Pictured):
-            return with_new_vector(wanted, product, result, after_fields=stand)
+            return with_new_vector(wanted, product, result, after_fields=after)
         if isinstance(result, SamePicture):
             assert live is not None  # noqa: S101 - only a stored picture can be the same
-            return with_same_picture(wanted, product, live, result, after_fields=stand)
+            return with_same_picture(wanted, product, live, result, after_fields=after)
         if isinstance(result, HostPutOff):
             wait = result.retry_after or 0.0
             return self._put_off(put, picture_put_off(wanted, wait, result.code, result.message))
@@ -125,7 +154,7 @@ class Decisions:
         if report.result is not Outcome.FAILED:
             return self._put_off(put, report)
         if live:
-            return despite_bad_picture(wanted, product, live, result, after_fields=stand)
+            return despite_bad_picture(wanted, product, live, result, after_fields=after)
         return report
 
     @staticmethod
@@ -157,8 +186,9 @@ class Decisions:
         return report
 
 
-def _fields_stand(wanted: Wanted, stored: StoredPoint | None) -> bool:
-    return stored is not None and stored.rev == wanted.rev and stored.awaits_picture
+def _fields_rev(wanted: Wanted, stored: StoredPoint | None) -> int | None:
+    stand = stored is not None and stored.rev == wanted.rev and stored.awaits_picture
+    return wanted.rev if stand else None
 
 
 def _found_done(wanted: Wanted, live: StoredProduct | None) -> Report:

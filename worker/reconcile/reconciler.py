@@ -1,9 +1,8 @@
 """Makes the index hold what the ledger wants: claim, look, fetch, embed, write, report."""
 
-import math
 import threading
 import time
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import structlog
@@ -20,12 +19,12 @@ from shared.errors import (
 from shared.ledger import Ledger
 from shared.metrics import LANE_PAUSES, REPORTS
 from shared.models.attributes import attribute_types
-from shared.models.change import Claim, Lane, Report, Verdict, Wanted
+from shared.models.change import Claim, Lane, Report, Verdict
 from shared.qdrant.points import PayloadWrite, StoredRev
 from shared.qdrant.service import QdrantService
 from shared.watchdog import Watchdog
 from worker.bulk_places import BulkPlaces
-from worker.pictures.reader import PictureReader, PictureRequest
+from worker.pictures.reader import PictureReader
 from worker.reconcile.decide import Decisions, Put
 from worker.reconcile.plan import Step, with_attribute_warning
 from worker.reconcile.reports import RetryPolicy, released, unexpected, vanished
@@ -42,6 +41,9 @@ PAUSE_SECONDS: Final = 3.0
 FIELDS_SECONDS: Final = 5.0
 """How long the changed fields of live products wait for pictures that are being read. Those that
 come in time cost no second write."""
+
+REFRESH_SECONDS: Final = 1.0
+"""Between two looks at what has been patched of the products whose pictures are being read."""
 
 _REPORT_TRIES: Final = 3
 """Reports are repeated over a short failure of Redis: without one, the work is done again."""
@@ -63,6 +65,7 @@ class Reconciler:
         bulk_tasks: int = 4,
         attribute_indexes: Sequence[str] = (),
         fields_seconds: float = FIELDS_SECONDS,
+        refresh_seconds: float = REFRESH_SECONDS,
         watchdog: Watchdog | None = None,
     ) -> None:
         """`pictures` is needed where `lanes` hold puts. `watchdog`: the process's own.
@@ -82,6 +85,7 @@ class Reconciler:
         self._attribute_indexes = attribute_indexes
         self._attribute_types = attribute_types(attribute_indexes)
         self._fields_seconds = fields_seconds
+        self._refresh_seconds = refresh_seconds
         self._watchdog = watchdog or Watchdog()
         self._pause = Breaker(PAUSE_SECONDS)
         self._index_in_doubt = False
@@ -190,7 +194,7 @@ class Reconciler:
     def _work(self, claim: Claim, *, urgent: bool) -> None:
         open_ = {(wanted.tenant, wanted.product_id): wanted for wanted in claim.wanted}
         try:
-            for reports in self._reconcile(claim.wanted, urgent):
+            for reports in self._reconcile(claim, urgent):
                 self._report(claim, reports)
                 for report in reports:
                     if report.result is not Verdict.SHOWN:
@@ -210,13 +214,13 @@ class Reconciler:
                 claim, [self._retries.after_fault(wanted, fault) for wanted in open_.values()]
             )
 
-    def _reconcile(self, claimed: Sequence[Wanted], urgent: bool) -> Iterable[Sequence[Report]]:
+    def _reconcile(self, claim: Claim, urgent: bool) -> Iterable[Sequence[Report]]:
         """Reports in groups, each as soon as its write stands."""
-        index = self._qdrant.stored([(wanted.tenant, wanted.product_id) for wanted in claimed])
+        index = self._qdrant.stored([(wanted.tenant, wanted.product_id) for wanted in claim.wanted])
         settled: list[Report] = []
         steps: list[Step] = []
-        pictures: list[PictureRequest[Put]] = []
-        for wanted in claimed:
+        puts: list[Put] = []
+        for wanted in claim.wanted:
             outcome = self._decisions.first_look(
                 wanted, index.get((wanted.tenant, wanted.product_id))
             )
@@ -225,29 +229,33 @@ class Reconciler:
             elif isinstance(outcome, Step):
                 steps.append(outcome)
             else:
-                pictures.append(outcome.picture_request())
+                puts.append(outcome)
         if settled:
             yield settled
         if steps:
             yield self._write(steps)
-        if pictures:
-            yield from self._put(pictures, urgent)
+        if puts:
+            yield from self._put(claim, puts, urgent)
 
-    def _put(
-        self, requests: Sequence[PictureRequest[Put]], urgent: bool
-    ) -> Iterable[Sequence[Report]]:
+    def _put(self, claim: Claim, puts: Sequence[Put], urgent: bool) -> Iterable[Sequence[Report]]:
         if self._pictures is None:
             raise RuntimeError("a put came to a worker without a model; check its lanes (-Q)")
-        reading = {request.key for request in requests}
+        reading = set(puts)
+        requests = [put.picture_request() for put in puts]
         show_at = time.monotonic() + self._fields_seconds
-        for group in self._pictures.read(requests, urgent=urgent):
-            reading.difference_update(put for put, _ in group)
-            if time.monotonic() >= show_at:
-                show_at = math.inf
-                yield self._show_fields(reading)
+        refresh_at = time.monotonic() + self._refresh_seconds
+        for group in self._pictures.read(requests, urgent=urgent, wanted=reading):
+            if group or time.monotonic() >= refresh_at:
+                refresh_at = time.monotonic() + self._refresh_seconds
+                self._refresh(claim, reading)
+            read = [(put, result) for put, result in group if put in reading]
+            reading.difference_update(put for put, _ in read)
+            is_late = time.monotonic() >= show_at
+            # Who patches a product waits for its fields; nobody has done so to the others.
+            yield self._show_fields([put for put in reading if is_late or put.wanted.deltas])
             steps: list[Step] = []
             faults: list[Report] = []
-            for put, result in group:
+            for put, result in read:
                 outcome = self._decisions.after_picture(put, result)
                 if isinstance(outcome, Step):
                     steps.append(outcome)
@@ -258,13 +266,29 @@ class Reconciler:
             if steps:
                 yield self._write(steps)
 
-    def _show_fields(self, puts: Collection[Put]) -> Sequence[Report]:
+    def _refresh(self, claim: Claim, reading: set[Put]) -> None:
+        """Takes in what has been patched, and takes out what the claim holds no more."""
+        puts = list(reading)
+        try:
+            newest = self._ledger.refresh(claim, [put.wanted for put in puts])
+        except LedgerUnavailable as err:
+            # The next look may come through; the report will tell if none does.
+            log.warning("not_refreshed", error=err.message)
+            return
+        for put, wanted in zip(puts, newest, strict=True):
+            if wanted is None:
+                # Another task works on it, and nothing that is decided here counts any more.
+                reading.discard(put)
+            elif wanted.rev != put.wanted.rev:
+                put.patched(wanted)
+
+    def _show_fields(self, puts: Sequence[Put]) -> Sequence[Report]:
         """Writes the changed fields of live products whose pictures are still being read."""
         steps = {put: step for put in puts if (step := self._decisions.while_reading(put))}
         reports = self._write(list(steps.values())) if steps else []
         stand = {(report.tenant, report.product_id) for report in reports}
         for put, step in steps.items():
-            put.fields_stand = step.point.key in stand
+            put.offered(step.point, stands=step.point.key in stand)
         return reports
 
     def _write(self, steps: Sequence[Step]) -> Sequence[Report]:

@@ -90,6 +90,40 @@ def test_a_patch_during_the_work_has_it_done_again_with_the_patch(
 
 
 @pytest.mark.parametrize("newer", [put(), Change.delete("p")])
+def test_a_worker_can_learn_what_was_patched_of_what_it_holds(ledger: Ledger, jobs: Jobs) -> None:
+    job = accept(ledger, put())
+    held = claim(ledger)
+    assert ledger.refresh(held, held.wanted) == held.wanted
+    ids = [patch(ledger, price=price) for price in (1, 2)]
+    (newest,) = ledger.refresh(held, held.wanted)
+    assert newest is not None
+    assert newest.deltas == ['{"price":1}', '{"price":2}']
+    assert newest.alone
+    assert ledger.refresh(held, [newest]) == [newest]
+    ledger.report(held, [Report(TENANT, "p", newest.rev, Outcome.INDEXED)])
+    assert outcomes(jobs, job, *ids) == 3 * [Outcome.INDEXED]
+
+
+@pytest.mark.parametrize("change", [put(), Change.delete("p")])
+def test_a_worker_learns_that_what_it_holds_was_replaced(ledger: Ledger, change: Change) -> None:
+    accept(ledger, put())
+    held = claim(ledger)
+    accept(ledger, change)
+    assert ledger.refresh(held, held.wanted) == [None]
+
+
+def test_a_worker_learns_nothing_of_what_another_holds_by_now(ledger: Ledger) -> None:
+    accept(ledger, put())
+    held = claim(ledger)
+    time.sleep(LEASE_SECONDS + 0.1)
+    other = claim(ledger)
+    patch(ledger, price=1)
+    assert ledger.refresh(held, held.wanted) == [None]
+    (newest,) = ledger.refresh(other, other.wanted)
+    assert newest is not None
+    assert newest.deltas == ['{"price":1}']
+
+
 def test_a_newer_put_or_delete_supersedes_patches(
     ledger: Ledger, jobs: Jobs, newer: Change
 ) -> None:

@@ -2,12 +2,13 @@
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 
 import pytest
 
-from shared.errors import ItemCode
+from shared.errors import ItemCode, LedgerUnavailable
 from shared.models.change import Change, Lane, Outcome
 from shared.models.product import Product
 from tests.integration.fetch.picture_server import ScriptedServer, reply, sends
@@ -17,6 +18,20 @@ from worker.reconcile.decide import Decisions
 from worker.reconcile.reports import BLANK, RetryPolicy, landed, released
 
 LATER = 3600
+
+
+def hang(worker: Worker, path: str) -> threading.Event:
+    """The picture at this path comes once the event is set."""
+    worker.pictures.files.setdefault(path, picture((0, 0, 200)))
+    event = worker.pictures.delays[path] = threading.Event()
+    return event
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    deadline = time.monotonic() + 10
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -131,6 +146,96 @@ def test_fields_do_not_wait_for_a_picture_that_is_slow(worker: Worker) -> None:
     answering.join()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.stored("p").product.image_url == worker.pictures.url + "/slow.jpg"
+
+
+@pytest.mark.parametrize("lane", [Lane.SINGLE, Lane.BULK])
+def test_patches_show_in_their_order_while_the_picture_is_being_read(
+    worker: Worker, lane: Lane
+) -> None:
+    product = live(worker)
+    came = hang(worker, "/slow.jpg")
+    put = worker.push(moved(product, worker.pictures.url + "/slow.jpg", price=12), lane=lane)
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.reconciler.answer)
+        wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
+        patches = []
+        for price in (13, 14):
+            began = time.monotonic()
+            patches.append(worker.patch("p", price=price))
+            wait_until(lambda price=price: worker.stored("p").product.price == price)
+            assert time.monotonic() - began < 3
+            status = worker.ledger.product_status(TENANT, "p")
+            assert status is not None
+            assert worker.stored("p").rev == status.rev
+        assert worker.stored("p").product.image_url == product.image_url
+        assert worker.counts(put) == {Outcome.PENDING: 1}
+        came.set()
+        answered.result(10)
+    after = worker.stored("p").product
+    assert (after.price, after.image_url) == (14, worker.pictures.url + "/slow.jpg")
+    assert [worker.counts(job_id) for job_id in (put, *patches)] == 3 * [{Outcome.INDEXED: 1}]
+    assert not worker.qdrant.stored([(TENANT, "p")])[TENANT, "p"].awaits_picture
+
+
+def test_a_patch_back_to_what_stood_before_the_put_is_a_change(worker: Worker) -> None:
+    """The fields of the put stood in between, under the same picture."""
+    product = live(worker)
+    worker.reconciler._fields_seconds = 0.0
+    came = hang(worker, "/p.jpg")
+    put = worker.push(product.model_copy(update={"price": 12}), lane=Lane.SINGLE)
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.reconciler.answer)
+        wait_until(lambda: worker.stored("p").product.price == 12)
+        patch = worker.patch("p", price=product.price)
+        came.set()
+        answered.result(10)
+    assert worker.stored("p").product.price == product.price
+    assert worker.counts(put) == worker.counts(patch) == {Outcome.INDEXED: 1}
+
+
+def test_a_patch_that_breaks_a_limit_while_the_picture_is_being_read_fails_alone(
+    worker: Worker,
+) -> None:
+    product = live(worker, attributes={f"a{at}": at for at in range(64)})
+    came = hang(worker, "/slow.jpg")
+    put = worker.push(moved(product, worker.pictures.url + "/slow.jpg"), lane=Lane.SINGLE)
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.reconciler.answer)
+        wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
+        good = worker.patch("p", price=13)
+        bad = worker.patch("p", attributes={"one-more": 1})
+        wait_until(lambda: worker.stored("p").product.price == 13)
+        came.set()
+        answered.result(10)
+    assert worker.counts(put) == worker.counts(good) == {Outcome.INDEXED: 1}
+    assert worker.counts(bad) == {Outcome.FAILED: 1}
+
+
+def test_a_picture_is_not_waited_for_once_its_product_is_put_with_another(worker: Worker) -> None:
+    product = live(worker)
+    came = hang(worker, "/slow.jpg")
+    old = worker.push(moved(product, worker.pictures.url + "/slow.jpg", price=12))
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.reconciler.answer)
+        wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
+        new = worker.push(worker.product("p", picture((0, 0, 200)), price=13))
+        worker.reconciler.answer()
+        assert worker.counts(new) == {Outcome.INDEXED: 1}
+        answered.result(10)
+        assert not came.is_set()
+    assert worker.counts(old) == {Outcome.SUPERSEDED: 1}
+    assert worker.stored("p").product.price == 13
+
+
+def test_pictures_are_read_to_their_end_while_the_ledger_tells_nothing_new(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def unavailable(*_: object) -> None:
+        raise LedgerUnavailable("away for a moment", 1.0)
+
+    monkeypatch.setattr(worker.ledger, "refresh", unavailable)
+    live(worker)
+    assert worker.stored("p").product.price == 10
 
 
 def test_the_same_picture_after_its_fields_ends_as_indexed(worker: Worker) -> None:

@@ -53,9 +53,9 @@ class NotingQdrant(QdrantService):
 class NotingReader(PictureReader):
     """Notes fetching and embedding. A picture that is marked kills whoever embeds it."""
 
-    def read(self, requests: Sequence[PictureRequest[Any]], *, urgent: bool = False) -> Any:
+    def read(self, requests: Sequence[PictureRequest[Any]], **options: Any) -> Any:
         PHASES.enter("fetching")
-        return super().read(requests, urgent=urgent)
+        return super().read(requests, **options)
 
     def _embed(
         self, group: Sequence[tuple[Any, Any]], urgent: bool
