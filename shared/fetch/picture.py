@@ -73,6 +73,19 @@ class FetchedPicture:
             self._file.seek(0)
             return self._file.read()
 
+    def free_memory(self) -> None:
+        """Moves a picture that lies in memory to the disk. If the disk refuses it, it is closed.
+
+        Raises DiskRefused.
+        """
+        try:
+            with _disk():
+                self._file.rollover()
+                self._file.flush()
+        except DiskRefused:
+            self.close()
+            raise
+
     def close(self) -> None:
         """Gives its memory, or its place on the disk, back."""
         with contextlib.suppress(OSError):  # what a full disk did not take is not wanted any more

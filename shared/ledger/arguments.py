@@ -7,7 +7,7 @@ from typing import Final
 from shared.models.change import Change, Kind, Refusal, Report, Wanted
 
 _MESSAGE_LENGTH: Final = 500
-_WANTED_FIELDS: Final = 13
+_WANTED_FIELDS: Final = 14
 
 
 def change_arguments(changes: Sequence[Change]) -> Iterator[str | int]:
@@ -74,6 +74,7 @@ def _wanted(fields: Sequence[str]) -> Wanted:
         refetch,
         last_fault,
         picture_wait,
+        suspect,
     ) = fields
     return Wanted(
         tenant=tenant,
@@ -89,4 +90,5 @@ def _wanted(fields: Sequence[str]) -> Wanted:
         refetch=bool(int(refetch)),
         last_fault=last_fault,
         picture_wait=int(picture_wait) / 1e6,
+        suspect=bool(int(suspect)),
     )

@@ -36,6 +36,7 @@ _WORKING_SCRIPTS: Final = (
     "claim",
     "renew",
     "refresh",
+    "stand_alone",
     "report",
     "backlog",
     "purge",
@@ -221,10 +222,10 @@ class Ledger:
     # Working
 
     def claim(self, lanes: Sequence[Lane], limit: int) -> Claim:
-        """Leases up to `limit` due products, from the first lane on; or one alone, as a suspect."""
+        """Leases up to `limit` due products, from the first lane on."""
         token = secrets.token_hex(8)
         more, *fields = self._run("claim", token, limit, self._lease_us, *lanes)
-        return Claim(token, wanted_in(fields), bool(more), suspect=more == 2)
+        return Claim(token, wanted_in(fields), bool(more))
 
     def renew(self, claim: Claim) -> None:
         """Puts off the end of the claim's leases by a full term, for those still held."""
@@ -240,6 +241,14 @@ class Ledger:
         names = [field for each in known for field in (each.tenant, each.product_id, each.rev)]
         answers = self._run("refresh", claim.token, *names)
         return list(map(refreshed, known, answers[::2], answers[1::2]))
+
+    def stand_alone(self, claim: Claim, wanted: Wanted) -> bool:
+        """Notes that the claim's task does now with this product what may kill its process, and
+        nothing of the kind with others: if the lease is lost by that, it counts as an attempt.
+
+        The note holds until the product is reported. False if the claim holds it no more.
+        """
+        return bool(self._run("stand_alone", claim.token, wanted.tenant, wanted.product_id))
 
     def report(self, claim: Claim, reports: Sequence[Report]) -> Sequence[Lane]:
         """Settles or puts off what was claimed. Repeating it, or reporting late, is harmless.

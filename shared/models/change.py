@@ -133,6 +133,9 @@ class Wanted:
     """The code that the last attempt ended with, if it is to be tried again."""
     picture_wait: float = 0.0
     """Seconds until the picture may be asked for again. Its fields don't wait."""
+    suspect: bool = False
+    """Whether its lease was lost before: its worker may have died of it. Then nothing else is
+    decoded or embedded in this process beside it."""
     refusal: Refusal | None = None
     """Those of its patches that its worker leaves out."""
 
@@ -144,9 +147,6 @@ class Claim:
     token: str
     wanted: Sequence[Wanted]
     more: bool
-    suspect: bool = False
-    """Whether it is one product whose lease ran out before: its worker may have died of it. Then
-    nothing else should be in work in this process, or it would lose its lease along with it."""
 
 
 class Verdict(StrEnum):

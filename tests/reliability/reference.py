@@ -5,7 +5,8 @@ code, so that two readings can be held against each other. What can happen to a 
 
 * a shop's call is accepted (`accept`),
 * a worker leases what is wanted (`claimed`), or a lease runs out (`lease_lost`),
-* a worker asks what has been patched of a put that it holds (`refreshed`),
+* a worker asks what has been patched of a put that it holds (`refreshed`), or is alone with a
+  product that may have killed another worker (`stood_alone`),
 * Qdrant comes to hold one change (`written`), or all of a put but its picture (`fields_written`),
 * a worker reports how one change ended (`reported`) or wants to try again (`put_off`).
 
@@ -88,9 +89,9 @@ class Item:
 class Wanted:
     """What a product shall become: a whole body, a deletion, or a delta of some fields.
 
-    `holder` is who leased it last; `lost` says that this lease ran out, `alone` that it was (since
-    its last report) leased by itself because an earlier lease had run out. `met` is what the index
-    held when each holder began. `looked_for`: its picture was missing once and is looked for again.
+    `holder` is who leased it last; `lost` says that this lease ran out, `alone` that its holder did
+    with it alone, in its whole process, what may have made it run out. `met` is what the index held
+    when each holder began. `looked_for`: its picture was missing once and is looked for again.
     """
 
     ticket: int
@@ -275,9 +276,9 @@ class Reference:
     def _keep_record(before: Wanted, merged: Wanted) -> None:
         """What a merge leaves as it was.
 
-        Read as: it is the same wish, some fields richer. Attempts stay counted, a key whose lease
-        was lost is still claimed alone, and one that is leased now stays so until its holder
-        reports, or its lease is lost, too. A holder that has lost it may no more put it off.
+        Read as: it is the same wish, some fields richer. Attempts stay counted, a key that stood
+        alone still does, and one that is leased now stays so until its holder reports, or its lease
+        is lost, too. A holder that has lost it may no more put it off.
         """
         merged.attempts = before.attempts
         merged.holder = "lost" if before.lost else before.holder
@@ -293,12 +294,12 @@ class Reference:
 
     # --- the worker's steps ----------------------------------------------------------------
 
-    def claimed(self, holder: object, taken: Sequence[tuple[str, int, Kind, Fields]]) -> None:
+    def claimed(self, holder: object, taken: Sequence[tuple[str, int, Kind, Fields, bool]]) -> None:
         """One task leases products: their wanted state as it is now, and nothing held elsewhere.
 
-        A key whose lease was lost comes alone; being lost alone as well counts as an attempt.
+        A lease that was lost while the key stood alone counts as an attempt.
         """
-        for product_id, ticket, kind, fields in taken:
+        for product_id, ticket, kind, fields, suspect in taken:
             row = self.row(product_id)
             wanted = row.wanted
             if wanted is None or wanted.ticket != ticket:
@@ -307,11 +308,10 @@ class Reference:
                 raise Contradiction(f"{product_id}: {kind} {fields} handed out, wanted {wanted}")
             if wanted.holder is not None and not wanted.lost:
                 raise Contradiction(f"{product_id}: leased twice, to {wanted.holder} and {holder}")
-            if wanted.lost:
-                if len(taken) > 1:
-                    raise Contradiction(f"{product_id}: its lease was lost, yet not claimed alone")
-                wanted.attempts += wanted.alone
-                wanted.alone, wanted.lost = True, False
+            if suspect is not wanted.lost:
+                raise Contradiction(f"{product_id}: suspect: {suspect}, of {wanted}")
+            wanted.attempts += wanted.lost and wanted.alone
+            wanted.alone = wanted.lost = False
             wanted.holder = holder
             wanted.met[holder] = row.content
 
@@ -335,6 +335,14 @@ class Reference:
         if (ticket, dict(fields)) != (wanted.ticket, dict(wanted.fields)):
             raise Contradiction(f"{product_id}: {ticket} {fields} told, wanted {wanted}")
         wanted.met[holder] = row.accepted[known].met[holder]
+
+    def stood_alone(self, product_id: str, holder: object, *, held: bool) -> None:
+        """A task begins alone with a product what may kill its process, if it still holds it."""
+        wanted = self.row(product_id).wanted
+        if held is not (wanted is not None and wanted.holder == holder):
+            raise Contradiction(f"{product_id}: held by {holder}: {held}, of {wanted}")
+        if wanted is not None and held:
+            wanted.alone = True
 
     def lease_lost(self, product_id: str) -> None:
         """The lease ran out: its holder stopped, or is slow and may yet write and report."""

@@ -165,8 +165,7 @@ class Shop:
         self.contradictions: list[Contradiction] = []
         self.tasks: list[Task | None] = [None] * len(LANES_OF_WORKERS)
         self._fetcher = Fetcher(LOOPBACK, max_bytes=2**20, timeout_seconds=5.0)
-        encoder: Any = Gated(HashingEncoder(), "encoder")
-        self._reader = PictureReader(self._fetcher, encoder, threads=2)
+        self._readers: list[PictureReader] = []
         self._reconcilers = [self._reconciler(lanes, max_attempts) for lanes in LANES_OF_WORKERS]
         self._sweeper = Sweeper(
             ledger=self._ledger,
@@ -186,7 +185,7 @@ class Shop:
         has_model = lanes != (Lane.FAST,)
         ledger: Any = Gated(self._ledger, "ledger")
         qdrant: Any = Gated(self._servers.qdrant, "qdrant")
-        pictures: Any = Gated(self._reader, "pictures") if has_model else None
+        pictures: Any = Gated(self._reader(), "pictures") if has_model else None
         return Reconciler(
             ledger=ledger,
             doorbell=self.bell,  # type: ignore[arg-type]
@@ -199,11 +198,18 @@ class Shop:
             lanes=lanes,
         )
 
+    def _reader(self) -> PictureReader:
+        """One for each worker, for each is a process of its own."""
+        encoder: Any = Gated(HashingEncoder(), "encoder")
+        self._readers.append(PictureReader(self._fetcher, encoder, threads=2))
+        return self._readers[-1]
+
     def close(self) -> None:
         for task in self.tasks:
             if task is not None and not task.done:
                 task.stop()
-        self._reader.close()
+        for reader in self._readers:
+            reader.close()
         self._fetcher.close()
 
     # --- what shops do -----------------------------------------------------------------------
@@ -523,7 +529,8 @@ class WatchedLedger(Ledger):
     def claim(self, lanes: Sequence[Lane], limit: int) -> Claim:
         claim = super().claim(lanes, limit)
         with Collected(self._shop):
-            self._shop.model.claimed(claim.token, [self._taken(each) for each in claim.wanted])
+            taken = [(*self._taken(each), each.suspect) for each in claim.wanted]
+            self._shop.model.claimed(claim.token, taken)
         return claim
 
     def refresh(self, claim: Claim, known: Sequence[real.Wanted]) -> Sequence[real.Wanted | None]:
@@ -537,6 +544,12 @@ class WatchedLedger(Ledger):
                     newest = newest_ticket, fields
                 self._shop.model.refreshed(before.product_id, ticket, claim.token, newest)
         return answers
+
+    def stand_alone(self, claim: Claim, wanted: real.Wanted) -> bool:
+        held = super().stand_alone(claim, wanted)
+        with Collected(self._shop):
+            self._shop.model.stood_alone(wanted.product_id, claim.token, held=held)
+        return held
 
     def report(self, claim: Claim, reports: Sequence[Report]) -> Sequence[Lane]:
         tenant, model = self._shop.tenant, self._shop.model

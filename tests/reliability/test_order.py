@@ -56,6 +56,7 @@ CHECKPOINTS = [
         "ledger.claim",
         "qdrant.stored",
         "pictures.read",
+        "ledger.stand_alone",
         "encoder.embed_images",
         "ledger.refresh",
         "qdrant.upsert_products",

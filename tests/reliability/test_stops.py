@@ -118,15 +118,19 @@ def test_the_index_knows_the_version_as_the_row_does(shop: Shop, last: Put | Del
     assert shop.stored_version("p") == shop.model.row("p").version
 
 
-def test_a_patched_product_that_stops_its_workers_is_still_claimed_alone(shop: Shop) -> None:
+def test_a_patched_product_that_stops_its_workers_still_stands_alone(shop: Shop) -> None:
     shop.call([Put("p")], Lane.SINGLE)
     stop_at(shop, PICTURES, "before encoder.embed_images")
     shop.call([Patch("p", (("price", 2.5),))], Lane.FAST)
     shop.call([Put("q")], Lane.SINGLE)
     shop.answer(PICTURES)
-    shop.finish(PICTURES)
-    assert shop.model.row("p").wanted is None
-    assert shop.model.row("q").wanted is not None
+    shop.advance_to(PICTURES, "after ledger.stand_alone")
+    assert shop.model.row("q").wanted is None
+    shop.advance_to(PICTURES, "before encoder.embed_images")
+    shop.stop(PICTURES)
+    shop.end_leases()
+    shop.settle()
+    assert shop.model.row("p").accepted[shop.model.row("p").ticket].attempts == 1
 
 
 def test_a_product_that_is_patched_while_it_stops_its_workers_is_given_up_all_the_same(

@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Container, Iterator, Sequence
+from collections.abc import Callable, Container, Generator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
@@ -22,10 +22,12 @@ from shared.memory import MemoryBudget
 from shared.models.product import ImageFacts
 from worker.pictures.host_threads import HostThreads
 from worker.reconcile.reports import unexpected
+from worker.together_or_alone import TogetherOrAlone
 
 log = structlog.get_logger(__name__)
 
 Key = TypeVar("Key")
+Result = TypeVar("Result")
 
 STRAGGLER_SECONDS: Final = 2.0
 """How long pictures that are ready wait for slower ones of the same batch."""
@@ -69,15 +71,26 @@ class SamePicture:
 class PictureRequest(Generic[Key]):
     """A picture to read. `known`: the picture behind the stored vector, if there is one;
     `revalidate`: whether it came from this very URL, so that the server may say "still that one".
+    `suspect`: whether an earlier worker may have died of it.
     """
 
     key: Key
     url: str
     known: ImageFacts | None = None
     revalidate: bool = False
+    suspect: bool = False
 
 
 PictureResult = Pictured | SamePicture | ItemFault
+
+
+@dataclass(frozen=True, slots=True)
+class _Fetched:
+    """A picture's bytes; close them. `url` is for the log."""
+
+    url: str
+    picture: FetchedPicture
+    image: ImageFacts
 
 
 @dataclass(frozen=True, slots=True)
@@ -101,6 +114,8 @@ class PictureReader:
             _LARGEST_AT_ONCE * fetcher.max_bytes, reserve=_LARGEST_URGENT * fetcher.max_bytes
         )
         self._encoder = encoder
+        self.line = TogetherOrAlone()
+        """What is decoded and embedded, and in what company."""
         self._pool = HostThreads(threads, "picture")
         self._urgent_pool = HostThreads(threads, "urgent-picture")
 
@@ -110,15 +125,19 @@ class PictureReader:
         *,
         urgent: bool = False,
         wanted: Container[Key] | None = None,
-    ) -> Iterator[Sequence[tuple[Key, PictureResult]]]:
+        stand_alone: Callable[[Key], bool] = lambda _: True,
+    ) -> Generator[Sequence[tuple[Key, PictureResult]]]:
         """Groups of results as they become ready, so that a slow server holds up only its own; an
         empty one before each, and every second while nothing became ready.
 
         Within a group the pictures share the encoder's batches, also with those of other tasks.
-        Urgent ones overtake the others, and hardly wait for slower ones of their own batch.
+        Urgent ones overtake the others, and hardly wait for slower ones of their own batch. Each
+        suspect is a group of its own, in the order of the requests; until the caller asks for the
+        next group, nothing else is decoded or embedded in this process.
 
         `wanted`: the keys of pictures that are still wanted. The caller may take out others between
-        two groups: they are not waited for. Raises `EncoderBusy`.
+        two groups: they are not waited for. `stand_alone` is told of each suspect before it is
+        decoded, and says whether it shall be. Raises `EncoderBusy` and what `stand_alone` raises.
         """
         pool = self._urgent_pool if urgent else self._pool
         patience = _URGENT_STRAGGLER_SECONDS if urgent else STRAGGLER_SECONDS
@@ -135,13 +154,27 @@ class PictureReader:
                     _drop(waiting, wanted)
                     if not late or time.monotonic() >= until:
                         break
-                group = [(waiting.pop(future), future) for future in done if future in waiting]
+                group: list[tuple[Key, _Ready | SamePicture | ItemFault]] = []
+                suspects: list[tuple[Future[Any], _Fetched]] = []
+                for future in [each for each in waiting if each in done]:
+                    result = future.result()
+                    if isinstance(result, _Fetched):
+                        suspects.append((future, result))
+                    else:
+                        group.append((waiting.pop(future), result))
                 if group:
-                    yield self._embed(group, urgent)
+                    with self.line.together():
+                        results = self._embed(group, urgent)
+                    yield results
+                # Each stays among those that wait until its turn comes, so that it is closed.
+                for future, fetched in suspects:
+                    key = waiting.pop(future)
+                    with fetched.picture, self.line.alone():
+                        if stand_alone(key):
+                            yield self._embed([(key, self._decoded(fetched, urgent))], urgent)
         finally:
             # Where the batch is given back, nobody waits for the rest.
-            for future in waiting:
-                future.cancel()
+            _drop(waiting, ())
 
     def close(self) -> None:
         """Ends the threads; what is being fetched is finished."""
@@ -150,46 +183,47 @@ class PictureReader:
 
     def _prepare(
         self, asked: PictureRequest[Key], urgent: bool
-    ) -> _Ready | SamePicture | ItemFault:
-        known = asked.known
-        try:
-            fetched = self._fetch(asked)
-            if fetched is None:
-                assert known is not None  # noqa: S101 - only who knows one is told "still that"
-                return SamePicture(known)
-            with fetched, self._memory.account(urgent=urgent) as take:
-                facts = ImageFacts(fetched.sha256, fetched.etag, fetched.last_modified)
-                if known and facts.sha256 == known.sha256:
-                    return SamePicture(facts)
-                if fetched.size > SMALL_BYTES:
-                    take(fetched.size)
-                return _Ready(self._encoder.prepare(fetched.data, urgent=urgent), facts)
-        except (ItemTransient, ItemPermanent) as fault:
-            return fault
-        except DiskRefused as err:
-            # Small pictures need no disk, so the lane goes on without this one.
-            log.warning("picture_put_off", code=err.code, error=err.message)
-            wait = _DISK_SECONDS * (1 + random.random() / 2)  # noqa: S311 - no secret
-            return HostPutOff(ItemCode.INTERNAL_ERROR, f"{err.message} It is tried again.", wait)
-        except Exception as err:
-            # A fault of ours in one picture must not sink the others of its batch.
-            log.exception("picture_failed", url=asked.url)
-            return unexpected(err)
+    ) -> _Fetched | _Ready | SamePicture | ItemFault:
+        """What one thread can do of it: a suspect is not decoded yet."""
+        result = _unless_faulty(asked.url, partial(self._fetch, asked))
+        if isinstance(result, _Fetched) and not asked.suspect:
+            with self.line.together():
+                return self._decoded(result, urgent)
+        return result
 
-    def _fetch(self, asked: PictureRequest[Key]) -> FetchedPicture | None:
-        known = asked.known if asked.revalidate else None
-        validators = Validators(known.etag, known.last_modified) if known else None
-        return self._fetcher.fetch_if_changed(asked.url, validators)
+    def _fetch(self, asked: PictureRequest[Key]) -> _Fetched | SamePicture:
+        known = asked.known
+        last = known if asked.revalidate else None
+        validators = Validators(last.etag, last.last_modified) if last else None
+        picture = self._fetcher.fetch_if_changed(asked.url, validators)
+        if picture is None:
+            assert known is not None  # noqa: S101 - only who knows one is told "still that"
+            return SamePicture(known)
+        facts = ImageFacts(picture.sha256, picture.etag, picture.last_modified)
+        if known and facts.sha256 == known.sha256:
+            picture.close()
+            return SamePicture(facts)
+        if asked.suspect:
+            picture.free_memory()  # many may wait to be alone
+        return _Fetched(asked.url, picture, facts)
+
+    def _decoded(self, fetched: _Fetched, urgent: bool) -> _Ready | ItemFault:
+        def decode() -> _Ready:
+            picture = fetched.picture
+            with picture, self._memory.account(urgent=urgent) as take:
+                if picture.size > SMALL_BYTES:
+                    take(picture.size)
+                return _Ready(self._encoder.prepare(picture.data, urgent=urgent), fetched.image)
+
+        return _unless_faulty(fetched.url, decode)
 
     def _embed(
-        self, group: Sequence[tuple[Key, Future[_Ready | SamePicture | ItemFault]]], urgent: bool
+        self, group: Sequence[tuple[Key, _Ready | SamePicture | ItemFault]], urgent: bool
     ) -> Sequence[tuple[Key, PictureResult]]:
-        read = [(key, future.result()) for key, future in group]
-        ready = [result for _, result in read if isinstance(result, _Ready)]
-        prepared = [one.prepared for one in ready]
+        prepared = [result.prepared for _, result in group if isinstance(result, _Ready)]
         vectors = iter(self._encoder.embed_images(prepared, urgent=urgent))
         results: list[tuple[Key, PictureResult]] = []
-        for key, result in read:
+        for key, result in group:
             if isinstance(result, _Ready):
                 vector = next(vectors)
                 if isinstance(vector, np.ndarray):
@@ -201,12 +235,34 @@ class PictureReader:
         return results
 
 
+def _unless_faulty(url: str, work: Callable[[], Result]) -> Result | ItemFault:
+    """The result of work on one picture, or its fault: it must not sink others of its batch."""
+    try:
+        return work()
+    except (ItemTransient, ItemPermanent) as fault:
+        return fault
+    except DiskRefused as err:
+        # Small pictures need no disk, so the lane goes on without this one.
+        log.warning("picture_put_off", code=err.code, error=err.message)
+        wait = _DISK_SECONDS * (1 + random.random() / 2)  # noqa: S311 - no secret
+        return HostPutOff(ItemCode.INTERNAL_ERROR, f"{err.message} It is tried again.", wait)
+    except Exception as err:
+        log.exception("picture_failed", url=url)
+        return unexpected(err)
+
+
 def _drop(waiting: dict[Future[Any], Key], wanted: Container[Key] | None) -> None:
     """Gives up pictures that nobody wants any more. Those in work are read in vain."""
     if wanted is not None:
         for future in [each for each, key in waiting.items() if key not in wanted]:
-            future.cancel()
             del waiting[future]
+            if not future.cancel():
+                future.add_done_callback(_close)
+
+
+def _close(future: Future[Any]) -> None:
+    if isinstance(result := future.result(), _Fetched):
+        result.picture.close()
 
 
 def _host(url: str) -> str:

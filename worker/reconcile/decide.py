@@ -77,10 +77,13 @@ class Put:
 
     def picture_request(self) -> PictureRequest["Put"]:
         """The request for its picture, with what is known of the one behind the stored vector."""
-        if self.live is None or self.wanted.refetch:
-            return PictureRequest(self, self.product.image_url)
+        known = self.live.image if self.live and not self.wanted.refetch else None
         return PictureRequest(
-            self, self.product.image_url, self.live.image, revalidate=not self.has_new_url
+            self,
+            self.product.image_url,
+            known,
+            revalidate=known is not None and not self.has_new_url,
+            suspect=self.wanted.suspect,
         )
 
 

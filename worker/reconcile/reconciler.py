@@ -1,8 +1,8 @@
 """Makes the index hold what the ledger wants: claim, look, fetch, embed, write, report."""
 
-import threading
 import time
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Generator, Sequence
+from contextlib import closing
 from typing import Final
 
 import structlog
@@ -24,10 +24,11 @@ from shared.qdrant.points import PayloadWrite, StoredRev
 from shared.qdrant.service import QdrantService
 from shared.watchdog import Watchdog
 from worker.bulk_places import BulkPlaces
-from worker.pictures.reader import PictureReader
+from worker.pictures.reader import PictureReader, PictureResult
 from worker.reconcile.decide import Decisions, Put
 from worker.reconcile.plan import Step, with_attribute_warning
 from worker.reconcile.reports import RetryPolicy, released, unexpected, vanished
+from worker.together_or_alone import TogetherOrAlone
 from worker.upkeep.leases import LeaseKeeper
 
 log = structlog.get_logger(__name__)
@@ -90,10 +91,7 @@ class Reconciler:
         self._pause = Breaker(PAUSE_SECONDS)
         self._index_in_doubt = False
         self._closed = False
-        # Held while a claim is made, and for as long as a suspect is in work.
-        self._turn = threading.Lock()
-        self._idle = threading.Condition()
-        self._in_work = 0
+        self._line = pictures.line if pictures else TogetherOrAlone()
 
     def answer_all(self) -> None:
         """Answers one doorbell, and goes on until nothing is due that this worker has a place for.
@@ -139,35 +137,16 @@ class Reconciler:
 
     def _serve(self, lane: Lane, *, calling: bool) -> bool:
         """Works off one claim of the lane; returns whether others are due in it."""
-        with self._turn:
-            if self._closed or self._pause.is_open or not self._index_is_there():
-                return False
-            claim = self._ledger.claim([lane], CLAIM_LIMIT)
-            if claim.suspect:
-                # Nobody here takes anything meanwhile: if it kills the process, what else is in
-                # work loses its lease along with it, and other suspects an attempt.
-                self._work_off(claim, lane, calling=calling)
-                return claim.more
-            with self._idle:
-                self._in_work += 1
-        try:
-            self._work_off(claim, lane, calling=calling)
-        finally:
-            with self._idle:
-                self._in_work -= 1
-                self._idle.notify()
-        return claim.more
-
-    def _work_off(self, claim: Claim, lane: Lane, *, calling: bool) -> None:
+        if self._closed or self._pause.is_open or not self._index_is_there():
+            return False
+        claim = self._ledger.claim([lane], CLAIM_LIMIT)
         with self._leases.held(claim), self._watchdog.work():
-            if claim.suspect:
-                with self._idle:
-                    self._idle.wait_for(lambda: self._in_work == 0)
             if claim.more and calling:
                 # So one ring makes all threads busy, each of which calls the next.
                 self._ring(lane)
             if claim.wanted:
                 self._work(claim, urgent=lane is not Lane.BULK)
+        return claim.more
 
     def close(self) -> None:
         """Takes no more products; what is in work is finished."""
@@ -194,11 +173,12 @@ class Reconciler:
     def _work(self, claim: Claim, *, urgent: bool) -> None:
         open_ = {(wanted.tenant, wanted.product_id): wanted for wanted in claim.wanted}
         try:
-            for reports in self._reconcile(claim, urgent):
-                self._report(claim, reports)
-                for report in reports:
-                    if report.result is not Verdict.SHOWN:
-                        del open_[report.tenant, report.product_id]
+            with closing(self._reconcile(claim, urgent)) as groups:
+                for reports in groups:
+                    self._report(claim, reports)
+                    for report in reports:
+                        if report.result is not Verdict.SHOWN:
+                            del open_[report.tenant, report.product_id]
         except (QdrantUnavailable, EncoderBusy) as err:
             self._pause.trip()
             self._index_in_doubt = isinstance(err, QdrantUnavailable)
@@ -214,11 +194,12 @@ class Reconciler:
                 claim, [self._retries.after_fault(wanted, fault) for wanted in open_.values()]
             )
 
-    def _reconcile(self, claim: Claim, urgent: bool) -> Iterable[Sequence[Report]]:
+    def _reconcile(self, claim: Claim, urgent: bool) -> Generator[Sequence[Report]]:
         """Reports in groups, each as soon as its write stands."""
         index = self._qdrant.stored([(wanted.tenant, wanted.product_id) for wanted in claim.wanted])
         settled: list[Report] = []
         steps: list[Step] = []
+        suspects: list[Step] = []
         puts: list[Put] = []
         for wanted in claim.wanted:
             outcome = self._decisions.first_look(
@@ -226,45 +207,59 @@ class Reconciler:
             )
             if isinstance(outcome, Report):
                 settled.append(outcome)
-            elif isinstance(outcome, Step):
-                steps.append(outcome)
-            else:
+            elif isinstance(outcome, Put):
                 puts.append(outcome)
+            else:
+                (suspects if wanted.suspect else steps).append(outcome)
         if settled:
             yield settled
         if steps:
             yield self._write(steps)
+        for step in suspects:
+            with self._line.alone():
+                if self._ledger.stand_alone(claim, step.wanted):
+                    yield self._write([step])
         if puts:
             yield from self._put(claim, puts, urgent)
 
-    def _put(self, claim: Claim, puts: Sequence[Put], urgent: bool) -> Iterable[Sequence[Report]]:
+    def _put(self, claim: Claim, puts: Sequence[Put], urgent: bool) -> Generator[Sequence[Report]]:
         if self._pictures is None:
             raise RuntimeError("a put came to a worker without a model; check its lanes (-Q)")
         reading = set(puts)
-        requests = [put.picture_request() for put in puts]
+        # Of suspects, first those that have not been found guilty yet.
+        puts = sorted(puts, key=lambda put: put.wanted.attempts)
+        read = self._pictures.read(
+            [put.picture_request() for put in puts],
+            urgent=urgent,
+            wanted=reading,
+            stand_alone=lambda put: self._ledger.stand_alone(claim, put.wanted),
+        )
         show_at = time.monotonic() + self._fields_seconds
         refresh_at = time.monotonic() + self._refresh_seconds
-        for group in self._pictures.read(requests, urgent=urgent, wanted=reading):
-            if group or time.monotonic() >= refresh_at:
-                refresh_at = time.monotonic() + self._refresh_seconds
-                self._refresh(claim, reading)
-            read = [(put, result) for put, result in group if put in reading]
-            reading.difference_update(put for put, _ in read)
-            is_late = time.monotonic() >= show_at
-            # Who patches a product waits for its fields; nobody has done so to the others.
-            yield self._show_fields([put for put in reading if is_late or put.wanted.deltas])
-            steps: list[Step] = []
-            faults: list[Report] = []
-            for put, result in read:
-                outcome = self._decisions.after_picture(put, result)
-                if isinstance(outcome, Step):
-                    steps.append(outcome)
-                else:
-                    faults.append(outcome)
-            if faults:
-                yield faults
-            if steps:
-                yield self._write(steps)
+        with closing(read) as groups:
+            for group in groups:
+                if group or time.monotonic() >= refresh_at:
+                    refresh_at = time.monotonic() + self._refresh_seconds
+                    self._refresh(claim, reading)
+                done = [(put, result) for put, result in group if put in reading]
+                reading.difference_update(put for put, _ in done)
+                if shown := self._show_fields(reading, show_all=time.monotonic() >= show_at):
+                    yield shown
+                yield from self._settle(done)
+
+    def _settle(self, done: Sequence[tuple[Put, PictureResult]]) -> Generator[Sequence[Report]]:
+        steps: list[Step] = []
+        faults: list[Report] = []
+        for put, result in done:
+            outcome = self._decisions.after_picture(put, result)
+            if isinstance(outcome, Step):
+                steps.append(outcome)
+            else:
+                faults.append(outcome)
+        if faults:
+            yield faults
+        if steps:
+            yield self._write(steps)
 
     def _refresh(self, claim: Claim, reading: set[Put]) -> None:
         """Takes in what has been patched, and takes out what the claim holds no more."""
@@ -282,8 +277,11 @@ class Reconciler:
             elif wanted.rev != put.wanted.rev:
                 put.patched(wanted)
 
-    def _show_fields(self, puts: Sequence[Put]) -> Sequence[Report]:
-        """Writes the changed fields of live products whose pictures are still being read."""
+    def _show_fields(self, reading: Collection[Put], *, show_all: bool) -> Sequence[Report]:
+        """Writes changed fields of live products whose pictures are still being read: of those that
+        have been patched or are suspects at once, and of all if the pictures take long.
+        """
+        puts = [put for put in reading if show_all or put.wanted.deltas or put.wanted.suspect]
         steps = {put: step for put in puts if (step := self._decisions.while_reading(put))}
         reports = self._write(list(steps.values())) if steps else []
         stand = {(report.tenant, report.product_id) for report in reports}

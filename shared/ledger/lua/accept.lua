@@ -58,8 +58,8 @@ local function patch(product, body, reference)
       end
       due_in = held[4]
     elseif tonumber(redis.call('ZSCORE', due_key(held[4], tenant), product) or now) <= now then
-      -- Its lease was lost, perhaps by a worker that died of it: claimed alone all the same, and
-      -- no more renewed by who is only slow.
+      -- Its lease was lost, perhaps by a worker that died of it: a suspect all the same, and no
+      -- more renewed by who is only slow.
       redis.call('HSET', wanted, 'lease', 'lost')
       due_in = held[4]
     end

@@ -1,9 +1,9 @@
 -- Leases due products to one task: lanes in the order given, tenants in turn, oldest due first.
 -- ARGV: prefix, token, limit, lease in microseconds, lane…
--- Returns {more (2 where it hands out one product whose lease was lost), tenant, product, rev,
---          version, kind, body, deltas, attempts, request,
+-- Returns {more, tenant, product, rev, version, kind, body, deltas, attempts, request,
 --          crowded (others may have written it since it last landed), refetch, the code that its
---          last attempt ended with or '', µs until its picture may be asked for again, tenant, …}
+--          last attempt ended with or '', µs until its picture may be asked for again,
+--          suspect (1 if its lease was lost), tenant, …}
 local _, token, limit, lease = unpack(ARGV, 1, 4)
 limit, lease = tonumber(limit), tonumber(lease)
 -- What becomes due from now on is rung for anew.
@@ -23,55 +23,38 @@ local function mark_started(tenant, references)
   end
 end
 
-local function take(lane, tenant, product, state, attempts)
+-- Losses that count as an attempt although the product did not stand alone: so many that it must be
+-- the product's own doing, and more than there are others in a claim that can be to blame.
+local MAX_LOSSES = 100
+
+-- A product's lease ran out: whoever held it died or hung, perhaps of this very product. That counts
+-- as a failed attempt if the product stood alone, for then nothing else can have been the cause.
+local function count_loss(wanted, stood_alone)
+  local losses = redis.call('HINCRBY', wanted, 'losses', 1)
+  redis.call('HDEL', wanted, 'stood_alone')
+  if stood_alone or losses > MAX_LOSSES then redis.call('HINCRBY', wanted, 'attempts', 1) end
+end
+
+local function take(lane, tenant, product)
+  local wanted = wanted_key(tenant, product)
+  local lost = redis.call('HMGET', wanted, 'lease', 'stood_alone')
+  if lost[1] then count_loss(wanted, lost[2]) end
+  local state = redis.call('HMGET', wanted, 'kind', 'body', 'items', 'attempts', 'request', 'deltas',
+    'taken', 'crowded', 'refetch', 'fault', 'waits_for', 'retry_at')
   local row = redis.call('HMGET', row_key(tenant, product), 'rev', 'version', 'failed')
   -- Of what failed since it last landed, too, a slow worker may yet write something.
-  local crowded = (state[9] or state[10] or row[3]) and 1 or 0
-  redis.call('HSET', wanted_key(tenant, product), 'lease', token, 'taken', 1)
+  local crowded = (state[7] or state[8] or row[3]) and 1 or 0
+  redis.call('HSET', wanted, 'lease', token, 'taken', 1)
   redis.call('ZADD', due_key(lane, tenant), integer(now + lease), product)
   mark_started(tenant, state[3])
   local picture_wait = '0'
-  if state[13] == 'picture' then picture_wait = integer(math.max(0, tonumber(state[14]) - now)) end
+  if state[11] == 'picture' then picture_wait = integer(math.max(0, tonumber(state[12]) - now)) end
   for _, field in ipairs({tenant, product, row[1], row[2] or '', state[1], state[2],
-      state[8] or '', attempts, state[7], crowded, state[11] or 0, state[12] or '',
-      picture_wait}) do
+      state[6] or '', state[4], state[5], crowded, state[9] or 0, state[10] or '',
+      picture_wait, lost[1] and 1 or 0}) do
     table.insert(out, field)
   end
   taken = taken + 1
-end
-
-local function state_of(tenant, product)
-  return redis.call('HMGET', wanted_key(tenant, product),
-    'kind', 'body', 'items', 'attempts', 'lease', 'alone', 'request', 'deltas', 'taken', 'crowded',
-    'refetch', 'fault', 'waits_for', 'retry_at')
-end
-
--- A product whose lease ran out: whoever held it died or hung, perhaps of this very product, so it
--- is taken alone. If it was alone already, that counts as a failed attempt.
-local function take_alone(lane, tenant, product, state)
-  local wanted, attempts = wanted_key(tenant, product), state[4]
-  if state[6] then attempts = redis.call('HINCRBY', wanted, 'attempts', 1) end
-  redis.call('HSET', wanted, 'alone', 1)
-  take(lane, tenant, product, state, attempts)
-  redis.call('ZADD', turn_key(lane), integer(now), tenant)
-  out[1] = 2
-  return out
-end
-
--- Suspects that an earlier claim met with its hands full come first, or a lane that is never empty
--- would keep them waiting for ever.
-for l = 5, #ARGV do
-  local lane = ARGV[l]
-  local popped = redis.call('ZPOPMIN', suspects_key(lane))
-  while popped[1] do
-    local tenant, product = string.match(popped[1], '^([^/]+)/(.*)$')
-    local state = state_of(tenant, product)
-    local due = redis.call('ZSCORE', due_key(lane, tenant), product)
-    if state[5] and due and tonumber(due) <= now then
-      return take_alone(lane, tenant, product, state)
-    end
-    popped = redis.call('ZPOPMIN', suspects_key(lane))
-  end
 end
 
 for l = 5, #ARGV do
@@ -82,20 +65,14 @@ for l = 5, #ARGV do
     -- One more than wanted, to know whether others are left.
     for _, product in ipairs(redis.call('ZRANGEBYSCORE', due, '-inf', integer(now),
         'LIMIT', 0, limit - taken + 1)) do
-      local state = state_of(tenant, product)
-      if not state[1] then
+      if redis.call('EXISTS', wanted_key(tenant, product)) == 0 then
         -- Nothing is wanted of it: a trace of a restored or evicting server.
         redis.call('ZREM', due, product)
       elseif taken == limit then
         out[1] = 1
         break
-      elseif not state[5] then
-        take(lane, tenant, product, state, state[4])
-      elseif taken == 0 then
-        return take_alone(lane, tenant, product, state)
       else
-        redis.call('ZADD', suspects_key(lane), integer(now), tenant .. '/' .. product)
-        out[1] = 1
+        take(lane, tenant, product)
       end
     end
     if taken > before then redis.call('ZADD', turn_key(lane), integer(now), tenant) end

@@ -12,7 +12,6 @@ local function due_key(lane, tenant) return PREFIX .. 'due:' .. lane .. ':' .. t
 local function turn_key(lane) return PREFIX .. 'turn:' .. lane end
 -- There while a bell is on its way that was rung for what is due in the lane.
 local function rung_key(lane) return PREFIX .. 'rung:' .. lane end
-local function suspects_key(lane) return PREFIX .. 'suspects:' .. lane end
 local function job_key(tenant, job) return PREFIX .. 'job:' .. tenant .. ':' .. job end
 local function items_key(tenant, job) return PREFIX .. 'items:' .. tenant .. ':' .. job end
 local function end_key(tenant, job) return PREFIX .. 'end:' .. tenant .. ':' .. job end

@@ -20,7 +20,7 @@ local function give_back(tenant, product, wanted, result, code, message, delay, 
   local held = redis.call('HMGET', wanted, 'lease', 'lane', 'waits_for', 'retry_at')
   if held[1] ~= token then return end  -- lost to another task, whose word counts now
   if result == 'retry' then redis.call('HINCRBY', wanted, 'attempts', 1) end
-  redis.call('HDEL', wanted, 'lease', 'alone')
+  redis.call('HDEL', wanted, 'lease', 'stood_alone', 'losses')
   if LANDED[result] then
     delay = '0'
     redis.call('HDEL', wanted, 'fault', 'message', 'retry_at', 'waits_for')
@@ -41,8 +41,8 @@ end
 -- rename, so that it takes no memory beyond what it held while it waited.
 local function keep(tenant, product, wanted, rev)
   local kept = kept_key(tenant, product)
-  redis.call('HDEL', wanted, 'lease', 'alone', 'attempts', 'request', 'fault', 'message',
-    'retry_at', 'waits_for')
+  redis.call('HDEL', wanted, 'lease', 'stood_alone', 'losses', 'attempts', 'request', 'fault',
+    'message', 'retry_at', 'waits_for')
   redis.call('HSET', wanted, 'rev', rev)
   redis.call('RENAME', wanted, kept)
   redis.call('EXPIRE', kept, retention)

@@ -7,7 +7,8 @@ local rows, wants, left = 0, 0, 0
 local now = now_us()
 
 -- What a wanted state knows of the attempts so far.
-local OF_ATTEMPTS = {'lease', 'alone', 'taken', 'fault', 'message', 'retry_at', 'waits_for'}
+local OF_ATTEMPTS = {'lease', 'stood_alone', 'losses', 'taken', 'fault', 'message', 'retry_at',
+  'waits_for'}
 
 local function set_hash(key, fields)
   for field, value in pairs(fields) do redis.call('HSET', key, field, value) end

@@ -90,18 +90,42 @@ def test_tenants_take_turns(ledger: Ledger) -> None:
     assert {w.tenant for w in (*first.wanted, *second.wanted)} == {"big", "small"}
 
 
-def test_a_lost_lease_is_claimed_alone_and_only_a_second_loss_counts(ledger: Ledger) -> None:
+def test_a_lost_lease_makes_a_suspect_and_counts_only_against_what_stood_alone(
+    ledger: Ledger,
+) -> None:
     accept(ledger, "a", "b")
-    claim(ledger)
+    held = claim(ledger)
+    assert not any(wanted.suspect for wanted in held.wanted)
+    for alone, attempts in (("", (0, 0)), ("a", (0, 0)), ("b", (1, 0)), ("", (1, 1))):
+        time.sleep(LEASE_SECONDS + 0.05)
+        held = claim(ledger)
+        assert all(wanted.suspect for wanted in held.wanted)
+        assert tuple(wanted.attempts for wanted in held.wanted) == attempts
+        for wanted in held.wanted:
+            assert wanted.product_id != alone or ledger.stand_alone(held, wanted)
+
+
+def test_what_was_reported_stands_alone_no_more(ledger: Ledger) -> None:
+    accept(ledger, "a")
+    held = claim(ledger)
+    assert ledger.stand_alone(held, held.wanted[0])
+    report(ledger, held, Verdict.RELEASE)
+    assert not ledger.stand_alone(held, held.wanted[0])
+    assert not claim(ledger).wanted[0].suspect
     time.sleep(LEASE_SECONDS + 0.05)
-    first, second = claim(ledger), claim(ledger)
-    assert (len(first.wanted), len(second.wanted)) == (1, 1)
-    assert {w.attempts for w in (*first.wanted, *second.wanted)} == {0}
-    report(ledger, second)
-    time.sleep(LEASE_SECONDS + 0.05)
-    again = claim(ledger)
-    assert ids(again) == ids(first)
-    assert again.wanted[0].attempts == 1
+    (wanted,) = claim(ledger).wanted
+    assert (wanted.suspect, wanted.attempts) == (True, 0)
+
+
+def test_what_is_lost_again_and_again_counts_in_the_end(
+    ledger: Ledger, client: redis.Redis
+) -> None:
+    """Else a product that kills its workers before it stands alone would kill them for ever."""
+    accept(ledger, "a")
+    for _ in range(102):
+        (wanted,) = claim(ledger).wanted
+        client.zadd(f"vitrine:due:{Lane.BULK}:{TENANT}", {"a": 0})
+    assert wanted.attempts == 1
 
 
 def test_a_renewed_lease_lasts(ledger: Ledger) -> None:

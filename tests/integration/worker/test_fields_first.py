@@ -400,21 +400,24 @@ def test_a_release_for_another_reason_leaves_the_picture_its_time(
     assert wanted.picture_wait > LATER / 2
 
 
-def test_nothing_is_said_to_be_waited_for_once_the_picture_is_there(worker: Worker) -> None:
+def test_nothing_is_said_to_be_waited_for_once_the_picture_is_there(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
     product = live(worker)
     worker.pictures.add("/new.jpg", picture((0, 0, 200)))
     worker.pictures.statuses["/new.jpg"] = 503
     worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
     worker.reconciler.answer()
     worker.pictures.statuses.clear()
-    embed = worker.encoder.embed_images
+    write = worker.qdrant.upsert_products
 
-    def patched_meanwhile(*args, **options):  # type: ignore[no-untyped-def]
+    def patched_meanwhile(points):  # type: ignore[no-untyped-def]
         worker.patch("p", price=13)
-        return embed(*args, **options)
+        return write(points)
 
-    worker.encoder.embed_images = patched_meanwhile  # type: ignore[method-assign]
-    worker.reconciler.answer()
+    with monkeypatch.context() as patch:
+        patch.setattr(worker.qdrant, "upsert_products", patched_meanwhile)
+        worker.reconciler.answer()
     status = worker.ledger.product_status(TENANT, "p")
     assert status is not None
     assert (status.pending, status.waiting) == (True, None)

@@ -72,8 +72,8 @@ class NotingReader(PictureReader):
             poison = (PHASES.folder / POISON).read_text()
         except FileNotFoundError:
             return
-        for _, future in group:
-            image = getattr(future.result(), "image", None)
+        for _, read in group:
+            image = getattr(read, "image", None)
             if image is not None and image.sha256 == poison:
                 PHASES.die("poisoned")
 
