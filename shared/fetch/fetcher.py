@@ -14,7 +14,7 @@ from shared.fetch.answers import redirect_location
 from shared.fetch.connections import Connection, Connections
 from shared.fetch.cookies import Cookies
 from shared.fetch.faults import AnswerTooLong, bad_answer, too_large
-from shared.fetch.hosts import PAUSE_SECONDS, HostPutOff, Hosts
+from shared.fetch.hosts import PAUSE_SECONDS, Hosts, PicturePutOff
 from shared.fetch.http1 import Answer
 from shared.fetch.lookup import Lookup
 from shared.fetch.picture import (
@@ -96,7 +96,7 @@ class Fetcher:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
 
         Whether it is a picture at all is for decoding to find out: the content type is not looked
-        at. Raises `ItemTransient` if another try may succeed (`HostPutOff` if none was made),
+        at. Raises `ItemTransient` if another try may succeed (`PicturePutOff` if none was made),
         `ItemPermanent` if not, and `DiskRefused` if the disk takes no large picture now.
         """
         picture = self.fetch_if_changed(url, None)
@@ -111,7 +111,7 @@ class Fetcher:
             condition = known.headers() if known else {}
             picture = self._follow(parse_picture_url(url), condition, started + self._timeout)
         except (ItemTransient, ItemPermanent) as fault:
-            result = "put_off" if isinstance(fault, HostPutOff) else fault.code
+            result = "put_off" if isinstance(fault, PicturePutOff) else fault.code
             raise
         except DiskRefused as err:
             result = err.code

@@ -25,11 +25,11 @@ _PRUNED_FROM: Final = 1_000
 _UNANSWERED: Final = frozenset({ItemCode.IMAGE_TIMEOUT, ItemCode.IMAGE_UNREACHABLE})
 
 
-class HostPutOff(ItemTransient):
-    """The picture was not read for a reason that is not its own: its server asked others of us for
-    patience, or our disk has no room for it.
+class PicturePutOff(ItemTransient):
+    """The picture was not asked for, or not kept, for a reason that lies neither in it nor in its
+    product: its server asked for patience before, or our own disk is full.
 
-    It counts against no product; `retry_after` says when to ask again.
+    It counts as no attempt. `retry_after` is the number of seconds until the next try.
     """
 
 
@@ -57,8 +57,8 @@ class Hosts:
     def visit(self, authority: str) -> Iterator[None]:
         """Around one request; learns from how it ends.
 
-        Raises the last fault of a server that failed too often in a row, and `HostPutOff` for one
-        that asked for patience. After a pause one request is let through; its end decides.
+        Raises the last fault of a server that failed too often in a row, and `PicturePutOff` for
+        one that asked for patience. After a pause one request is let through; its end decides.
         """
         self._admit(authority)
         try:
@@ -87,7 +87,7 @@ class Hosts:
             fault = trouble.fault
         if gone:
             raise ItemTransient(ItemCode(fault.code), fault.message, wait)
-        raise HostPutOff(ItemCode(fault.code), fault.message, wait)
+        raise PicturePutOff(ItemCode(fault.code), fault.message, wait)
 
     def _note(self, authority: str, fault: ItemTransient) -> None:
         patience = fault.retry_after

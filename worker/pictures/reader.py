@@ -15,7 +15,7 @@ from shared.embedding.encoder import Vector
 from shared.embedding.service import EmbeddingService, PreparedPicture
 from shared.errors import DiskRefused, ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.fetch.fetcher import Fetcher
-from shared.fetch.hosts import HostPutOff
+from shared.fetch.hosts import PicturePutOff
 from shared.fetch.picture import SMALL_BYTES, FetchedPicture, Validators
 from shared.fetch.urls import parse_picture_url
 from shared.memory import MemoryBudget
@@ -245,7 +245,7 @@ def _unless_faulty(url: str, work: Callable[[], Result]) -> Result | ItemFault:
         # Small pictures need no disk, so the lane goes on without this one.
         log.warning("picture_put_off", code=err.code, error=err.message)
         wait = _DISK_SECONDS * (1 + random.random() / 2)  # noqa: S311 - no secret
-        return HostPutOff(ItemCode.INTERNAL_ERROR, f"{err.message} It is tried again.", wait)
+        return PicturePutOff(ItemCode.INTERNAL_ERROR, f"{err.message} It is tried again.", wait)
     except Exception as err:
         log.exception("picture_failed", url=url)
         return unexpected(err)

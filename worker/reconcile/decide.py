@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 import structlog
 
 from shared.errors import ItemFault, ItemPermanent
-from shared.fetch.hosts import HostPutOff
+from shared.fetch.hosts import PicturePutOff
 from shared.models.change import Kind, Outcome, Report, State, Wanted
 from shared.models.product import Product, StoredProduct
 from shared.qdrant.points import PayloadWrite, PointWrite, StoredPoint
@@ -150,7 +150,7 @@ class Decisions:
         if isinstance(result, SamePicture):
             assert live is not None  # noqa: S101 - only a stored picture can be the same
             return with_same_picture(wanted, product, live, result, after_fields=after)
-        if isinstance(result, HostPutOff):
+        if isinstance(result, PicturePutOff):
             wait = result.retry_after or 0.0
             return self._put_off(put, picture_put_off(wanted, wait, result.code, result.message))
         report = self._faulty(wanted, result, put.found, of_picture=True, is_new=put.has_new_url)

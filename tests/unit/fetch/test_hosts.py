@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.fetch.faults import bad_answer
-from shared.fetch.hosts import FAILURES_IN_A_ROW, HostPutOff, Hosts
+from shared.fetch.hosts import FAILURES_IN_A_ROW, Hosts, PicturePutOff
 
 PAUSE = 0.2
 TIMEOUT = ItemTransient(ItemCode.IMAGE_TIMEOUT, "slow")
@@ -38,7 +38,7 @@ def test_after_five_failures_in_a_row_a_server_is_left_alone_and_then_tried_by_o
     with pytest.raises(ItemTransient, match="slow") as caught:
         visit(hosts)
     assert caught.value.code == ItemCode.IMAGE_TIMEOUT
-    assert not isinstance(caught.value, HostPutOff)
+    assert not isinstance(caught.value, PicturePutOff)
     assert 0 < (caught.value.retry_after or 0) < 2 * PAUSE
     visit(hosts, authority="shop.example:8080")
     time.sleep(PAUSE)
@@ -79,7 +79,7 @@ def test_a_server_that_answers_in_between_is_not_dead(
 
 def test_who_asks_for_an_hour_puts_off_other_pictures_for_a_pause_only(hosts: Hosts) -> None:
     fail(hosts, PATIENCE)
-    with pytest.raises(HostPutOff) as caught:
+    with pytest.raises(PicturePutOff) as caught:
         visit(hosts)
     assert 0 < (caught.value.retry_after or 0) < 2 * PAUSE
     time.sleep(PAUSE)
@@ -101,7 +101,7 @@ def test_refusing_time_and_again_is_failing(hosts: Hosts) -> None:
     fail(hosts, PATIENCE)
     with pytest.raises(ItemTransient) as caught:
         visit(hosts)
-    assert not isinstance(caught.value, HostPutOff)
+    assert not isinstance(caught.value, PicturePutOff)
 
 
 def test_names_without_number_are_forgotten(hosts: Hosts) -> None:
