@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms
 
-from shared.embedding.decoding import colours
+from shared.embedding.decoding import colours, flattening
 from shared.embedding.decoding.colours import conversion
 from shared.embedding.decoding.files import profiles
 from shared.embedding.decoding.pictures import decode_picture
@@ -194,3 +194,24 @@ def test_threads_that_share_a_conversion_get_the_same_colours() -> None:
 
     with ThreadPoolExecutor(4) as pool:
         assert all(pool.map(decoded, range(4)))
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "1"])
+def test_a_large_picture_with_a_profile_is_halved_and_looks_the_same(
+    mode: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    picture = Image.merge("RGB", [scene(1_201, 1_033).convert("L")] * 3)
+    picture.paste(Image.new("RGB", (301, 200), (200, 30, 40)), (100, 99))
+    if mode == "RGBA":
+        picture.putalpha(scene(1_201, 1_033).convert("L"))
+    picture = picture.convert(mode, dither=Image.Dither.NONE)
+    data = saved(picture, "PNG", icc_profile=P3)
+    whole = decode_picture(data, 10**7)
+    monkeypatch.setattr(flattening, "_CONVERTED_PIXELS", 1_000_000)
+    halved = decode_picture(data, 10**7)
+    assert (whole.size, halved.size) == ((1_201, 1_033), (601, 517))
+    assert difference(whole.resize((300, 258)), halved.resize((300, 258))) < 2
+    monkeypatch.setattr(flattening, "_HALVED_EDGE", 1_034)
+    assert decode_picture(data, 10**7).size == whole.size
+    monkeypatch.setattr(flattening, "_HALVED_EDGE", 512)
+    assert decode_picture(saved(picture, "PNG"), 10**7).size == whole.size

@@ -6,6 +6,7 @@ import subprocess
 import sys
 import warnings
 import zlib
+from collections.abc import Sequence
 from functools import cache
 
 import pytest
@@ -16,6 +17,13 @@ from PIL import Image
 from shared.embedding.decoding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from tests.unit.embedding.drawn import saved, scene
+from tests.unit.embedding.odd_files import (
+    avif_claiming,
+    png_chunks,
+    png_of,
+    webp_chunks,
+    webp_of,
+)
 
 MAX_PIXELS = 50_000_000
 
@@ -56,6 +64,57 @@ def test_a_webp_canvas_of_many_gigabytes_is_refused() -> None:
     at = small.index(b"VP8X") + 12
     huge = small[:at] + b"\xff\x3f\x00\xff\x3f\x00" + small[at + 6 :]
     assert fault(huge).code in (ItemCode.IMAGE_TOO_MANY_PIXELS, ItemCode.IMAGE_CORRUPT)
+
+
+LARGE = scene(400, 300)
+SMALL_WEBP, LARGE_WEBP = (list(webp_chunks(saved(one, "WEBP"))) for one in (scene(), LARGE))
+
+
+def webp_frame(width: int, height: int, pixels: Sequence[tuple[bytes, bytes]]) -> bytes:
+    size = (width - 1).to_bytes(3, "little") + (height - 1).to_bytes(3, "little")
+    body = bytes(6) + size + bytes(4) + webp_of(pixels)[12:]
+    return b"ANMF" + struct.pack("<I", len(body)) + body
+
+
+def webp_canvas(flags: int, *chunks: tuple[bytes, bytes] | bytes) -> bytes:
+    size = (159).to_bytes(3, "little") + (119).to_bytes(3, "little")
+    return webp_of([(b"VP8X", bytes([flags, 0, 0, 0]) + size), *chunks])
+
+
+def jpeg_with_frame(*places: bytes) -> bytes:
+    """A JPEG with the frame of a larger one before these markers."""
+    data, large = saved(scene(), "JPEG"), saved(LARGE, "JPEG")
+    frame = large[large.index(b"\xff\xc0") :][:19]
+    for place in places:
+        at = data.index(place)
+        data = data[:at] + frame + data[at:]
+    return data
+
+
+PNG, LARGE_PNG = (list(png_chunks(saved(one, "PNG"))) for one in (scene(), LARGE))
+ANIMATION = (b"ANIM", bytes(6))
+
+
+@pytest.mark.parametrize(
+    "data",
+    {
+        "WebP, canvas and picture": webp_canvas(0, *LARGE_WEBP),
+        "WebP, canvas and frame": webp_canvas(2, ANIMATION, webp_frame(400, 300, LARGE_WEBP)),
+        "WebP, frame and picture": webp_canvas(2, ANIMATION, webp_frame(160, 120, LARGE_WEBP)),
+        "WebP, two pictures": webp_of([*SMALL_WEBP, *LARGE_WEBP]),
+        "WebP, two pictures on a canvas": webp_canvas(0, *SMALL_WEBP, *LARGE_WEBP),
+        "JPEG, another frame first": jpeg_with_frame(b"\xff\xc0"),
+        "JPEG, another frame last": jpeg_with_frame(b"\xff\xda"),
+        "PNG, two headers": png_of([PNG[0], LARGE_PNG[0], *PNG[1:]]),
+        "PNG, another's pixels": png_of([PNG[0], *LARGE_PNG[1:]]),
+        "AVIF, box and stream": avif_claiming(saved(LARGE, "AVIF"), 160, 120),
+    }.values(),
+)
+def test_a_file_of_two_sizes_is_the_one_that_was_checked_or_is_refused(data: bytes) -> None:
+    try:
+        assert decode_picture(data, 160 * 120).size == (160, 120)
+    except ItemPermanent as refused:
+        assert refused.code in {ItemCode.IMAGE_CORRUPT, ItemCode.IMAGE_TOO_MANY_PIXELS}
 
 
 @pytest.mark.parametrize("kept", [0.05, 0.5, 0.9])
