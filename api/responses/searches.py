@@ -1,6 +1,5 @@
 """The answer to a search."""
 
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pydantic import with_config
@@ -52,12 +51,11 @@ class SearchResultsAnswer(TypedDict):
 
 def search_answer(answer: SearchAnswer) -> dict[str, Any]:
     """The answer in the contract's words, times to a hundredth of a millisecond."""
-    results: Sequence[Mapping[str, object]] = answer.results
     return {
         "query_type": answer.query_type,
         "top_k": answer.top_k,
-        "total_results": len(results),
-        "results": results,
+        "total_results": len(answer.results),
+        "results": answer.results,
         "execution_time_ms": round(answer.execution_time_ms, 2),
         "cached": answer.cached,
     }

@@ -3,7 +3,7 @@
 import binascii
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import (
     AfterValidator,
@@ -36,6 +36,9 @@ MAX_TOP_K: Final = 100
 MAX_OFFSET: Final = 1000
 MAX_PICTURE_BYTES: Final = 10 * 2**20
 """Of a picture sent with the query; one that is fetched may have as many as a product's."""
+
+SCORE_DIGITS: Final = 6
+"""Of a cosine that is shown: its seventh depends on the order in which a server adds up."""
 
 _MAX_FILTER_VALUES: Final = 64
 
@@ -155,16 +158,18 @@ class Filters(BaseModel):
             conditions.append([field_term("category", self.category_filter)])
         return sorted(conditions)
 
-    def admit(self, fields: Mapping[str, Any]) -> bool:
-        """Whether a product with these public fields meets the conditions, as the index sees it."""
-        price = fields["price"]
+    def admit(self, hit: "Hit") -> bool:
+        """Whether a product with these fields meets the conditions, as the index sees it."""
+        price = hit.price
         if self.price_min is not None and (price is None or price < self.price_min):
             return False
         if self.price_max is not None and (price is None or price > self.price_max):
             return False
         conditions = self.terms()
-        held = set(terms_of(fields)) if conditions else set()
-        return all(not held.isdisjoint(condition) for condition in conditions)
+        if not conditions:
+            return True
+        terms = set(terms_of({"category": hit.category, "attributes": hit.attributes}))
+        return all(not terms.isdisjoint(condition) for condition in conditions)
 
 
 class Ranking(Filters):
@@ -234,13 +239,63 @@ class SimilarRequest(Ranking):
     """The product to which others are looked for. It and its group are left out."""
 
 
-@dataclass(frozen=True, slots=True)
-class Hit:
-    """One result: the product's public fields and the plain cosine of the two vectors."""
+class Ranked(NamedTuple):
+    """A product that answers a search, and the score that its hit shows."""
 
     product_id: str
     score: float
-    payload: Mapping[str, object]
+
+
+@dataclass(frozen=True, slots=True)
+class Hit:
+    """One result: the product's public fields, and the plain cosine of the two vectors.
+
+    The names are the contract's. `Sequence[Hit]` is what the cache holds, so that what another
+    version wrote, or somebody else, is told apart by its fields and their types.
+    """
+
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    product_id: str
+    name: str
+    description: str | None
+    price: int | float | None
+    category: str | None
+    image_url: str
+    attributes: dict[str, Any]
+    similarity_score: float
+    """To `SCORE_DIGITS` digits."""
+
+    @classmethod
+    def of(cls, payload: Mapping[str, Any], score: float) -> "Hit":
+        """The hit of a live point, by its payload; fields that the product lacks are None."""
+        return cls(
+            product_id=payload["id"],
+            name=payload["name"],
+            description=payload.get("description"),
+            price=payload.get("price"),
+            category=payload.get("category"),
+            image_url=payload["image_url"],
+            attributes=payload.get("attributes", {}),
+            similarity_score=round(score, SCORE_DIGITS),
+        )
+
+    @property
+    def ranked(self) -> Ranked:
+        """Its id and its score."""
+        return Ranked(self.product_id, self.similarity_score)
+
+
+PAYLOAD_OF_HIT: Final = (
+    "id",
+    "name",
+    "description",
+    "price",
+    "category",
+    "image_url",
+    "attributes",
+)
+"""The fields of a point's payload that `Hit.of` reads; nothing else is read for a search."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -250,6 +305,6 @@ class SearchAnswer:
 
     query_type: QueryType
     top_k: int
-    results: Sequence[Mapping[str, object]]
+    results: Sequence[Hit]
     execution_time_ms: float
     cached: bool

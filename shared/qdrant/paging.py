@@ -7,11 +7,9 @@ been read as a whole, so a little more than the page is asked for, and much more
 enough.
 """
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
-
-from shared.models.search import Hit
+from typing import Any, Final
 
 _MARGIN: Final = 8
 """Hits read beyond each end of a page: a product comes in about as many sizes."""
@@ -21,24 +19,38 @@ _MAX_WINDOW: Final = 2048
 
 
 @dataclass(frozen=True, slots=True)
+class Scored:
+    """A product that was found, by the whole score: `payload` holds what was read of it."""
+
+    product_id: str
+    score: float
+    payload: Mapping[str, Any]
+
+
+@dataclass(frozen=True, slots=True)
 class Window:
     """A part of all hits in falling order of score: `limit` of them from `start` on."""
 
     start: int
     limit: int
 
-    def page(self, hits: Sequence[Hit], offset: int, top_k: int) -> list[Hit] | None:
+    def page(self, hits: Sequence[Scored], offset: int, top_k: int) -> list[Scored] | None:
         """The `top_k` hits from `offset` on, out of this window's; None if it may be cut short
         within a run of equal scores.
         """
         first, end = offset - self.start, offset - self.start + top_k
-        ordered = sorted(hits, key=lambda hit: (-hit.score, hit.product_id))
+        ordered = in_order(hits)
         page = ordered[first:end]
         if not page:
             return page
         whole_before = self.start == 0 or page[0].score != ordered[0].score
         whole_behind = len(hits) < self.limit or page[-1].score != ordered[-1].score
         return page if whole_before and whole_behind else None
+
+
+def in_order(hits: Sequence[Scored]) -> list[Scored]:
+    """Best first, equal scores by product id."""
+    return sorted(hits, key=lambda hit: (-hit.score, hit.product_id))
 
 
 def windows(offset: int, top_k: int) -> Iterator[Window]:

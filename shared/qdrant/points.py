@@ -34,9 +34,6 @@ ProductKey = tuple[str, str]
 
 Payload = dict[str, Any]
 
-PUBLIC_FIELDS: Final = ("id", "name", "description", "price", "category", "image_url", "attributes")
-"""What a search shows of a product; nothing else is read for it."""
-
 _PRODUCT_FIELDS: Final = tuple(Product.model_fields)
 
 
@@ -242,16 +239,3 @@ def stored_product(
         warning_may_pass=payload.get("warning_may_pass", False),
         embedding=embedding,
     )
-
-
-def public_fields(payload: Mapping[str, Any]) -> Payload:
-    """A hit's fields as the contract names them; absent ones are None."""
-    return {
-        "product_id": payload["id"],
-        "name": payload["name"],
-        "description": payload.get("description"),
-        "price": payload.get("price"),
-        "category": payload.get("category"),
-        "image_url": payload["image_url"],
-        "attributes": payload.get("attributes", {}),
-    }

@@ -1,22 +1,21 @@
 """Products and their revs out of the collection, by id or page by page."""
 
 import uuid
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 from qdrant_client import QdrantClient, models
 
 from shared.errors import InvalidCursor
 from shared.models.product import StoredProduct, point_id
+from shared.models.search import PAYLOAD_OF_HIT, Hit, Ranked
 from shared.qdrant import filters as conditions
 from shared.qdrant.errors import translated
 from shared.qdrant.points import (
-    PUBLIC_FIELDS,
     ProductKey,
     StoredEmbedding,
     StoredPoint,
     StoredRev,
-    public_fields,
     stored_point,
     stored_product,
 )
@@ -94,17 +93,19 @@ class ProductReader:
                 return StoredEmbedding(embedding, payload["group_id"])
         return None
 
-    def public_fields(
-        self, tenant: str, product_ids: Sequence[str]
-    ) -> Mapping[str, Mapping[str, Any]]:
-        """What a search shows of these products; those that are gone are left out."""
-        keys = [(tenant, product_id) for product_id in product_ids]
-        wanted = [*PUBLIC_FIELDS, "tenant"]
-        return {
-            key[1]: public_fields(payload)
-            for key, payload, _ in self._retrieve(keys, wanted)
+    def hits(self, tenant: str, ranking: Sequence[Ranked]) -> list[Hit]:
+        """The ranked products as they are now, in their order, without those that are gone."""
+        keys = [(tenant, product_id) for product_id, _ in ranking]
+        payloads = {
+            key[1]: payload
+            for key, payload, _ in self._retrieve(keys, [*PAYLOAD_OF_HIT, "tenant"])
             if "tenant" in payload
         }
+        return [
+            Hit.of(payloads[product_id], score)
+            for product_id, score in ranking
+            if product_id in payloads
+        ]
 
     def _retrieve(
         self,

@@ -1,7 +1,6 @@
 """Searching by vector, page by page."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -9,11 +8,10 @@ import orjson
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
 
-from shared.models.search import Filters, Hit
+from shared.models.search import PAYLOAD_OF_HIT, Filters, Hit, Ranked
 from shared.qdrant import filters as conditions
 from shared.qdrant.errors import translated
-from shared.qdrant.paging import Window, windows
-from shared.qdrant.points import PUBLIC_FIELDS, public_fields
+from shared.qdrant.paging import Scored, Window, in_order, windows
 from shared.qdrant.reading import ProductReader
 from shared.qdrant.tuning import EXACT, IndexTuning
 from shared.qdrant.vectors import IMAGE
@@ -42,9 +40,9 @@ class ProductSearch(ProductReader):
     ) -> list[Hit]:
         """The `top_k` products nearest to the vector after skipping `offset`.
 
-        Best first, equal scores by product id; the score is the plain cosine, in [-1, 1], of at
-        least `min_score`. `without_group` leaves out the products of that group. `exact` compares
-        every vector although a server would use a graph, to measure what that misses.
+        Best first, equal scores by product id; a score is the plain cosine, in [-1, 1], and no
+        hit's is below `min_score`. `without_group` leaves out the products of that group. `exact`
+        compares every vector although a server would use a graph, to measure what that misses.
         """
         all_have_terms = not filters.terms() or self.terms.complete()
         # As in `upsert`, a body of our own saves the client's second look at every number.
@@ -58,31 +56,23 @@ class ProductSearch(ProductReader):
             "params": EXACT if exact else self._search_params,
         }
         first, *wider = windows(offset, top_k)
-        hits = self._query(request, first, PUBLIC_FIELDS)
-        page = first.page(hits, offset, top_k)
+        found = self._query(request, first, PAYLOAD_OF_HIT)
+        page = first.page(found, offset, top_k)
         if page is not None:
-            return page
+            return [Hit.of(each.payload, each.score) for each in page]
         # A long run of equal scores: only its order matters, most of it isn't shown.
         for window in wider:
-            hits = self._query(request, window, ("id",))
-            page = window.page(hits, offset, top_k)
+            found = self._query(request, window, ("id",))
+            page = window.page(found, offset, top_k)
             if page is not None:
                 break
         if page is None:  # the run is longer than the widest window: in order as far as it goes
-            hits = sorted(hits, key=lambda hit: (-hit.score, hit.product_id))
-            page = hits[offset : offset + top_k]
-        return self._with_fields(tenant, page)
-
-    def _with_fields(self, tenant: str, hits: Sequence[Hit]) -> list[Hit]:
-        """The hits with their public fields, without those that are gone meanwhile."""
-        fields = self.public_fields(tenant, [hit.product_id for hit in hits])
-        return [
-            replace(hit, payload=fields[hit.product_id]) for hit in hits if hit.product_id in fields
-        ]
+            page = in_order(found)[offset : offset + top_k]
+        return self.hits(tenant, [Ranked(each.product_id, each.score) for each in page])
 
     def _query(
         self, request: Mapping[str, Any], window: Window, fields: Sequence[str]
-    ) -> list[Hit]:
+    ) -> list[Scored]:
         body = orjson.dumps(
             {
                 **request,
@@ -100,10 +90,9 @@ class ProductSearch(ProductReader):
                 query_request=body,  # type: ignore[arg-type]  # passed on as it is
             )
         points = answer.result.points if answer.result else []
-        return [_hit(point) for point in points]
+        return [_scored(point) for point in points]
 
 
-def _hit(point: models.ScoredPoint) -> Hit:
+def _scored(point: models.ScoredPoint) -> Scored:
     payload = point.payload or {}
-    fields = public_fields(payload) if "name" in payload else {}
-    return Hit(product_id=payload["id"], score=point.score, payload=fields)
+    return Scored(payload["id"], point.score, payload)

@@ -15,7 +15,7 @@ from shared.errors import (
 )
 from shared.models.search import MAX_PICTURE_BYTES, SearchRequest
 from shared.search.cache.vectors import QueryVectorCache, Vector
-from shared.search.question import QueryPicture
+from shared.search.query import QueryPicture
 
 
 class PictureEncoder(Protocol):

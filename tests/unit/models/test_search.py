@@ -1,11 +1,12 @@
 """Search requests: their sources, and how values of attributes are read."""
 
 import base64
+from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from shared.models.search import Filters, SearchRequest
+from shared.models.search import Filters, Hit, SearchRequest
 
 PICTURE = bytes(range(256))
 ENCODED = base64.b64encode(PICTURE).decode()
@@ -63,7 +64,10 @@ def test_the_bounds_of_attributes_can_be_reached() -> None:
     assert len(Filters.model_validate({"attributes": attributes}).attributes) == 16
 
 
-FIELDS = {
+FIELDS: dict[str, Any] = {
+    "id": "hat",
+    "name": "Hat",
+    "image_url": "https://shop.example/hat.jpg",
     "category": "hats",
     "price": 20.0,
     "attributes": {"color": "red", "sizes": ["S", "M"], "shoe": 42, "sale": True},
@@ -96,11 +100,25 @@ FIELDS = {
 def test_a_product_meets_all_conditions_or_is_not_admitted(
     filters: dict[str, Any], admitted: bool
 ) -> None:
-    assert Filters(**filters).admit(FIELDS) is admitted
+    assert Filters(**filters).admit(Hit.of(FIELDS, 0.5)) is admitted
 
 
 def test_a_product_without_a_price_is_within_no_bounds() -> None:
-    fields = {**FIELDS, "price": None}
+    fields = Hit.of({**FIELDS, "price": None}, 0.5)
     assert Filters().admit(fields)
     assert not Filters(price_min=0).admit(fields)
     assert not Filters(price_max=100).admit(fields)
+
+
+def test_a_hit_names_absent_fields_too_and_shows_six_digits_of_its_score() -> None:
+    hit = Hit.of({"id": "a", "name": "A", "image_url": "u", "tenant": "shop"}, 0.12345678)
+    assert asdict(hit) == {
+        "product_id": "a",
+        "name": "A",
+        "description": None,
+        "price": None,
+        "category": None,
+        "image_url": "u",
+        "attributes": {},
+        "similarity_score": 0.123457,
+    }

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.search import Filters
+from shared.models.search import Filters, Hit
 from shared.models.terms import MARK, attribute_term, field_term, terms_of
 
 ONE = [
@@ -71,7 +71,7 @@ SCALARS = st.one_of(
 @given(SCALARS, st.lists(SCALARS, min_size=1, max_size=8))
 def test_a_product_is_admitted_by_the_values_that_it_is_found_by(held: Any, asked: Any) -> None:
     filters = Filters(attributes={"a": asked})
-    fields = {"price": None, "category": None, "attributes": {"a": held}}
+    hit = Hit.of({"id": "p", "name": "P", "image_url": "u", "attributes": {"a": held}}, 0.5)
     (condition,) = filters.terms()
-    assert filters.admit(fields) is (attribute_term("a", held) in condition)
-    assert Filters(attributes={"a": held}).admit(fields)
+    assert filters.admit(hit) is (attribute_term("a", held) in condition)
+    assert Filters(attributes={"a": held}).admit(hit)

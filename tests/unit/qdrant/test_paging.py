@@ -6,25 +6,24 @@ from collections.abc import Sequence
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.search import Hit
-from shared.qdrant.paging import Window, windows
+from shared.qdrant.paging import Scored, Window, windows
 
 
 class Index:
     """Answers as Qdrant does: by falling score, and equal scores in any order, anew each time."""
 
     def __init__(self, scores: Sequence[int], seed: int) -> None:
-        self._hits = [Hit(f"p{at:04}", score / 10, {}) for at, score in enumerate(scores)]
+        self._hits = [Scored(f"p{at:04}", score / 10, {}) for at, score in enumerate(scores)]
         self._random = random.Random(seed)
         self.queries = 0
 
-    def read(self, window: Window) -> list[Hit]:
+    def read(self, window: Window) -> list[Scored]:
         self.queries += 1
         self._random.shuffle(self._hits)
         found = sorted(self._hits, key=lambda hit: -hit.score)
         return found[window.start : window.start + window.limit]
 
-    def page(self, offset: int, top_k: int) -> list[Hit]:
+    def page(self, offset: int, top_k: int) -> list[Scored]:
         for window in windows(offset, top_k):
             page = window.page(self.read(window), offset, top_k)
             if page is not None:
@@ -32,7 +31,7 @@ class Index:
         raise AssertionError("no window gave the page")
 
     @property
-    def ordered(self) -> list[Hit]:
+    def ordered(self) -> list[Scored]:
         return sorted(self._hits, key=lambda hit: (-hit.score, hit.product_id))
 
 

@@ -14,7 +14,6 @@ from shared.qdrant.points import (
     highest_revs,
     live_payload,
     point_of,
-    public_fields,
     stored_point,
     tombstone_payload,
 )
@@ -102,18 +101,6 @@ def test_a_stored_tombstone_is_told_apart() -> None:
     stored = stored_point(tombstone_payload(Tombstone("shop", "a", 9, version=3)))
     assert stored.is_tombstone
     assert (stored.rev, stored.version, stored.product) == (9, 3, None)
-
-
-def test_public_fields_name_absent_ones_too() -> None:
-    assert public_fields({"id": "a", "name": "A", "image_url": "u"}) == {
-        "product_id": "a",
-        "name": "A",
-        "description": None,
-        "price": None,
-        "category": None,
-        "image_url": "u",
-        "attributes": {},
-    }
 
 
 @given(st.permutations([1, 2, 3, 4]))

@@ -29,7 +29,8 @@ class HalfBlind(QdrantService):
         exact: bool = False,
     ) -> list[Hit]:
         del tenant, vector, filters, offset, min_score, without_group
-        return [Hit(f"p{at}", 1.0, {}) for at in range(0, top_k, 1 if exact else 2)]
+        payloads = ({"id": f"p{at}", "name": "", "image_url": ""} for at in range(top_k))
+        return [Hit.of(payload, 1.0) for payload in payloads][:: 1 if exact else 2]
 
 
 def test_what_a_search_misses_is_counted() -> None:

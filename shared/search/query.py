@@ -25,7 +25,7 @@ class QueryPicture:
 
 
 @dataclass(frozen=True, slots=True)
-class Question:
+class Query:
     """All that an answer depends on, but for the index itself."""
 
     ranking: Ranking
@@ -37,8 +37,8 @@ class Question:
     """Whether the product and its group are no results."""
 
     @classmethod
-    def of_search(cls, request: SearchRequest, pictures: Sequence[QueryPicture]) -> "Question":
-        """The question of a request, whose pictures have been fetched."""
+    def of_search(cls, request: SearchRequest, pictures: Sequence[QueryPicture]) -> "Query":
+        """The query of a request, whose pictures have been fetched."""
         return cls(
             ranking=request,
             query_type=request.query_type,
@@ -49,7 +49,7 @@ class Question:
         )
 
     @classmethod
-    def of_similar(cls, request: SimilarRequest) -> "Question":
+    def of_similar(cls, request: SimilarRequest) -> "Query":
         """What else looks like a product."""
         return cls(
             ranking=request,
@@ -61,7 +61,7 @@ class Question:
         )
 
     def own(self, fault: QueryPictureFault) -> QueryPictureFault:
-        """The fault by the field of this question that has the picture: whoever asks the same at
+        """The fault by the field of this query that has the picture: whoever asks the same at
         once shares a computation, and may have given the picture in another one.
         """
         fields = (each.field for each in self.pictures if each.sha256 == fault.sha256)
@@ -80,7 +80,7 @@ class Question:
         return frozenset(aspects)
 
     def normalised(self) -> Mapping[str, object]:
-        """The same for all questions that have the same answer, whatever they were written like.
+        """The same for all queries that have the same answer, however they were written.
 
         A picture counts by its content, not by where it came from.
         """

@@ -9,13 +9,13 @@ from shared.errors import SourcesCancelOut
 from shared.models.change import Aspect
 from shared.models.search import SearchRequest, SimilarRequest
 from shared.search.cache.answers import answer_key
-from shared.search.question import QueryPicture, Question
+from shared.search.query import Query, QueryPicture
 from shared.search.service import mixed
 
 
 def key(fields: dict[str, Any], *pictures: QueryPicture) -> str:
     request = SearchRequest.model_validate({"text_query": "a", **fields})
-    return answer_key("shop", "c", "1", Question.of_search(request, pictures).normalised())
+    return answer_key("shop", "c", "1", Query.of_search(request, pictures).normalised())
 
 
 FROM_URL = QueryPicture.of("image_url", b"one")
@@ -75,18 +75,16 @@ def test_a_picture_counts_by_its_content_wherever_it_comes_from() -> None:
     assert key({}, FROM_URL, OTHER) == key({}, OTHER, SENT)
 
 
-def test_similar_products_are_another_question_than_a_search_by_the_product() -> None:
+def test_similar_products_are_another_query_than_a_search_by_the_product() -> None:
     by_product = SearchRequest(product_id="p")
     similar = SimilarRequest(product_id="p")
-    assert (
-        Question.of_search(by_product, []).normalised() != Question.of_similar(similar).normalised()
-    )
+    assert Query.of_search(by_product, []).normalised() != Query.of_similar(similar).normalised()
 
 
 def test_tenants_collections_and_generations_never_share_an_answer() -> None:
-    question = Question.of_search(SearchRequest(text_query="a"), []).normalised()
+    query = Query.of_search(SearchRequest(text_query="a"), []).normalised()
     keys = {
-        answer_key(*parts, question)
+        answer_key(*parts, query)
         for parts in [("s", "c", "1"), ("t", "c", "1"), ("s", "d", "1"), ("s", "c", "2")]
     }
     assert len(keys) == 4
@@ -108,7 +106,7 @@ def test_a_ranking_depends_on_what_its_filters_look_at(
     fields: dict[str, Any], aspects: set[Aspect]
 ) -> None:
     request = SearchRequest.model_validate({"text_query": "a", **fields})
-    assert Question.of_search(request, []).ranks_by() == {Aspect.MEMBERSHIP, *aspects}
+    assert Query.of_search(request, []).ranks_by() == {Aspect.MEMBERSHIP, *aspects}
 
 
 def test_a_mix_is_the_normalised_sum() -> None:
