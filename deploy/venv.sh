@@ -48,7 +48,7 @@ if [ -f "$stamp" ] && [ "$(cat "$stamp")" = "$(stamped)" ] \
     && .venv/bin/python -c '' 2>/dev/null && same_python; then
     exit 0
 fi
-rm -f "$stamp"
+rm -f "$stamp" "$stamp.new"
 
 whole() {
     # In a moved environment pip's first line still names the old place.
@@ -78,7 +78,18 @@ python3.11-venv. Or name one: make PYTHON=/path/to/python"
     echo "Setting up .venv with Python $(version "$python"): about 3.3 GB to download (most of it" \
         "PyTorch with CUDA), 6 GB on disk."
     "$python" -m venv --clear .venv
+    echo "  asking what the packages need, for a minute or two"
 fi
-.venv/bin/python -m pip install --quiet --disable-pip-version-check -r requirements-dev.txt
-stamped > "$stamp.new"
+# Of pip's 500 lines, these are the steps that take time. Its errors and warnings go to stderr.
+{
+    .venv/bin/python -m pip install --progress-bar off --disable-pip-version-check \
+        -r requirements-dev.txt && stamped > "$stamp.new"
+} | while read -r line; do  # mawk, Debian's awk, would show them late
+    case $line in
+        *.metadata*) ;;
+        "Downloading "*" "[MG]"B)") echo "  downloading ${line#Downloading }" ;;
+        "Installing collected packages"*) echo "  installing them, for a minute or two" ;;
+    esac
+done
+[ -f "$stamp.new" ] || exit 1
 mv "$stamp.new" "$stamp"

@@ -4,12 +4,18 @@ import os
 import shutil
 import subprocess
 import sys
+import threading
+import zipfile
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
 import pytest
 
 ROOT = Path(__file__).parents[3]
 VERSION = f"{sys.version_info[0]}.{sys.version_info[1]}"
+
+PIP = {"PIP_NO_INDEX": "1", "PIP_NO_CACHE_DIR": "1"}
 
 
 @pytest.fixture
@@ -27,7 +33,7 @@ def set_up(checkout: Path, *python: str, path: str = "") -> tuple[int, str]:
     ran = subprocess.run(
         ["/bin/sh", "deploy/venv.sh", *python],
         cwd=checkout,
-        env={"PATH": path or f"{Path(sys.executable).parent}:{os.defpath}", "PIP_NO_INDEX": "1"},
+        env={"PATH": path or f"{Path(sys.executable).parent}:{os.defpath}", **PIP},
         capture_output=True,
         text=True,
         timeout=100,
@@ -74,6 +80,36 @@ def test_it_goes_by_content_and_mends_what_is_broken(checkout: Path) -> None:
     python_of(moved).symlink_to("/nowhere/python3")
     code, said = set_up(moved, sys.executable)
     assert (code, "Setting up .venv" in said) == (0, True), said
+
+
+def wheel(folder: Path, name: str) -> None:
+    """A package of more than a megabyte."""
+    info = f"{name}-1.dist-info"
+    with zipfile.ZipFile(folder / f"{name}-1-py3-none-any.whl", "w") as file:
+        file.writestr(f"{name}.bin", os.urandom(1_500_000))
+        file.writestr(f"{info}/METADATA", f"Metadata-Version: 2.1\nName: {name}\nVersion: 1\n")
+        file.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nTag: py3-none-any\n")
+        file.writestr(f"{info}/RECORD", "")
+
+
+@pytest.mark.slow
+def test_each_large_download_and_the_installation_are_told(
+    checkout: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wheels = tmp_path / "wheels"
+    wheels.mkdir()
+    wheel(wheels, "large")
+    handler = partial(SimpleHTTPRequestHandler, directory=str(wheels))
+    (checkout / "requirements-dev.txt").write_text("large==1\n")
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever).start()
+        monkeypatch.setitem(PIP, "PIP_FIND_LINKS", f"http://127.0.0.1:{server.server_port}/")
+        code, said = set_up(checkout, sys.executable)
+        server.shutdown()
+    assert code == 0, said
+    steps = [line for line in said.splitlines() if line.startswith("  ")]
+    assert [step.split()[0] for step in steps] == ["asking", "downloading", "installing"], said
+    assert "large-1-py3-none-any.whl (1.5 MB)" in steps[1]
 
 
 def fake_python(folder: Path, name: str, version: str, *, venv: bool = True) -> None:
