@@ -27,8 +27,8 @@ workers = 1
 worker_class = "api.gunicorn_worker.ProblemWorker"
 threads = _settings.api_threads
 
-# Each connection takes a file descriptor, and the API's own connections need some besides: where
-# none were left, every search would fail.
+# Each connection takes a file descriptor, and the API's own connections need some besides. If none
+# were left, every search would fail.
 _soft, _hard = resource.getrlimit(resource.RLIMIT_NOFILE)
 _descriptors = _hard if _hard != resource.RLIM_INFINITY else max(_soft, 65_536)
 resource.setrlimit(resource.RLIMIT_NOFILE, (_descriptors, _hard))
@@ -69,7 +69,7 @@ logger_class = "api.gunicorn_logger.GunicornLogger"
 
 
 def on_starting(server: object) -> None:  # noqa: ARG001 - gunicorn's signature
-    """Refuses to start where the API would be open to the network, before a model is loaded."""
+    """Refuses to start if the API would be open to the network, before a model is loaded."""
     try:
         key_ring(_settings)
     except (OpenToTheNetwork, KeysFileError) as err:

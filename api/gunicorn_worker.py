@@ -1,4 +1,4 @@
-"""gunicorn's threaded worker with two changes: what it refuses, and when it stops listening.
+"""gunicorn's threaded worker with two changes: its refusals, and its end of listening.
 
 Slow clients are left to the proxy (deploy/nginx.conf), which hands on whole requests and takes
 whole answers.
@@ -15,7 +15,7 @@ from pydantic_core import to_json
 
 from api.responses.problems import MEDIA_TYPE, problem_document
 
-# What gunicorn refuses before the app sees it; the most telling class first.
+# Requests that gunicorn refuses before the app sees them; the most telling class first.
 _REFUSALS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (errors.LimitRequestLine, 414, "uri_too_long"),
     (errors.LimitRequestHeaders, 431, "headers_too_large"),
@@ -31,14 +31,14 @@ class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no type
     def set_accept_enabled(self, enabled: bool) -> None:
         """As in `ThreadWorker`, but closes the sockets at SIGTERM.
 
-        `ThreadWorker` would keep them listening until it ends, and cut off whoever connects
+        `ThreadWorker` would keep them listening until it ends, and cut off clients that connect
         meanwhile. Closed at once, they send a client or a proxy to the next process, so that a
         rolling restart loses no request.
         """
         super().set_accept_enabled(enabled)
         if not self.alive:
             for listener in self.sockets:
-                while select.select([listener], [], [], 0)[0]:  # who has connected is served
+                while select.select([listener], [], [], 0)[0]:  # connected clients are served
                     self.accept(listener)
                 listener.close()
 

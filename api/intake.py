@@ -1,4 +1,4 @@
-"""Taking changes in: into the ledger first, then the bell."""
+"""Accepts changes: they go into the ledger first, then the bell rings."""
 
 from collections.abc import Sequence
 from typing import Final
@@ -17,8 +17,7 @@ from shared.models.change import Change, Lane
 from shared.models.job import Retried
 
 _BELL_PAUSE_SECONDS: Final = 5.0
-"""While the broker is gone, one write in this time pays for finding out; the sweeper rings for the
-others."""
+"""While the broker is gone, one write in this time tries it. The sweeper rings for the others."""
 
 
 class Intake:
@@ -40,8 +39,8 @@ class Intake:
     ) -> str:
         """The job's id, once the ledger holds all changes.
 
-        Raises the ledger's errors, a 422 problem for an unusable Idempotency-Key, and a 429
-        problem where the caller's limit is used up.
+        Raises `LedgerUnavailable`, `LedgerFull`, `IdempotencyConflict` and `ProductNotFound`, a 422
+        problem for an unusable Idempotency-Key, and a 429 problem if the caller's limit is used up.
         """
         key = idempotency(request, parameters, body)
         is_new = self._check_limits(key, len(changes))
@@ -55,15 +54,16 @@ class Intake:
         return accepted.job_id
 
     def retried_before(self, request: Request) -> Retried | None:
-        """What this retry was answered with before, if it is a repeat; it is not counted again.
+        """The answer that this retry got before, if it is a repeat, which is not counted again.
 
-        Raises a 422 problem for an unusable Idempotency-Key, and `IdempotencyConflict`.
+        Raises a 422 problem for an unusable Idempotency-Key, `IdempotencyConflict`, and
+        `LedgerUnavailable`.
         """
         key = idempotency(request, NoParameters(), b"")
         return self._ledger.retried_before(g.tenant, key) if key else None
 
     def retry(self, request: Request, failed_job: str, products: Sequence[str]) -> Retried:
-        """The new job of what failed of these products, once the ledger holds it.
+        """The new job of these failed products, once the ledger holds it.
 
         Raises `NothingToRetry` and what `accept` raises.
         """
@@ -79,8 +79,8 @@ class Intake:
         return retried
 
     def _check_limits(self, key: Idempotency | None, cost: int) -> bool:
-        """Whether this is to be counted once it is accepted: a repeat is known by its key, and
-        gets its job whatever is left. Raises a 429 problem where too little is."""
+        """Whether the request counts once it is accepted. A repeat doesn't: it is known by its key,
+        and gets its job however little is left. Raises a 429 problem if too little is left."""
         if key and self._rates.was_accepted(WRITE, g.caller, key.key):
             return False
         self._rates.check(WRITE, g.caller, cost)
@@ -92,7 +92,7 @@ class Intake:
             self._rates.note_accepted(WRITE, g.caller, key.key)
 
     def _ring(self, lane: Lane) -> None:
-        """Rings if the broker takes it. The promise stands in the ledger either way."""
+        """Rings if the broker answers. The promise stands in the ledger either way."""
         if self._breaker.is_open:
             DOORBELL_FAILURES.inc()
             return

@@ -1,4 +1,4 @@
-"""What `/metrics` shows: this process or, with a multiprocess directory, all that share it."""
+"""The values of `/metrics`: of this process, or of all that share a multiprocess directory."""
 
 import time
 from collections.abc import Iterator
@@ -48,7 +48,7 @@ class BacklogCollector(Collector):
         for lane in lanes:
             pending.add_metric([lane.lane.value], lane.pending)
         yield pending
-        # What is leased to a worker counts as due when the lease ends, so it lies ahead of now.
+        # Products leased to a worker count as due when the lease ends, so they lie ahead of now.
         oldest = [lane.oldest_due for lane in lanes if lane.oldest_due is not None]
         waited = max(0.0, time.time() - min(oldest)) if oldest else 0.0
         yield GaugeMetricFamily(
@@ -59,7 +59,7 @@ class BacklogCollector(Collector):
 
 
 class IndexCollector(Collector):
-    """How much each model's collection holds. Without Qdrant there is nothing to say."""
+    """The size of each model's collection. Without Qdrant there are no values."""
 
     def __init__(self, index: IndexWatch) -> None:
         self._index = index
@@ -75,8 +75,8 @@ class IndexCollector(Collector):
             "`searched` is yes for the model that is set.",
             labels=["collection", "searched"],
         )
-        for name, held in {facts.collection: 0, **facts.points}.items():
-            points.add_metric([name, "yes" if name == facts.collection else "no"], held)
+        for name, count in {facts.collection: 0, **facts.points}.items():
+            points.add_metric([name, "yes" if name == facts.collection else "no"], count)
         yield points
 
 
@@ -98,6 +98,6 @@ def _values() -> CollectorRegistry:
     try:
         MultiProcessCollector(registry)  # type: ignore[no-untyped-call]
     except ValueError:
-        # prometheus-client says so where no multiprocess directory is set: one process's values.
+        # prometheus-client says so if no multiprocess directory is set: one process's values.
         return REGISTRY
     return registry

@@ -58,8 +58,8 @@ def register_request_log(app: Flask) -> None:
             del response.headers["Content-Type"]
         if response.status_code >= HTTPStatus.BAD_REQUEST:
             # Refused before its body was looked at (401, 415, 429…): the rest of it would be taken
-            # for the next request, or cost the client its connection after "keep-alive". Whoever
-            # may not ask at all holds no thread for long by it.
+            # for the next request, or cost the client its connection after "keep-alive". A client
+            # without a key holds no thread for long by it.
             refused = response.status_code in _NOT_ADMITTED
             discard(request, 0.5 if refused else DISCARD_SECONDS)
         response.headers["X-Request-ID"] = g.request_id

@@ -1,4 +1,4 @@
-"""Who asks: the tenant, from the request's key and from nothing else."""
+"""The tenant of a request, from its key and from nothing else."""
 
 from typing import Final
 
@@ -19,11 +19,11 @@ _SEARCH_BLUEPRINT: Final = "search"
 
 
 class OpenToTheNetwork(Exception):
-    """The process would serve everybody who can reach it."""
+    """The process would serve every machine that can reach it."""
 
 
 def key_ring(settings: Settings) -> KeyRing | None:
-    """The keys to ask for; None where there is no file and only this machine can reach the API.
+    """The keys to ask for; None if there is no file and only this machine can reach the API.
 
     Raises `OpenToTheNetwork` and `KeysFileError`.
     """
@@ -41,7 +41,7 @@ def key_ring(settings: Settings) -> KeyRing | None:
 def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> Blueprint:
     """Lets only requests with a key into the blueprint, and no more of them than its limits allow.
 
-    Notes in `g.tenant` whose request it is, and in `g.caller` against whom it counts.
+    Sets `g.tenant`, and `g.caller`, the name under which the request counts.
     """
 
     @blueprint.before_request
@@ -57,7 +57,7 @@ def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> B
         if request.method in _READ_METHODS or request.blueprint == _SEARCH_BLUEPRINT:
             rates.spend(SEARCH, g.caller)
             return
-        # What a write costs is known once its body is read, which costs something, too.
+        # The cost of a write is known once its body is read, which costs something, too.
         digest = key_digest(request)
         if digest is None or not rates.was_accepted(WRITE, g.caller, digest):
             rates.check(WRITE, g.caller)
@@ -65,8 +65,8 @@ def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> B
     return blueprint
 
 
-def _key(keys: KeyRing, asked: Request) -> Key:
-    presented = _presented(asked)
+def _key(keys: KeyRing, inbound: Request) -> Key:
+    presented = _presented(inbound)
     key = keys.key(presented) if presented else None
     if key is None:
         raise Problem(
@@ -78,8 +78,8 @@ def _key(keys: KeyRing, asked: Request) -> Key:
     return key
 
 
-def _presented(asked: Request) -> str:
-    scheme, _, token = asked.headers.get("Authorization", "").partition(" ")
+def _presented(inbound: Request) -> str:
+    scheme, _, token = inbound.headers.get("Authorization", "").partition(" ")
     if scheme.lower() == "bearer":
         return token.strip()
-    return asked.headers.get("X-API-Key", "").strip()
+    return inbound.headers.get("X-API-Key", "").strip()

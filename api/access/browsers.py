@@ -1,4 +1,4 @@
-"""What browsers may do on behalf of the pages they show: by default nothing."""
+"""Rules for browsers: by default a page may do nothing on their behalf."""
 
 from typing import Final
 from urllib.parse import urlsplit
@@ -37,10 +37,11 @@ def register_cors(app: Flask, settings: Settings) -> None:
 
 
 def register_hosts(app: Flask, settings: Settings) -> None:
-    """Where no keys are asked for: only programs of this machine, no pages in its browsers.
+    """Without keys, serves programs of this machine alone, and no pages in its browsers.
 
     A page may have its own name resolved to 127.0.0.1 (DNS rebinding), and would then be of the
-    same origin as this API. And a page of any origin may send requests whose answers it can't read.
+    same origin as this API. A page of any origin may send requests, though it can't read the
+    answers.
     """
     names = frozenset(name.lower() for name in settings.api_allowed_hosts)
     origins = frozenset(settings.cors_origins)

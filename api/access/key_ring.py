@@ -32,17 +32,17 @@ class KeyRing:
         self._refresh()
         digest = digest_of(presented)
         found = None
-        # Every digest is compared, so that the time tells nothing of where a match stands.
+        # Every digest is compared, so that the time does not tell the place of a match.
         for key in self._keys:
             if hmac.compare_digest(key.digest, digest):
                 found = key
         return found
 
     def exposure(self) -> str | None:
-        """What is wrong with the file's rights though it can be used; None where nothing is."""
+        """The fault of the file's rights, if others may read it or add to it; None if not."""
         try:
             mode = self._path.stat().st_mode
-        except OSError:  # told by `_refresh`
+        except OSError:  # `_refresh` reports it
             return None
         if mode & (stat.S_IROTH | stat.S_IWGRP):
             return (

@@ -57,7 +57,7 @@ def add_key(
     key = secrets.token_urlsafe(32)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
     with _changing(path, owner) as file:
-        names = {held.name for held in parse_keys(file.text, path)}
+        names = {entry.name for entry in parse_keys(file.text, path)}
         if name and name in names:
             raise KeysFileError(f"there is a key called {name}; take another name, or revoke it")
         name = name or _free_name(tenant, names)
@@ -118,19 +118,19 @@ def _changing(path: Path, owner: tuple[int, int] | None) -> Iterator[_Text]:
     folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY)
     try:
         fcntl.flock(folder, fcntl.LOCK_EX)
-        held, mode = None, 0o600
+        former, mode = None, 0o600
         if path.exists():
             text = read_text(path)
-            held = path.stat()
-            if os.geteuid() not in (0, held.st_uid):
+            former = path.stat()
+            if os.geteuid() not in (0, former.st_uid):
                 raise KeysFileError(f"{path} is another account's; run this as that one, or root")
             # Others than the owner and the group have no business in it.
-            mode = held.st_mode & 0o640 | 0o600
+            mode = former.st_mode & 0o640 | 0o600
         else:
             text = ""
         changed = _Text(text)
         yield changed
-        given = owner or ((held.st_uid, held.st_gid) if held else None)
+        given = owner or ((former.st_uid, former.st_gid) if former else None)
         _replace(path, changed.text, mode, given)
     finally:
         os.close(folder)

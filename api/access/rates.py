@@ -1,7 +1,7 @@
 """Rate limits: how much one caller may ask for in a time.
 
-Counted in the cache's Redis, which all API processes share and which may forget: what is lost with
-it is a count of at most one window. While it is gone each process counts for itself.
+Counted in the cache's Redis, which all API processes share. If it loses the counts, at most one
+window is lost. While it is gone, each process counts for itself.
 """
 
 import math
@@ -20,10 +20,10 @@ from shared.breaker import Breaker
 from shared.metrics import RATE_LIMITED
 
 _TIMEOUT_SECONDS: Final = 0.25
-"""As of the cache itself: a healthy answer takes some tenths of a millisecond."""
+"""The same as the cache's: a healthy answer takes some tenths of a millisecond."""
 
 _PAUSE_SECONDS: Final = 2.0
-"""While Redis is gone, one request in this time pays for finding out."""
+"""While Redis is gone, one request in this time tries it."""
 
 SEARCH: Final = "search"
 WRITE: Final = "write"
@@ -35,7 +35,7 @@ class RateLimiter:
     def __init__(self, redis_url: str, limits: dict[str, str]) -> None:
         """`limits` by kind, as `600/minute;10000/hour`; an empty one limits nothing.
 
-        Raises ValueError for what is none.
+        Raises ValueError for a text of another form.
         """
         self._limits: dict[str, list[RateLimitItem]] = {
             kind: parse_many(text) for kind, text in limits.items() if text
@@ -53,7 +53,7 @@ class RateLimiter:
         self._breaker = Breaker(_PAUSE_SECONDS)
 
     def spend(self, kind: str, caller: str) -> None:
-        """Counts one call against the caller's limits. Raises a 429 problem where one is used up.
+        """Counts one call against the caller's limits. Raises a 429 problem if one is used up.
 
         A refused call counts against no other limit.
         """
@@ -65,17 +65,17 @@ class RateLimiter:
                 raise self._refusal(limit, kind, caller)
 
     def check(self, kind: str, caller: str, cost: int = 1) -> None:
-        """Raises a 429 problem where a limit leaves no room for `cost`, and counts nothing.
+        """Raises a 429 problem if less than `cost` is left of a limit, and counts nothing.
 
-        What alone is more than a limit allows is let through in an untouched window: else it could
-        never be sent.
+        A request that alone costs more than a limit is let through in an untouched window: else it
+        could never be sent.
         """
         for limit in self._limits.get(kind, ()):
-            if not self._has_room(limit, min(cost, limit.amount), kind, caller):
+            if not self._is_left(limit, min(cost, limit.amount), kind, caller):
                 raise self._refusal(limit, kind, caller)
 
     def count(self, kind: str, caller: str, cost: int) -> None:
-        """Counts what was checked and has been done since.
+        """Counts a request that was checked, and has been done since.
 
         Calls that are checked at one moment may exceed a limit together.
         """
@@ -83,25 +83,25 @@ class RateLimiter:
             self._count(limit, min(cost, limit.amount), kind, caller)
 
     def note_accepted(self, kind: str, caller: str, key: str) -> None:
-        """Remembers, for the longest window, that what this key stands for has been counted."""
+        """Remembers, for the longest window, that the request of this key has been counted."""
         if notes := self._notes(kind):
             self._count(notes, 1, kind, caller, key)
 
     def was_accepted(self, kind: str, caller: str, key: str) -> bool:
-        """Whether `note_accepted` was told so. Lost with the counts, where Redis loses them."""
+        """Whether this key was already counted as accepted. Redis may lose it with the counts."""
         notes = self._notes(kind)
-        return notes is not None and not self._has_room(notes, 1, kind, caller, key)
+        return notes is not None and not self._is_left(notes, 1, kind, caller, key)
 
     def _notes(self, kind: str) -> RateLimitItem | None:
-        """A limit of one call for each key: notes are kept as counts are."""
+        """A limit of one call for each key, so that notes are kept as counts are."""
         windows = [limit.get_expiry() for limit in self._limits.get(kind, ())]
         return RateLimitItemPerSecond(1, max(windows), namespace="ACCEPTED") if windows else None
 
-    def _has_room(self, limit: RateLimitItem, cost: int, *names: str) -> bool:
+    def _is_left(self, limit: RateLimitItem, cost: int, *names: str) -> bool:
         return self._ask(lambda rates: rates.test(limit, *names, cost=cost))
 
     def _count(self, limit: RateLimitItem, cost: int, *names: str) -> bool:
-        """Whether it was within the limit."""
+        """Counts, and tells whether that was within the limit."""
         return self._ask(lambda rates: rates.hit(limit, *names, cost=cost))
 
     def _ask(self, question: Callable[[FixedWindowRateLimiter], bool]) -> bool:

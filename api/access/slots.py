@@ -1,6 +1,6 @@
 """Slots for requests that hold a thread for long: each kind has its own, and one thread stays free.
 
-Three kinds do: those who wait for jobs, large batches that wait for their turn, and searches by
+Three kinds do: requests that wait for jobs, large batches that wait for their turn, and searches by
 picture. If each were bounded by itself alone, all of them together could hold every thread.
 """
 
@@ -12,19 +12,19 @@ from dataclasses import dataclass
 
 @dataclass(frozen=True, slots=True)
 class Shares:
-    """Threads that those who wait may hold, and those that all kinds together may hold."""
+    """Threads that waiting requests may hold, and threads that all kinds together may hold."""
 
     waiting: int
-    held: int
+    together: int
 
 
 def shares(threads: int) -> Shares:
     """The shares of so many threads, at least four: one is always left for ordinary requests."""
     # A third is left to bodies that come in slowly, should no proxy stand in front, and one thread
     # to ordinary requests.
-    held = threads - max(1, threads // 3) - 1
-    # One slot is out of the reach of those who only wait.
-    return Shares(min(threads // 2, held - 1), held)
+    together = threads - max(1, threads // 3) - 1
+    # One slot is out of the reach of requests that only wait.
+    return Shares(min(threads // 2, together - 1), together)
 
 
 class Slots:
@@ -38,10 +38,10 @@ class Slots:
     @contextmanager
     def slot(self) -> Iterator[bool]:
         """A slot while inside, or False at once if all are taken."""
-        with ExitStack() as held:
+        with ExitStack() as stack:
             taken = self._free.acquire(blocking=False)
             if taken:
-                held.callback(self._free.release)
+                stack.callback(self._free.release)
                 if self._within is not None:
-                    taken = held.enter_context(self._within.slot())
+                    taken = stack.enter_context(self._within.slot())
             yield taken

@@ -1,4 +1,4 @@
-"""The OpenAPI document: an app's routes, what stands at their views, and the models they use."""
+"""The OpenAPI document: an app's routes, the operations at their views, and their models."""
 
 import inspect
 import re
@@ -222,10 +222,10 @@ def _in_query(name: str, field: Json, model: type[BaseModel]) -> Json:
 
 @lru_cache
 def text_fields(model: type[BaseModel]) -> Mapping[str, Json]:
-    """The schemas of a model's fields in a URL or a form, where absent is the one form of null."""
+    """The schemas of a model's fields in a URL or a form, in which null is written by absence."""
     fields = {}
-    for name, held in model.model_json_schema(ref_template=_REFERENCE)["properties"].items():
-        schema = _standard(held)
+    for name, described in model.model_json_schema(ref_template=_REFERENCE)["properties"].items():
+        schema = _standard(described)
         while kinds := schema.pop("anyOf", None):
             for kind in kinds:
                 schema.update(kind if kind != {"type": "null"} else {})
@@ -259,8 +259,8 @@ def _schemas(bodies: Sequence[type], answers: Sequence[type]) -> Json:
 
 
 def _standard(schema: Any) -> Any:
-    """The schema with JSON Schema's names for bounds that pydantic leaves under its own, and with
-    what it says of a choice's members said of the choice, where readers look."""
+    """The schema with JSON Schema's names for bounds that pydantic leaves under its own. The
+    description of a choice's member becomes that of the choice, because pages show that one."""
     if isinstance(schema, list):
         return [_standard(part) for part in schema]
     if not isinstance(schema, dict):

@@ -1,6 +1,6 @@
-"""What /docs puts in for trying a request out. All of it is accepted as it stands.
+"""Examples that /docs fills in. All of them work as they stand, if pictures can be fetched.
 
-The reading ones name the first product of the demo; the writing ones leave its picture alone.
+Those that read name the first product of the demo; those that write leave its picture alone.
 """
 
 from typing import Any, Final
@@ -8,18 +8,26 @@ from typing import Any, Final
 KNOWN_ID: Final = "prod_001"
 NEW_ID: Final = "shirt-1"
 
+_PICTURES: Final = "https://images.unsplash.com"
+"""Free to link to, and there for years."""
+
 PRODUCT: Final[dict[str, Any]] = {
     "id": NEW_ID,
-    "name": "Red Shirt",
-    "description": "Beautiful red cotton shirt",
-    "image_url": "https://example.com/shirt.jpg",
+    "name": "White T-Shirt",
+    "description": "Heavy cotton, cut wide",
+    "image_url": f"{_PICTURES}/photo-1521572163474-6864f9cf17ab?w=600",
     "category": "clothing",
     "price": 29.99,
-    "attributes": {"color": "red", "size": "M", "material": "cotton", "stock": 15},
+    "attributes": {"color": "white", "size": "M", "material": "cotton", "stock": 15},
 }
-PRODUCTS: Final[dict[str, Any]] = {
-    "products": [PRODUCT, {**PRODUCT, "id": "shirt-2", "name": "Blue Shirt", "price": 34.99}]
+_SHOE: Final[dict[str, Any]] = {
+    "id": "shoe-1",
+    "name": "Red Running Shoe",
+    "image_url": f"{_PICTURES}/photo-1542291026-7eec264c27ff?w=600",
+    "category": "shoes",
+    "price": 89.5,
 }
+PRODUCTS: Final[dict[str, Any]] = {"products": [PRODUCT, _SHOE]}
 PATCH: Final[dict[str, Any]] = {"attributes": {"stock": 14}}
 
 _RED_SHIRT: Final = (

@@ -1,4 +1,4 @@
-"""A batch of products: which items are good, and what is wrong with the others."""
+"""A batch of products: its good items, and the faults of the others."""
 
 import io
 from codecs import BOM_UTF8
@@ -90,7 +90,7 @@ def read_batch(body: bytes, media_type: str, *, refetch: bool = False) -> Batch:
     """Sorts the body's items into good and bad.
 
     Raises problems: 400 for a document that is no JSON, 422 if it is no list of products or
-    holds none, 413 beyond 10,000 items.
+    is empty, 413 beyond 10,000 items.
     """
     body = utf8(body)
     items = _lines(body) if media_type == NDJSON else _items(body)

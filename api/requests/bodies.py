@@ -1,4 +1,4 @@
-"""Reading request bodies: bounded in bytes whatever the transfer, and in what JSON may cost."""
+"""Reads request bodies, bounded in bytes whatever the transfer, and in the cost of their JSON."""
 
 import codecs
 import contextlib
@@ -20,7 +20,7 @@ NDJSON: Final = "application/x-ndjson"
 MERGE_PATCH: Final = "application/merge-patch+json"
 
 MALFORMED: Final = "malformed"
-"""The code of a body that is not what its Content-Type says."""
+"""The code of a body that its Content-Type doesn't fit."""
 
 MAX_BATCH_BYTES: Final = 32 * 2**20
 MAX_PRODUCT_BYTES: Final = 2**20
@@ -53,8 +53,8 @@ _ADVICE: Final = {
 _MAX_MEMBERS: Final = 1000
 """Gzip streams one after the other in one body. Each costs a decompressor however short it is."""
 
-# A client that still sends would not read an answer to a closed connection, so what it sends is
-# thrown away first, within these bounds.
+# A client that still sends would not read an answer to a closed connection. So the rest of the body
+# is thrown away first, within these bounds.
 _DISCARD_BYTES: Final = 64 * 2**20
 DISCARD_SECONDS: Final = 5.0
 
@@ -114,7 +114,7 @@ def read_body(
 
 def parse_json(body: bytes, *, share: float = 1.0) -> Any:
     """The JSON document. Raises a 400 problem; NaN, infinities and 200 levels are no JSON here,
-    and a 413 problem beyond a `share` of what a batch of products may cost to read.
+    and a 413 problem beyond a `share` of the cost that a batch of products may have.
     """
     body = utf8(body)
     check_cost(body)
@@ -134,7 +134,7 @@ def parse_json(body: bytes, *, share: float = 1.0) -> Any:
 
 
 def json_fault(err: ValueError) -> str:
-    """The reader's words and, if more people meet that fault, what to do about it."""
+    """The reader's words and, for faults that many meet, advice."""
     advice = next((advice for words, advice in _ADVICE.items() if words in str(err)), "")
     return f"{err}{advice}"
 
@@ -219,9 +219,9 @@ def _unpacker() -> "zlib._Decompress":
 
 
 def discard(request: Request, seconds: float = DISCARD_SECONDS) -> None:
-    """Throws away what is still to come of the body, within bounds; nothing if all was read."""
+    """Throws away the rest of the body, within bounds."""
     deadline, size = time.monotonic() + seconds, 0
-    # What the client is told is why its body was refused, not how its sending ended.
+    # The client learns why its body was refused, not how its sending ended.
     with contextlib.suppress(Problem):
         for chunk in _chunks(request.stream):
             size += len(chunk)

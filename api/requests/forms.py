@@ -59,7 +59,7 @@ def parse_form(request: Request, body: bytes) -> Form:
 
 
 class _Parts(MultiPartParser):
-    """Leaves the bytes of texts as they are: werkzeug puts U+FFFD for what it can't decode."""
+    """Leaves the bytes of texts as they are: werkzeug puts U+FFFD for unreadable bytes."""
 
     def __init__(self, **bounds: Any) -> None:
         super().__init__(**bounds)

@@ -33,6 +33,6 @@ def idempotency(request: Request, parameters: Parameters, body: bytes) -> Idempo
     if not 1 <= len(key) <= _MAX_LENGTH or not key.isascii() or not key.isprintable():
         message = f"must have 1 to {_MAX_LENGTH} printable ASCII characters"
         raise invalid([Fault(field=_HEADER, code="invalid_key", message=message)])
-    asked = parameters.model_dump(exclude={"wait"}, exclude_defaults=True)
-    query = sorted((name, to_json(value).decode()) for name, value in asked.items())
+    given = parameters.model_dump(exclude={"wait"}, exclude_defaults=True)
+    query = sorted((name, to_json(value).decode()) for name, value in given.items())
     return Idempotency.of(key, f"{request.method} {request.path}?{urlencode(query)}", body)

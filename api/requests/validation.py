@@ -33,7 +33,7 @@ _SLIP_LENGTH: Final = 64
 """Longer names are no known field's with a slip of the pen."""
 
 _SLIPS: Final = 3
-"""Unknown fields of one item that are told what they are near to: in batches it adds up."""
+"""Unknown fields of one item that are compared with known ones: in batches it adds up."""
 
 _MESSAGES: Final = {
     "missing": "is required",
@@ -72,13 +72,13 @@ class Fault(TypedDict):
 
 
 class Invalid(Exception):
-    """Data that is not what the model asks for."""
+    """Data that the model refuses."""
 
     def __init__(self, faults: Sequence[Fault], raised: int) -> None:
         super().__init__(f"{len(faults)} faults")
         self.faults = faults
         self.raised = raised
-        """Errors that pydantic raised for them: what the refusal cost."""
+        """Errors that pydantic raised for them: the cost of the refusal."""
 
 
 def validated(model: type[M], data: object) -> M:
@@ -128,7 +128,7 @@ def faults(error: ValidationError, known: Collection[str] = ()) -> list[Fault]:
     unions: set[str] = set()
     for detail in details:
         location, code = detail["loc"], str(detail["type"])
-        # Our rules for a whole object name the field that is meant, pydantic's context holds it.
+        # Our rules for a whole object name their field in pydantic's context.
         field = detail.get("ctx", {}).get("field") or _field(location)
         if len(location) > field.count(".") + 1:
             unions.add(field)

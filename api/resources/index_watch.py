@@ -1,4 +1,4 @@
-"""What `/readyz` and `/metrics` tell of the index, asked at most every few seconds."""
+"""The facts of the index for `/readyz` and `/metrics`, asked at most every few seconds."""
 
 import threading
 import time
@@ -16,14 +16,14 @@ class IndexWatch:
     """The facts as they were a moment ago, for all threads."""
 
     def __init__(self, ask: Callable[[], IndexFacts]) -> None:
-        """`ask` raises where the index can't be asked."""
+        """`ask` raises if the index can't be asked."""
         self._ask = ask
         self._lock = threading.Lock()
         self._kept: IndexFacts | None = None
         self._ask_after = float("-inf")
 
     def facts(self) -> IndexFacts | None:
-        """None where Qdrant can't be asked. Others are answered by what was known meanwhile."""
+        """The facts; None if Qdrant can't be asked. While a thread asks, others get the last."""
         if time.monotonic() >= self._ask_after and self._lock.acquire(blocking=False):
             try:
                 self._kept = self._ask()

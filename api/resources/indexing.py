@@ -49,7 +49,7 @@ class IndexingResource:
     """Products coming in."""
 
     def __init__(self, intake: Intake, landing: Landing, batches: Slots) -> None:
-        """`batches`: slots for those who wait with a large batch."""
+        """`batches`: slots for requests that wait with a large batch."""
         self._intake = intake
         self._landing = landing
         self._batches = batches

@@ -1,4 +1,4 @@
-"""`/jobs`: how far jobs are, their items, and retrying what failed."""
+"""`/jobs`: their states, their items, and retrying failed ones."""
 
 from collections.abc import Iterator
 from itertools import chain, islice
@@ -28,7 +28,7 @@ from shared.models.change import Outcome
 from shared.models.job import Job, JobItem, Retried
 
 _PAGE: Final = 100
-"""Items in a page whose size nobody asked for."""
+"""Items in a page without a `limit`."""
 
 _LINES_AT_ONCE: Final = 500
 """Some 100 KB: few writes, and a job of 10,000 items is never in memory as a whole."""
@@ -41,7 +41,7 @@ class JobsResource:
     """Jobs as their tenant sees them."""
 
     def __init__(self, jobs: Jobs, intake: Intake, waiting: Slots) -> None:
-        """`waiting`: slots for those who wait."""
+        """`waiting`: slots for requests that wait."""
         self._jobs = jobs
         self._intake = intake
         self._waiting = waiting

@@ -1,4 +1,4 @@
-"""`/products`: reading what the index holds, changing fields, and deleting."""
+"""`/products`: reading products as indexed, changing fields, and deleting."""
 
 from collections.abc import Mapping
 from typing import Any, Final
@@ -49,7 +49,7 @@ from shared.qdrant.service import QdrantService
 _PRODUCT_ID: Final[TypeAdapter[str]] = TypeAdapter(ProductId)
 
 _LEDGER_PAUSE_SECONDS: Final = 1.0
-"""While the ledger is gone, one reading in this time pays for finding out."""
+"""While the ledger is gone, one reading in this time tries it."""
 
 
 class ProductIdConverter(BaseConverter):
@@ -179,7 +179,7 @@ class ProductsResource:
         return listed_product(stored, [ItemCode.ATTRIBUTE_TYPE_MISMATCH] if is_mismatch else [])
 
     def _status(self, product_id: str) -> tuple[ProductStatus | None, bool]:
-        """What the ledger knows, and whether it could be asked: reading goes on without it."""
+        """The ledger's part, and whether it could be asked: reading goes on without it."""
         if self._breaker.is_open:
             return None, False
         try:

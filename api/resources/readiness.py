@@ -25,7 +25,7 @@ class Check:
         timeout_seconds: float,
         keep_seconds: float = 0.0,
     ) -> None:
-        """`probe` raises where the part fails. A success counts for `keep_seconds`."""
+        """`probe` raises if the part fails. A success counts for `keep_seconds`."""
         self.name = name
         self._probe = probe
         self._timeout_seconds = timeout_seconds

@@ -31,7 +31,7 @@ from shared.models.search import Ranking, SearchAnswer, SearchRequest, SimilarRe
 from shared.search.service import SearchService
 
 _READING_SHARE: Final = 0.05
-"""Of what a batch may cost to read: a search has few fields, however large its picture."""
+"""Share of the cost that a batch may have: a search has few fields, however large its picture."""
 
 _PICTURE: Final = "image_base64"
 _PICTURE_FILE: Final = "image"
@@ -101,12 +101,12 @@ class SearchResource:
             body = read_body(
                 request, MAX_PICTURE_SEARCH_BYTES, free=MAX_SEARCH_BYTES, admit=take_slot
             )
-            asked = _from_form(body) if is_form else _from_document(body)
+            query = _from_form(body) if is_form else _from_document(body)
             del body  # a picture is held once, not twice, while it is searched by
-            if asked.has_picture:
+            if query.has_picture:
                 take_slot()
             try:
-                return _answer(self._search.search(g.tenant, asked))
+                return _answer(self._search.search(g.tenant, query))
             except QueryPictureFault as err:
                 if is_form and err.field == _PICTURE:
                     raise QueryPictureFault(_PICTURE_FILE, err.fault) from err
@@ -118,8 +118,8 @@ class SearchResource:
 
         Answers as the POST does. An empty parameter is an absent one.
         """
-        asked = read_parameters(WordSearch, request).as_request()
-        return _answer(self._search.search(g.tenant, asked))
+        query = read_parameters(WordSearch, request).as_request()
+        return _answer(self._search.search(g.tenant, query))
 
     @Operation("GET", "/similar", _ANSWERS, SimilarRequest, problems=(404,))
     def find_similar(self) -> Response:
@@ -127,8 +127,8 @@ class SearchResource:
 
         The product itself and its group are left out.
         """
-        asked = read_parameters(SimilarRequest, request)
-        return _answer(self._search.similar(g.tenant, asked))
+        query = read_parameters(SimilarRequest, request)
+        return _answer(self._search.similar(g.tenant, query))
 
     @contextlib.contextmanager
     def _picture_slot(self) -> Iterator[Callable[[], None]]:

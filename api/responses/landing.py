@@ -27,7 +27,7 @@ class Landing:
     """Waits for the ends of jobs of one change."""
 
     def __init__(self, jobs: Jobs, waiting: Slots) -> None:
-        """`waiting`: slots for those who wait."""
+        """`waiting`: slots for requests that wait."""
         self._jobs = jobs
         self._waiting = waiting
 

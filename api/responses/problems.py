@@ -37,7 +37,7 @@ _RETRY_AFTER_SECONDS: Final = 1.0
 """For transient errors that name no wait of their own."""
 
 # The most telling class of an error's ancestry counts. Their messages are written for clients;
-# every other error is a fault of ours, whose words stay in the log.
+# every other error is a fault of ours, and its words stay in the log.
 _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     QdrantUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     LedgerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -53,7 +53,7 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     ProductNotFound: HTTPStatus.NOT_FOUND,
 }
 
-# What a client may be told of a part that is down: that it is, not where it stands.
+# A client may learn that a part is down, not where it stands.
 _PUBLIC_DETAIL: Final[Mapping[type[VitrineError], str]] = {
     QdrantUnavailable: "the index does not answer; try again shortly",
     LedgerUnavailable: "the ledger does not answer; try again shortly, with the same "
@@ -121,7 +121,7 @@ def problem_document(
 
 
 def problem_of(error: Exception) -> Problem:
-    """The one table from errors to HTTP: ours, HTTP's own, and what nobody foresaw."""
+    """The one table from errors to HTTP: ours, HTTP's own, and unforeseen ones."""
     if isinstance(error, Problem):
         return error
     if isinstance(error, HTTPException):

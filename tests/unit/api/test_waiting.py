@@ -43,10 +43,10 @@ def test_rooms_within_a_room_share_its_places() -> None:
 @pytest.mark.parametrize("threads", [4, 5, 6, 7, 8, 16, 64, 256])
 def test_what_holds_threads_for_long_always_leaves_one(threads: int) -> None:
     share = shares(threads)
-    assert min(share.waiting, share.held) >= 1
+    assert min(share.waiting, share.together) >= 1
     assert share.waiting <= threads / 2
-    assert share.waiting < share.held
-    assert share.held < threads
+    assert share.waiting < share.together
+    assert share.together < threads
 
 
 def _fail() -> None:
