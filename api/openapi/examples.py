@@ -8,14 +8,14 @@ from typing import Any, Final
 KNOWN_ID: Final = "prod_001"
 NEW_ID: Final = "shirt-1"
 
-_PICTURES: Final = "https://images.unsplash.com"
-"""Free to link to, and there for years."""
+PICTURES: Final = "https://images.unsplash.com"
+"""Free to link to, and there for years. The page replaces them by those of the catalogue."""
 
 PRODUCT: Final[dict[str, Any]] = {
     "id": NEW_ID,
     "name": "White T-Shirt",
     "description": "Heavy cotton, cut wide",
-    "image_url": f"{_PICTURES}/photo-1521572163474-6864f9cf17ab?w=600",
+    "image_url": f"{PICTURES}/photo-1521572163474-6864f9cf17ab?w=600",
     "category": "clothing",
     "price": 29.99,
     "attributes": {"color": "white", "size": "M", "material": "cotton", "stock": 15},
@@ -23,7 +23,7 @@ PRODUCT: Final[dict[str, Any]] = {
 _SHOE: Final[dict[str, Any]] = {
     "id": "shoe-1",
     "name": "Red Running Shoe",
-    "image_url": f"{_PICTURES}/photo-1542291026-7eec264c27ff?w=600",
+    "image_url": f"{PICTURES}/photo-1542291026-7eec264c27ff?w=600",
     "category": "shoes",
     "price": 89.5,
 }

@@ -8,7 +8,9 @@ from pydantic_core import to_json
 
 from api.openapi.describe import Operation, text_answer
 from api.openapi.document import document
+from api.openapi.examples import PICTURES
 from api.requests.bodies import JSON
+from api.responses.answers import PREFIX
 from api.responses.problems import Problem
 
 # Swagger UI puts style attributes into its markup, hence the one relaxation.
@@ -35,12 +37,23 @@ _PAGE: Final = """<!DOCTYPE html>
 </html>
 """
 
-_START: Final = """SwaggerUIBundle({
-  url: "openapi.json",
-  dom_id: "#page",
-  deepLinking: true,
-  validatorUrl: null
-});
+# Examples take the picture of a product that is there, if reading one needs no key: that picture
+# can be fetched for certain, in the demo also without a network.
+_START: Final = f"""const read = (path) => fetch(path)
+  .then((answer) => (answer.ok ? answer.json() : null))
+  .catch(() => null);
+
+Promise.all([read("openapi.json"), read("{PREFIX}/products?limit=1")]).then(([spec, page]) => {{
+  const product = page && page.products[0];
+  const picture = (name, value) =>
+    product && String(value).startsWith("{PICTURES}/") ? product.image_url : value;
+  SwaggerUIBundle({{
+    spec: JSON.parse(JSON.stringify(spec, picture)),
+    dom_id: "#page",
+    deepLinking: true,
+    validatorUrl: null
+  }});
+}});
 """
 
 _SHIPPED: Final = {

@@ -25,7 +25,7 @@ def report_arguments(report: Report) -> tuple[str | int, ...]:
         report.product_id,
         report.rev,
         report.result,
-        report.code,
+        " ".join([report.code, *report.more_codes]),
         int(report.retryable),
         report.message[:_MESSAGE_LENGTH],
         int(report.delay_seconds * 1e6),

@@ -180,6 +180,8 @@ class Report:
     """Patches among what was wanted that fail, however the rest ends."""
     picture_waits: bool = False
     """Whether the delay is for the picture's sake: fields that come meanwhile don't wait for it."""
+    more_codes: Sequence[str] = ()
+    """Codes of further warnings, beside `code`; `message` is of all."""
 
     @property
     def is_incomplete(self) -> bool:

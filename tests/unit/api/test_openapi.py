@@ -1,6 +1,7 @@
 """The OpenAPI document: complete, plain, and in step with the code."""
 
 import json
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -12,6 +13,8 @@ from pydantic import TypeAdapter
 from api.app import described_app
 from api.openapi.describe import Operation, json_answer, routes_of
 from api.openapi.document import Undescribed, document
+from api.openapi.examples import PICTURES
+from api.openapi.page import DocumentationResource
 from api.resources.indexing import ProductsBody
 from shared.models.patch import Patch
 from shared.models.product import Product
@@ -59,6 +62,16 @@ def test_the_bodies_put_in_for_trying_a_request_out_are_good_as_they_stand() -> 
                         TypeAdapter(bodies[name]).validate_python(example)
                         seen.add(name)
     assert seen == set(bodies)
+
+
+def test_the_page_puts_a_picture_of_the_catalogue_into_every_example_with_a_pictures_url() -> None:
+    app = Flask("page", static_folder=None)
+    app.register_blueprint(routes_of(DocumentationResource(keys_needed=False)))
+    script = app.test_client().get("/docs/start.js").text
+    assert f'"{PICTURES}/"' in script
+    urls = re.findall(r'"image_url": "([^"]+)"', json.dumps(DOCUMENT["paths"]))
+    assert len(urls) >= 3
+    assert all(url.startswith(f"{PICTURES}/") for url in urls)
 
 
 def test_json_comes_first_wherever_a_body_may_be_of_several_types() -> None:
