@@ -71,6 +71,7 @@ class EmbeddedQdrantProcess:
         self._arguments = arguments
         self.port = free_port()
         self._process: subprocess.Popen[bytes] | None = None
+        self._kept: QdrantService | None = None
 
     @property
     def url(self) -> str:
@@ -92,11 +93,23 @@ class EmbeddedQdrantProcess:
 
     def empty_collection(self) -> QdrantService:
         """A service on an empty collection: always the same one, for making one takes a second."""
-        service = QdrantService(self.url, "products-test", dimensions=DIMENSIONS)
+        return self._emptied(QdrantService(self.url, "products-test", dimensions=DIMENSIONS))
+
+    def kept_collection(self) -> QdrantService:
+        """Likewise, and the service is the same one, too: a client takes 50 ms of processor time to
+        make. It is closed with the server.
+        """
+        if self._kept is None:
+            self._kept = QdrantService(self.url, "products-test", dimensions=DIMENSIONS)
+        return self._emptied(self._kept)
+
+    def _emptied(self, service: QdrantService) -> QdrantService:
         service.ensure_collection(["color"])
         everything = {"filter": {}}
         path = f"/collections/{service.collection}/points/delete?wait=true"
-        httpx.post(self.url + path, json=everything, timeout=10).raise_for_status()
+        # Without the certificates of all authorities, which take 20 ms to read.
+        answer = httpx.post(self.url + path, json=everything, timeout=10, verify=False)  # noqa: S501
+        answer.raise_for_status()
         return service
 
     def kill9(self) -> None:
@@ -123,6 +136,9 @@ class EmbeddedQdrantProcess:
             connection.close()
 
     def _end(self, number: signal.Signals) -> None:
+        if self._kept is not None:
+            self._kept.close()
+            self._kept = None
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(20)

@@ -44,8 +44,6 @@ def client(ledger_server: RedisServer) -> Iterator[redis.Redis]:
 
 
 @pytest.fixture
-def qdrant(qdrant_server: EmbeddedQdrantProcess) -> Iterator[QdrantService]:
+def qdrant(qdrant_server: EmbeddedQdrantProcess) -> QdrantService:
     """The index, which is empty."""
-    service = qdrant_server.empty_collection()
-    yield service
-    service.close()
+    return qdrant_server.kept_collection()

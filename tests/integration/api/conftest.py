@@ -198,17 +198,22 @@ class Shop:
 
 
 def services_on(
-    settings: Settings, collection: str, ledger_timeout: float = 1.0
+    settings: Settings, index: QdrantService | str, ledger_timeout: float = 1.0
 ) -> tuple[Services, Callable[[], None]]:
     """The API's collaborators on the settings' servers, and what closes them.
 
-    By default they notice a frozen ledger sooner than a long-poll of more than a second takes.
+    `index`: the service, which is left open, or the name of a collection. By default they notice a
+    frozen ledger sooner than a long-poll of more than a second takes.
     """
     client = connect(settings.redis_url, timeout=ledger_timeout)
-    qdrant = QdrantService(settings.qdrant_url, collection, dimensions=DIMENSIONS)
+    qdrant = (
+        QdrantService(settings.qdrant_url, index, dimensions=DIMENSIONS)
+        if isinstance(index, str)
+        else index
+    )
     cache = CacheConnection(settings.redis_cache_url)
     encoder = WordEncoder()
-    vectors = QueryVectorCache(cache, collection, encoder.dimensions)
+    vectors = QueryVectorCache(cache, qdrant.collection, encoder.dimensions)
     services = Services(
         settings=settings,
         ledger=Ledger(
@@ -237,7 +242,8 @@ def services_on(
 
     def close() -> None:
         client.close()
-        qdrant.close()
+        if isinstance(index, str):
+            qdrant.close()
         cache.close()
 
     return services, close
@@ -257,13 +263,21 @@ MakeShop = Callable[..., Shop]
 
 
 @pytest.fixture(scope="session")
-def collection(qdrant_server: EmbeddedQdrantProcess) -> str:
-    """One for all tests, which stay apart by their tenants: making one takes a second."""
+def index(qdrant_server: EmbeddedQdrantProcess) -> Iterator[QdrantService]:
+    """One for all tests, which stay apart by their tenants: a client takes 50 ms of processor time
+    to make, and a collection a second.
+    """
     name = f"products-api-{uuid.uuid4().hex}"
     service = QdrantService(qdrant_server.url, name, dimensions=DIMENSIONS)
     service.ensure_collection(["color"])
+    yield service
     service.close()
-    return name
+
+
+@pytest.fixture(scope="session")
+def collection(index: QdrantService) -> str:
+    """Its name."""
+    return index.collection
 
 
 @pytest.fixture
@@ -271,7 +285,7 @@ def make_shop(
     ledger_server: RedisServer,
     cache_server: RedisServer,
     qdrant_server: EmbeddedQdrantProcess,
-    collection: str,
+    index: QdrantService,
     tmp_path: Path,
 ) -> Iterator[MakeShop]:
     """Shops on an empty ledger, each a tenant with a key of its own. Arguments are settings."""
@@ -299,7 +313,8 @@ def make_shop(
             qdrant_url=qdrant_url,
             **values,
         )
-        services, close = services_on(settings, collection)
+        is_ours = qdrant_url == qdrant_server.url
+        services, close = services_on(settings, index if is_ours else index.collection)
         opened.append(close)
         app = create_app(build_parts(services))
         app.test_client_class = CheckingClient

@@ -160,7 +160,7 @@ def searching(
     client = connect(ledger_server.url)
     client.flushall()
     cache = CacheConnection(cache_server.url)
-    qdrant = qdrant_server.empty_collection()
+    qdrant = qdrant_server.kept_collection()
     pages: dict[str, bytes] = {}
     encoder = CountingEncoder()
     vectors = QueryVectorCache(cache, qdrant.collection, DIMENSIONS)
@@ -178,6 +178,5 @@ def searching(
     )
     ledger = Ledger(client, lease_seconds=10, job_retention_seconds=600, max_pending=1000)
     yield Searching(service, encoder, ledger, qdrant, pages)
-    qdrant.close()
     cache.close()
     client.close()

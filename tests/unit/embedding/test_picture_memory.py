@@ -4,8 +4,8 @@ import json
 import struct
 import subprocess
 import sys
-from collections.abc import Callable
-from pathlib import Path
+from collections.abc import Callable, Iterator
+from functools import cache
 from typing import Any
 
 import pytest
@@ -18,9 +18,10 @@ MAX_PIXELS = 50_000_000
 SLACK = 20_000_000
 """What is no picture: copies of the file, a band, what libraries keep."""
 
-# The kernel's peak of a process of its own, because no tracer sees what a decoder takes in C.
+# The kernel's peak of a process of its own, because no tracer sees what a decoder takes in C. Each
+# is a fork of one that has imported and decoded before, which takes a second.
 _MEASURED = """
-import json, sys
+import json, os, sys
 from pathlib import Path
 from PIL import Image
 from shared.embedding.decoding.pictures import decode_picture
@@ -31,44 +32,53 @@ def resident(name):
         if line.startswith(name):
             return int(line.split()[1]) * 1_024
 
-for warm in Path(sys.argv[2]).iterdir():
+def measure(file):
+    data, admitted, fault, size = Path(file).read_bytes(), [], None, None
+    before = resident("VmRSS")
+    try:
+        size = decode_picture(data, int(sys.argv[2]), admit=admitted.append).size
+    except VitrineError as err:
+        # While the fault is held the pixels must be gone.
+        fault, held = err, resident("VmRSS") - before
+    print(json.dumps({
+        "taken": resident("VmHWM") - before, "admitted": sum(admitted), "size": size,
+        "code": fault and fault.code, "held": held if fault else 0,
+    }), flush=True)
+
+for warm in Path(sys.argv[1]).iterdir():
     decode_picture(warm.read_bytes(), 10**6)
-data, admitted, fault, size = Path(sys.argv[1]).read_bytes(), [], None, None
-before = resident("VmRSS")
-try:
-    size = decode_picture(data, int(sys.argv[3]), admit=admitted.append).size
-except VitrineError as err:
-    # While the fault is held the pixels must be gone.
-    fault, held = err, resident("VmRSS") - before
-print(json.dumps({
-    "taken": resident("VmHWM") - before, "admitted": sum(admitted), "size": size,
-    "code": fault and fault.code, "held": held if fault else 0,
-}))
+for line in sys.stdin:
+    if not (child := os.fork()):
+        measure(line.strip())
+        os._exit(0)
+    os.waitpid(child, 0)
 """
 
 
-@pytest.fixture
-def measured(tmp_path: Path) -> Callable[[bytes], dict[str, Any]]:
-    warm = tmp_path / "warm"
+@pytest.fixture(scope="module")
+def measured(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Callable[[bytes], Any]]:
+    folder = tmp_path_factory.mktemp("measured")
+    warm, file = folder / "warm", folder / "file"
     warm.mkdir()
     for kind in ("JPEG", "PNG", "GIF", "WEBP", "AVIF", "BMP"):
         (warm / kind).write_bytes(saved(scene(), kind))
+    command = [sys.executable, "-c", _MEASURED, str(warm), str(MAX_PIXELS)]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True
+    ) as parent:
+        assert parent.stdin is not None
+        assert parent.stdout is not None
 
-    def measure(data: bytes) -> dict[str, Any]:
-        file = tmp_path / "file"
-        file.write_bytes(data)
-        done = subprocess.run(
-            [sys.executable, "-c", _MEASURED, str(file), str(warm), str(MAX_PIXELS)],
-            capture_output=True,
-            timeout=120,
-            check=True,
-        )
-        found: dict[str, Any] = json.loads(done.stdout)
-        return found
+        def measure(data: bytes) -> Any:
+            file.write_bytes(data)
+            print(file, file=parent.stdin, flush=True)
+            return json.loads(parent.stdout.readline())
 
-    return measure
+        yield measure
+        parent.stdin.close()
 
 
+@cache
 def gif_frame(width: int, height: int, value: int, *, disposal: int = 0) -> bytes:
     one = saved(Image.new("P", (width, height), value), "GIF")
     control = b"\x21\xf9\x04" + bytes((disposal << 2, 0, 0, 0, 0))
@@ -131,15 +141,20 @@ def test_a_large_avif_takes_what_it_was_admitted_with(
     assert found["taken"] < found["admitted"] + SLACK
 
 
+@cache
+def large() -> Image.Image:
+    return scene(3_000, 4_000)
+
+
 LARGE_FILES: dict[str, Callable[[], bytes]] = {
     "tall JPEG": lambda: saved(noisy(800, 300).resize((800, 16_000)), "JPEG")[:-2],
-    "progressive JPEG": lambda: saved(scene(3_000, 4_000), "JPEG", progressive=True)[:-2],
-    "JPEG with colours apart": lambda: colours_apart(scene(3_000, 4_000)),
-    "cut JPEG with colours apart": lambda: colours_apart(scene(3_000, 4_000))[:-2],
-    "PNG": lambda: saved(scene(3_000, 4_000), "PNG", compress_level=1)[:-9_999],
-    "PNG without its last checksums": lambda: saved(scene(3_000, 4_000), "PNG")[:-20],
-    "GIF": lambda: saved(scene(3_000, 4_000).convert("P"), "GIF")[:-99],
-    "BMP": lambda: saved(scene(3_000, 4_000), "BMP")[:-99],
+    "progressive JPEG": lambda: saved(large(), "JPEG", progressive=True)[:-2],
+    "JPEG with colours apart": lambda: colours_apart(large()),
+    "cut JPEG with colours apart": lambda: colours_apart(large())[:-2],
+    "PNG": lambda: saved(large(), "PNG", compress_level=1)[:-9_999],
+    "PNG without its last checksums": lambda: saved(large(), "PNG")[:-20],
+    "GIF": lambda: saved(large().convert("P"), "GIF")[:-99],
+    "BMP": lambda: saved(large(), "BMP")[:-99],
 }
 
 
