@@ -28,7 +28,7 @@ _DIRECTORY: Final = str(_ON_DISK) if _ON_DISK.is_dir() else None
 class FetchedPicture:
     """A picture server's answer: the bytes as sent (not decoded) and its validators, if any.
 
-    Close it, for its file; it has no name and ends with the process in any case.
+    Close it, for its file; it has no name, and ends with the picture in any case.
     """
 
     def __init__(
@@ -90,6 +90,10 @@ class FetchedPicture:
         """Gives its memory, or its place on the disk, back."""
         with contextlib.suppress(OSError):  # what a full disk did not take is not wanted any more
             self._file.close()
+
+    def __del__(self) -> None:
+        # Python complains of a forgotten file, also of one that lies in memory alone.
+        self.close()
 
 
 @contextlib.contextmanager
