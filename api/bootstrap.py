@@ -25,7 +25,7 @@ from shared.doorbell import Doorbell, celery_app
 from shared.embedding.identity import collection_name
 from shared.errors import CollectionMismatch, QdrantUnavailable, VitrineError
 from shared.fetch.fetcher import Fetcher
-from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, Ledger, connect
+from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, Ledger, LedgerLoss, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.models.attributes import attribute_types
 from shared.qdrant.bootstrap import build_qdrant
@@ -60,6 +60,7 @@ class Services:
 
     settings: Settings
     ledger: Ledger
+    loss: LedgerLoss
     jobs: Jobs
     doorbell: Doorbell
     qdrant: QdrantService
@@ -151,6 +152,7 @@ def build_services(settings: Settings, watchdog: Watchdog) -> Services:
     return Services(
         settings=settings,
         ledger=ledger,
+        loss=LedgerLoss(redis, qdrant.collection),
         jobs=Jobs(redis),
         doorbell=Doorbell(celery_app(settings.celery_broker_url)),
         qdrant=qdrant,
@@ -220,9 +222,9 @@ def build_parts(services: Services) -> Parts:
         open=OpenResources(
             HealthResource(
                 _readiness(services),
-                Metrics(services.ledger, services.qdrant.collection, index),
+                Metrics(services.ledger, services.loss, index),
                 index,
-                lambda: services.ledger.is_lost(services.qdrant.collection),
+                services.loss.is_told,
                 lambda: keys is not None and keys.exposure() is not None,
             ),
             DocumentationResource(keys_needed=keys is not None),

@@ -16,7 +16,7 @@ from prometheus_client.registry import Collector
 
 from api.resources.index_watch import IndexWatch
 from shared.errors import LedgerUnavailable
-from shared.ledger import Ledger
+from shared.ledger import Ledger, LedgerLoss
 
 CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 
@@ -24,15 +24,15 @@ CONTENT_TYPE: Final = CONTENT_TYPE_PLAIN_0_0_4
 class BacklogCollector(Collector):
     """The ledger's backlog, read at each scrape. Without the ledger: `ledger_up 0` and no more."""
 
-    def __init__(self, ledger: Ledger, collection: str) -> None:
+    def __init__(self, ledger: Ledger, loss: LedgerLoss) -> None:
         self._ledger = ledger
-        self._collection = collection
+        self._loss = loss
 
     def collect(self) -> Iterator[Metric]:
         """Yields the gauges."""
         try:
             lanes = self._ledger.backlog()
-            lost = self._ledger.is_lost(self._collection)
+            lost = self._loss.is_told()
         except LedgerUnavailable:
             yield GaugeMetricFamily("ledger_up", "Whether the ledger answers.", 0)
             return
@@ -83,9 +83,9 @@ class IndexCollector(Collector):
 class Metrics:
     """The text that Prometheus reads."""
 
-    def __init__(self, ledger: Ledger, collection: str, index: IndexWatch) -> None:
+    def __init__(self, ledger: Ledger, loss: LedgerLoss, index: IndexWatch) -> None:
         self._backlog = CollectorRegistry()
-        self._backlog.register(BacklogCollector(ledger, collection))
+        self._backlog.register(BacklogCollector(ledger, loss))
         self._backlog.register(IndexCollector(index))
 
     def text(self) -> bytes:

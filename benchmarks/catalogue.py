@@ -12,7 +12,7 @@ from benchmarks.drawn_vectors import DIMENSIONS
 from benchmarks.picture_server import PictureServer, content_sha256, etag
 from demo.settings import DemoSettings
 from shared.embedding.identity import collection_name
-from shared.ledger import IndexedProduct, LedgerRebuild, connect
+from shared.ledger import IndexedProduct, LedgerLoss, LedgerRebuild, connect
 from shared.models.change import State
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint
@@ -51,7 +51,8 @@ class Catalogue:
 
     def hold(self, count: int) -> None:
         """Sees to it that index and ledger hold at least the first `count` products."""
-        ledger = LedgerRebuild(connect(self._settings.redis_url))
+        redis = connect(self._settings.redis_url)
+        ledger = LedgerRebuild(redis)
         self.qdrant.ensure_collection(self._settings.attribute_indexes)
         for start in range(self._held, count, _AT_ONCE):
             points = [self._point(number) for number in range(start, min(start + _AT_ONCE, count))]
@@ -70,7 +71,7 @@ class Catalogue:
                 ]
             )
         ledger.raise_generations({TENANT: _FIRST_REV + count})
-        ledger.note(self.qdrant.collection)
+        LedgerLoss(redis, self.qdrant.collection).note_all_known()
         self._held = max(self._held, count)
 
     def body(self, count: int, price: float | None = None) -> bytes:

@@ -18,6 +18,7 @@ from operations.servers import check_disk_space, is_embedded, servers
 from shared.embedding.dimensions import known_dimensions
 from shared.errors import LedgerFull, LedgerUnavailable, ModelUnavailable, VitrineError
 from shared.ledger import (
+    LedgerLoss,
     LedgerRebuild,
     LedgerRestore,
     LedgerSnapshot,
@@ -98,6 +99,7 @@ def restore_(file: Path | None, force: bool) -> None:
         target = Target(
             points,
             LedgerRebuild(redis),
+            LedgerLoss(redis, points.collection),
             LedgerRestore(redis),
             settings.attribute_indexes,
             known_dimensions(settings.clip_model),
@@ -155,9 +157,9 @@ def rebuild_ledger(force: bool) -> None:
         _ensure_collection(settings, points)
         rows, lost = RebuiltRows(), LostWrites()
         redis = connect(settings.redis_url)
-        ledger = LedgerRebuild(redis)
+        ledger, loss = LedgerRebuild(redis), LedgerLoss(redis, points.collection)
         with progress_bar("products", total) as advance:
-            for done, rows in rebuild(points.facts(), points.collection, ledger):  # noqa: B007
+            for done, rows in rebuild(points.facts(), ledger, loss):  # noqa: B007
                 advance(done)
         at_rest = RowsAtRest(redis)
         with progress_bar("rows", rows.added + rows.raised + rows.left) as advance:

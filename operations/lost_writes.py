@@ -11,7 +11,7 @@ from typing import Final
 from shared.ledger import LedgerRebuild, RowAtRest, RowsAtRest
 from shared.models.change import State
 from shared.models.product import point_id
-from shared.qdrant.points import ProductKey, Tombstone, tombstone_payload
+from shared.qdrant.points import ProductKey, Tombstone, state_of, tombstone_payload
 from shared.qdrant.recovery.transfer import PointTransfer, RawPoint
 from shared.wording import counted
 
@@ -81,13 +81,13 @@ def _lost(
     page: Sequence[RowAtRest], held: Mapping[ProductKey, RawPoint]
 ) -> list[tuple[RowAtRest, State]]:
     """The rows whose product is lost or older than they say, and what the index holds of it."""
-    return [(row, _state(held.get(row.key))) for row in page if _is_lost(row, held.get(row.key))]
+    return [(row, state_of(held.get(row.key))) for row in page if _is_lost(row, held.get(row.key))]
 
 
 def _is_lost(row: RowAtRest, point: RawPoint | None) -> bool:
     if row.state is State.LIVE:
         # Under which rev it last landed isn't known of a product whose last change failed.
-        gone = _state(point) is not State.LIVE or not row.failed
+        gone = state_of(point) is not State.LIVE or not row.failed
         return gone and _is_behind(row, point)
     # Found by an earlier run and not pushed since: what else is incomplete and not live has failed.
     return row.incomplete and not row.failed and _is_behind(row, point)
@@ -97,18 +97,12 @@ def _is_deletion_lost(row: RowAtRest, point: RawPoint | None) -> bool:
     if row.state is not State.DELETED:
         return False
     if row.failed:
-        return _state(point) is not State.DELETED and _is_behind(row, point)
+        return state_of(point) is not State.DELETED and _is_behind(row, point)
     return not row.incomplete and _is_behind(row, point)
 
 
 def _is_behind(row: RowAtRest, point: RawPoint | None) -> bool:
     return point is None or point.rev < row.rev
-
-
-def _state(point: RawPoint | None) -> State:
-    if point is None:
-        return State.ABSENT
-    return State.DELETED if point.is_tombstone else State.LIVE
 
 
 def _tombstone(row: RowAtRest) -> Tombstone:

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from shared.ledger import IndexedProduct, LedgerRebuild, RebuiltRows
-from shared.models.change import Change, State
-from shared.qdrant.points import stored_product
+from shared.ledger import IndexedProduct, LedgerLoss, LedgerRebuild, RebuiltRows
+from shared.models.change import Change
+from shared.qdrant.points import state_of, stored_product
 from shared.qdrant.recovery.transfer import RawPoint
 
 
 class RowsFromIndex:
     """Takes points in pages; in the end, no answer cached before is found any more."""
 
-    def __init__(self, ledger: LedgerRebuild) -> None:
+    def __init__(self, ledger: LedgerRebuild, loss: LedgerLoss) -> None:
         self._ledger = ledger
+        self._loss = loss
         self._highest: dict[str, int] = {}
         self.rows = RebuiltRows()
 
@@ -27,7 +28,7 @@ class RowsFromIndex:
                     point.product_id,
                     point.rev,
                     point.version,
-                    State.DELETED if point.is_tombstone else State.LIVE,
+                    state_of(point),
                     point.is_incomplete,
                     _awaited(point),
                 )
@@ -35,11 +36,11 @@ class RowsFromIndex:
             ]
         )
 
-    def finish(self, collection: str, other_tenants: Iterable[str] = ()) -> None:
+    def finish(self, other_tenants: Iterable[str] = ()) -> None:
         """After the last page. `other_tenants`: those that have no points but may have answers."""
         highest = dict.fromkeys(other_tenants, 0) | self._highest
         self._ledger.raise_generations(highest)
-        self._ledger.note(collection)
+        self._loss.note_all_known()
 
 
 def _awaited(point: RawPoint) -> str:
@@ -52,11 +53,11 @@ def _awaited(point: RawPoint) -> str:
 
 
 def rebuild(
-    pages: Iterator[list[RawPoint]], collection: str, ledger: LedgerRebuild
+    pages: Iterator[list[RawPoint]], ledger: LedgerRebuild, loss: LedgerLoss
 ) -> Iterator[tuple[int, RebuiltRows]]:
     """Works page by page; yields how many points a page had, and the rows so far."""
-    rows = RowsFromIndex(ledger)
+    rows = RowsFromIndex(ledger, loss)
     for page in pages:
         rows.take(page)
         yield len(page), rows.rows
-    rows.finish(collection)
+    rows.finish()

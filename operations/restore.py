@@ -9,7 +9,7 @@ from operations.archive import ArchiveReader
 from operations.faults import ExitCode, OperationFault
 from operations.progress import progress_bar
 from operations.rebuild import RowsFromIndex
-from shared.ledger import LedgerRebuild, LedgerRestore, RestoredStates
+from shared.ledger import LedgerLoss, LedgerRebuild, LedgerRestore, RestoredStates
 from shared.ledger.recovery.snapshot import IDEMPOTENCY, JOB, PRODUCT, Record
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.vectors import IMAGE
@@ -24,6 +24,7 @@ class Target:
 
     points: PointTransfer
     rows: LedgerRebuild
+    loss: LedgerLoss
     ledger: LedgerRestore
     attribute_indexes: Sequence[str]
     dimensions: int | None
@@ -53,7 +54,7 @@ def restore(archive: ArchiveReader, target: Target, *, force: bool) -> Restored:
         _check_empty(target)
     dimensions = archive.dimensions.get(IMAGE, target.dimensions)
     target.points.ensure_collection(dimensions, target.attribute_indexes)
-    rows = RowsFromIndex(target.rows)
+    rows = RowsFromIndex(target.rows, target.loss)
     with progress_bar("products", archive.manifest["points"]) as advance:
         for page in archive.points():
             target.points.write(page)
@@ -72,7 +73,7 @@ def restore(archive: ArchiveReader, target: Target, *, force: bool) -> Restored:
     for part in _parts(products):
         states += target.ledger.products(part)
         tenants.update(record["tenant"] for record in part)
-    rows.finish(target.points.collection, tenants)
+    rows.finish(tenants)
     return Restored(archive.manifest["points"], jobs, states.waiting)
 
 

@@ -12,7 +12,7 @@ import click
 from operations.faults import ExitCode, OperationFault
 from shared.embedding.identity import collection_name
 from shared.errors import LedgerUnavailable, QdrantUnavailable
-from shared.ledger import LedgerRebuild, connect
+from shared.ledger import LedgerLoss, connect
 from shared.qdrant.bootstrap import build_transfer
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.settings import Settings, read_settings, unknown_names
@@ -123,7 +123,7 @@ def _wait(stack: Stack, settings: Settings) -> None:
         while True:
             stack.check()
             try:
-                LedgerRebuild(redis).knows("any")
+                LedgerLoss(redis, "any").knows_all()
                 points.count()
             except (LedgerUnavailable, QdrantUnavailable) as err:
                 if time.monotonic() > deadline:

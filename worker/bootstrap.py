@@ -14,7 +14,7 @@ from shared.embedding.identity import collection_name
 from shared.embedding.service import EmbeddingService
 from shared.errors import QdrantUnavailable
 from shared.fetch.fetcher import Fetcher
-from shared.ledger import LedgerRebuild, connect
+from shared.ledger import LedgerLoss, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.models.change import Lane
 from shared.qdrant.bootstrap import build_qdrant, build_transfer
@@ -62,7 +62,6 @@ class Runtime:
         self.sweeper.stop()
         if self.upgrade:
             self.upgrade.stop()
-        self.watch.close()
         self.leases.stop()
         if self.pictures:
             self.pictures.close()
@@ -117,7 +116,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
     qdrant = build_qdrant(settings, encoder.dimensions if encoder else None)
     _ensure_collection(qdrant, settings.attribute_indexes)
     upgrade = IndexUpgrade(build_transfer(settings)) if Lane.FAST in lanes else None
-    watch = LedgerWatch(LedgerRebuild(redis), build_transfer(settings))
+    watch = LedgerWatch(LedgerLoss(redis, qdrant.collection), qdrant)
     watch.check()
     doorbell = Doorbell(app)
     leases = LeaseKeeper(ledger, settings.lease_seconds)

@@ -5,6 +5,7 @@ from shared.ledger.generations import GENERATION_TIMEOUT_SECONDS, Generations
 from shared.ledger.idempotency import Idempotency
 from shared.ledger.jobs import Jobs
 from shared.ledger.ledger import LaneBacklog, Ledger
+from shared.ledger.recovery.loss import LedgerLoss
 from shared.ledger.recovery.rebuild import IndexedProduct, LedgerRebuild, RebuiltRows
 from shared.ledger.recovery.rows import RowAtRest, RowsAtRest
 from shared.ledger.recovery.snapshot import LedgerRestore, LedgerSnapshot, RestoredStates
@@ -17,6 +18,7 @@ __all__ = [
     "Jobs",
     "LaneBacklog",
     "Ledger",
+    "LedgerLoss",
     "LedgerRebuild",
     "LedgerRestore",
     "LedgerSnapshot",

@@ -14,11 +14,6 @@ from shared.errors import LedgerFull, LedgerUnavailable
 PREFIX: Final = "vitrine:"
 
 
-def lost_key(collection: str) -> str:
-    """There for seconds after a worker found that this collection's rows are lost."""
-    return f"{PREFIX}lost:{collection}"
-
-
 SOCKET_TIMEOUT_SECONDS: Final = 5.0
 """Above a script's milliseconds and a slow disk's fsync, below a caller's patience."""
 

@@ -13,7 +13,7 @@ import redis
 
 from shared.errors import IdempotencyConflict, LedgerFull, NothingToRetry, ProductNotFound
 from shared.ledger.arguments import change_arguments, refreshed, report_arguments, wanted_in
-from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, lost_key, translated
+from shared.ledger.connection import PREFIX, RETRY_AFTER_SECONDS, translated
 from shared.ledger.idempotency import Idempotency
 from shared.ledger.scripts import script_source
 from shared.ledger.waiting import waiting_for
@@ -296,11 +296,6 @@ class Ledger:
     def take_purging_turn(self, collection: str, seconds: int) -> bool:
         """Whether the caller is to purge: of all that ask, the first one in so long."""
         return bool(self._run("take_turn", f"purge:{collection}", seconds))
-
-    def is_lost(self, collection: str) -> bool:
-        """Whether a worker has just found products in the index that this ledger never knew."""
-        with translated():
-            return bool(self._redis.exists(lost_key(collection)))
 
     def ping(self) -> None:
         """Raises `LedgerUnavailable` where Redis doesn't answer."""

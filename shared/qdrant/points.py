@@ -20,8 +20,9 @@ second condition that would cost each search its speed.
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any, Final, NamedTuple
+from typing import Any, Final, NamedTuple, Protocol
 
+from shared.models.change import State
 from shared.models.product import ImageFacts, Product, StoredProduct, point_id
 from shared.models.terms import terms_of
 from shared.qdrant.vectors import VectorSet
@@ -133,6 +134,18 @@ class StoredPoint:
     @property
     def is_tombstone(self) -> bool:
         return self.product is None
+
+
+class _Point(Protocol):
+    @property
+    def is_tombstone(self) -> bool: ...
+
+
+def state_of(point: _Point | None) -> State:
+    """Whether the index holds a product, only its tombstone, or nothing of it."""
+    if point is None:
+        return State.ABSENT
+    return State.DELETED if point.is_tombstone else State.LIVE
 
 
 @dataclass(frozen=True, slots=True)

@@ -84,6 +84,18 @@ class ProductReader:
         products = [stored_product(record.payload or {}) for record in records]
         return products, None if next_offset is None else str(next_offset)
 
+    def holds_points(self) -> bool:
+        """Whether there is any point: a product or a tombstone, of whatever tenant."""
+        with translated("look into the collection"):
+            records, _ = self._client.scroll(
+                self.collection,
+                limit=1,
+                with_payload=False,
+                with_vectors=False,
+                timeout=self._read_timeout,
+            )
+        return bool(records)
+
     def embedding_of(self, tenant: str, product_id: str) -> StoredEmbedding | None:
         """The live product's vector and group, or None."""
         for _, payload, embedding in self._retrieve(

@@ -6,15 +6,12 @@ from typing import Any, Final
 
 import redis
 
-from shared.ledger.connection import PREFIX, lost_key, translated
+from shared.ledger.connection import PREFIX, translated
 from shared.ledger.scripts import script_source
 from shared.models.change import Aspect, State
 
 _ROWS_AT_ONCE: Final = 250
 """As for accepting: a script of so many keeps others from Redis for some milliseconds."""
-
-_COLLECTIONS: Final = f"{PREFIX}collections"
-"""The collections whose products this ledger has known from the first one on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,22 +59,6 @@ class LedgerRebuild:
         """Whether the ledger knows no product at all; looks through all keys where it doesn't."""
         with translated():
             return next(self._redis.scan_iter(f"{PREFIX}row:*", count=1000), None) is None
-
-    def knows(self, collection: str) -> bool:
-        """Whether this ledger was there from the collection's first product on, or rebuilt."""
-        with translated():
-            return bool(self._redis.sismember(_COLLECTIONS, collection))
-
-    def note(self, collection: str) -> None:
-        """Notes that the ledger knows all products of the collection."""
-        with translated():
-            self._redis.sadd(_COLLECTIONS, collection)
-            self._redis.delete(lost_key(collection))
-
-    def say_lost(self, collection: str, seconds: int) -> None:
-        """Says for some seconds that the rows of the collection's products are lost."""
-        with translated():
-            self._redis.set(lost_key(collection), 1, ex=seconds)
 
     def take(self, products: Sequence[IndexedProduct]) -> RebuiltRows:
         """Brings the products' rows up to what the index holds."""

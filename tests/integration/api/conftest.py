@@ -24,7 +24,7 @@ from shared.doorbell import Doorbell, celery_app
 from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.encoder import PreparedImage
 from shared.errors import ItemFault
-from shared.ledger import Generations, Jobs, Ledger, connect
+from shared.ledger import Generations, Jobs, Ledger, LedgerLoss, connect
 from shared.models.change import Claim, Kind, Lane, Outcome, Report
 from shared.models.product import ImageFacts
 from shared.qdrant.points import LivePoint, Tombstone
@@ -222,6 +222,7 @@ def services_on(
             job_retention_seconds=600,
             max_pending=settings.ledger_max_pending,
         ),
+        loss=LedgerLoss(client, collection),
         jobs=Jobs(client),
         doorbell=Doorbell(celery_app(settings.celery_broker_url)),
         qdrant=qdrant,

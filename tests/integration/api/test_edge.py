@@ -13,7 +13,6 @@ from api.access.auth import OpenToTheNetwork
 from api.access.keys import KeysFileError, add_key
 from api.app import create_app
 from api.bootstrap import build_parts
-from shared.ledger import LedgerRebuild
 from shared.settings import Settings
 from tests.integration.api.conftest import MakeShop, Shop, product
 from tests.servers import EmbeddedQdrantProcess
@@ -266,15 +265,15 @@ def test_ready_when_all_parts_answer(shop: Shop) -> None:
 
 
 def test_a_lost_ledger_shows_and_takes_no_process_out(shop: Shop) -> None:
-    rows = LedgerRebuild(shop.services.ledger._redis)
+    loss = shop.services.loss
     assert "ledger_lost" not in shop.http.get("/readyz").json["warnings"]
     assert "ledger_lost 0.0" in shop.http.get("/metrics").text
-    rows.say_lost(shop.services.qdrant.collection, 60)
+    loss.tell()
     answer = shop.http.get("/readyz")
     assert answer.status_code == 200
     assert "ledger_lost" in answer.json["warnings"]
     assert "ledger_lost 1.0" in shop.http.get("/metrics").text
-    rows.note(shop.services.qdrant.collection)
+    loss.note_all_known()
     assert "ledger_lost" not in shop.http.get("/readyz").json["warnings"]
 
 

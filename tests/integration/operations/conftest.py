@@ -17,6 +17,7 @@ from shared.ledger import (
     Generations,
     Jobs,
     Ledger,
+    LedgerLoss,
     LedgerRebuild,
     LedgerRestore,
     LedgerSnapshot,
@@ -58,6 +59,7 @@ class Site:
     generations: Generations = field(init=False)
     snapshot: LedgerSnapshot = field(init=False)
     rows: LedgerRebuild = field(init=False)
+    loss: LedgerLoss = field(init=False)
 
     def __post_init__(self) -> None:
         self.ledger = Ledger(
@@ -67,10 +69,18 @@ class Site:
         self.generations = Generations(self.redis)
         self.snapshot = LedgerSnapshot(self.redis)
         self.rows = LedgerRebuild(self.redis)
+        self.loss = LedgerLoss(self.redis, self.points.collection)
 
     @property
     def target(self) -> Target:
-        return Target(self.points, self.rows, LedgerRestore(self.redis), ["color"], DIMENSIONS)
+        return Target(
+            self.points,
+            self.rows,
+            self.loss,
+            LedgerRestore(self.redis),
+            ["color"],
+            DIMENSIONS,
+        )
 
     def accept(self, *changes: Change) -> str:
         return self.ledger.accept(TENANT, Lane.BULK, changes).job_id

@@ -16,7 +16,7 @@ HOUR_US = 3_600_000_000
 
 
 def run(site: Site) -> tuple[int, int, int]:
-    *_, (_, rows) = rebuild(site.points.facts(), site.points.collection, site.rows)
+    *_, (_, rows) = rebuild(site.points.facts(), site.rows, site.loss)
     return rows.added, rows.raised, rows.left
 
 
@@ -129,16 +129,16 @@ def test_a_ledger_older_than_the_index_is_brought_up_to_it(site: Site) -> None:
 def test_a_lost_ledger_is_noticed_and_a_rebuilt_one_is_not(
     site: Site, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert not LedgerWatch(site.rows, site.points).check()
+    assert not LedgerWatch(site.loss, site.qdrant).check()
     site.put("live")
     site.work()
-    assert not LedgerWatch(site.rows, site.points).check()
+    assert not LedgerWatch(site.loss, site.qdrant).check()
     site.redis.flushall()
     site.put("other")
-    assert LedgerWatch(site.rows, site.points).check()
+    assert LedgerWatch(site.loss, site.qdrant).check()
     assert "make rebuild-ledger" in capsys.readouterr().out
     run(site)
-    assert not LedgerWatch(site.rows, site.points).check()
+    assert not LedgerWatch(site.loss, site.qdrant).check()
 
 
 def test_a_picture_that_the_index_awaits_is_wanted_again(site: Site) -> None:

@@ -8,10 +8,9 @@ from pathlib import Path
 import pytest
 
 from shared.doorbell import Doorbell, celery_app
-from shared.ledger import LedgerRebuild, connect
+from shared.ledger import LedgerLoss, connect
 from shared.ledger.ledger import Ledger
 from shared.models.change import Lane
-from shared.qdrant.recovery.transfer import PointTransfer
 from tests.integration.operations.conftest import live, product
 from tests.servers import EmbeddedQdrantProcess, RedisServer
 from worker.upkeep.ledger_watch import LedgerWatch
@@ -38,9 +37,8 @@ def test_a_redis_that_comes_back_empty_is_noticed_by_workers_that_run(
     client = connect(server.url, timeout=1.0)
     ledger = Ledger(client, lease_seconds=9, job_retention_seconds=600, max_pending=1000)
     qdrant = qdrant_server.empty_collection()
-    points = PointTransfer(qdrant_server.url, qdrant.collection)
-    rows = LedgerRebuild(client)
-    watch = LedgerWatch(rows, points)
+    loss = LedgerLoss(client, qdrant.collection)
+    watch = LedgerWatch(loss, qdrant)
     app = celery_app(server.url)
     sweeper = Sweeper(
         ledger=ledger,
@@ -58,18 +56,17 @@ def test_a_redis_that_comes_back_empty_is_noticed_by_workers_that_run(
         server.kill9()
         shutil.rmtree(tmp_path / "redis")
         server.start()
-        until(lambda: ledger.is_lost(qdrant.collection))
-        assert not rows.knows(qdrant.collection)
+        until(loss.is_told)
+        assert not loss.knows_all()
         # It is logged once, however often it is seen.
         client.delete(f"vitrine:lost:{qdrant.collection}")
-        until(lambda: ledger.is_lost(qdrant.collection))
+        until(loss.is_told)
         assert capsys.readouterr().out.count("make rebuild-ledger") == 1
-        rows.note(qdrant.collection)
-        until(lambda: not ledger.is_lost(qdrant.collection))
+        loss.note_all_known()
+        until(lambda: not loss.is_told())
         assert not watch.check()
     finally:
         sweeper.stop()
-        watch.close()
         app.close()
         client.close()
         qdrant.close()

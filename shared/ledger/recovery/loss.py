@@ -1,0 +1,45 @@
+"""Whether the ledger was lost while the index was not: what workers find, and the API tells."""
+
+from typing import Final
+
+import redis
+
+from shared.ledger.connection import PREFIX, translated
+
+_KNOWN: Final = f"{PREFIX}collections"
+"""The collections whose products this ledger has known from the first one on."""
+
+_TOLD_SECONDS: Final = 45
+"""How long the ledger tells of a loss by itself: some checks long, so that it ends with the loss.
+"""
+
+
+class LedgerLoss:
+    """Of one collection's rows. Every method raises LedgerUnavailable, and those that write raise
+    LedgerFull, too."""
+
+    def __init__(self, client: redis.Redis, collection: str) -> None:
+        self._redis = client
+        self.collection = collection
+        self._told_key = f"{PREFIX}lost:{collection}"
+
+    def knows_all(self) -> bool:
+        """Whether this ledger was there from the collection's first product on, or rebuilt."""
+        with translated():
+            return bool(self._redis.sismember(_KNOWN, self.collection))
+
+    def note_all_known(self) -> None:
+        """Notes that the ledger knows all products of the collection."""
+        with translated():
+            self._redis.sadd(_KNOWN, self.collection)
+            self._redis.delete(self._told_key)
+
+    def tell(self) -> None:
+        """Has the ledger tell, for less than a minute, that the rows are lost."""
+        with translated():
+            self._redis.set(self._told_key, 1, ex=_TOLD_SECONDS)
+
+    def is_told(self) -> bool:
+        """Whether a worker has found just now that the rows are lost."""
+        with translated():
+            return bool(self._redis.exists(self._told_key))
