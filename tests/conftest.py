@@ -1,6 +1,10 @@
-"""How thoroughly tests look: `--hypothesis-profile=long` for order, `--faults=long` for faults."""
+"""How thoroughly tests look: `--hypothesis-profile=long` for order, `--faults=long` for faults.
+
+And which files run in one process, because they share what takes long to make.
+"""
 
 import os
+from typing import Any
 
 import pytest
 from hypothesis import settings
@@ -19,3 +23,30 @@ settings.load_profile("ci")
 def pytest_addoption(parser: pytest.Parser) -> None:
     """`--faults=long`: every fault as often as `make test-reliability` wants it."""
     parser.addoption("--faults", choices=("short", "long"), default="short")
+
+
+STACKS_OF_THEIR_OWN = ("test_benchmarks", "test_demo", "test_full_disk")
+WITH_CONVERTED_MODELS = ("test_backends", "test_quantization", "test_vector_parity")
+
+
+def shared_scope(file: str) -> str:
+    """What a file's tests share with those of other files, or the file itself.
+
+    Starting a stack takes 20 s of processor time, and converting the demo model takes 15 s.
+    """
+    name = file.rpartition("/")[2].removesuffix(".py")
+    if file.startswith("tests/e2e/") and name not in STACKS_OF_THEIR_OWN:
+        return "one stack"
+    return "converted models" if name in WITH_CONVERTED_MODELS else file
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """Hands out files as `--dist loadfile` does, and those that share something together."""
+    from xdist.scheduler import LoadFileScheduling  # noqa: PLC0415 - `make mutants` runs without it
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            return shared_scope(super()._split_scope(nodeid))
+
+    return Scheduling(config, log)

@@ -31,19 +31,19 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         demo.end()
 
 
-def test_once_shows_what_it_promises_whatever_is_set_in_the_environment(
+def test_the_story_shows_what_it_promises_whatever_is_set_and_ctrl_c_is_a_good_end(
     begin: Begin, tmp_path: Path
 ) -> None:
     picture = tmp_path / "new" / "demo.png"
-    demo = begin("--once", "--picture", str(picture))
-    demo.wait_for("202 Accepted")
+    demo = begin("--picture", str(picture))
+    demo.wait_for("Ctrl-C\n")
+    demo.wait_for("export VITRINE=http://127.0.0.1:")
     tree = demo.tree()
     ports = listening_ports(tree)
     assert len(ports) >= 5, "two Redis, Qdrant, API and pictures"
-    assert demo.process.wait(60) == 0, demo.output
-    demo.assert_nothing_is_left(tree, ports)
     for said in (
         "tiny demo model",
+        "202 Accepted",
         "succeeded: 200 ",
         '{"text_query": "t-shirt rouge"',
         "cached: true",
@@ -53,6 +53,21 @@ def test_once_shows_what_it_promises_whatever_is_set_in_the_environment(
     assert picture.stat().st_size <= 400_000
     with Image.open(picture) as image:
         assert image.width > 1600
+    demo.process.send_signal(signal.SIGINT)
+    demo.assert_nothing_is_left([p for p in tree if p.pid != demo.process.pid], ports)
+    assert demo.process.wait(5) == 0
+    assert "Traceback" not in demo.output
+    assert demo.output.rstrip().endswith("Bye!")
+
+
+@pytest.mark.slow
+def test_once_ends_by_itself(begin: Begin) -> None:
+    demo = begin("--once", "--products", "40")
+    demo.wait_for("202 Accepted")
+    tree = demo.tree()
+    ports = listening_ports(tree)
+    assert demo.process.wait(60) == 0, demo.output
+    demo.assert_nothing_is_left(tree, ports)
 
 
 @pytest.mark.slow
@@ -78,19 +93,6 @@ def test_a_kill_of_make_leaves_nothing(begin: Begin) -> None:
     demo.process.kill()
     demo.process.wait()
     demo.assert_nothing_is_left(tree, ports)
-
-
-def test_ctrl_c_after_the_story_is_a_good_end(begin: Begin) -> None:
-    demo = begin("--products", "40")
-    demo.wait_for("Ctrl-C\n")
-    demo.wait_for("export VITRINE=http://127.0.0.1:")
-    tree = demo.tree()
-    ports = listening_ports(tree)
-    demo.process.send_signal(signal.SIGINT)
-    demo.assert_nothing_is_left([p for p in tree if p.pid != demo.process.pid], ports)
-    assert demo.process.wait(5) == 0
-    assert "Traceback" not in demo.output
-    assert demo.output.rstrip().endswith("Bye!")
 
 
 @pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM, signal.SIGHUP])
