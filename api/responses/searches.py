@@ -5,30 +5,7 @@ from typing import Any
 from pydantic import with_config
 from typing_extensions import TypedDict
 
-from shared.models.search import QueryType, SearchAnswer
-
-
-@with_config(use_attribute_docstrings=True)
-class ResultAnswer(TypedDict):
-    """One result."""
-
-    product_id: str
-    """The product's id."""
-    name: str
-    """The product's name."""
-    description: str | None
-    """The text about the product."""
-    price: float | None
-    """The product's price."""
-    category: str | None
-    """The product's category."""
-    image_url: str
-    """The address of the product's picture."""
-    attributes: dict[str, Any]
-    """Further facts by name."""
-    similarity_score: float
-    """The cosine between the search and the product's picture, −1 to 1. With CLIP's base models
-    0.25 to 0.35 is a good match for words."""
+from shared.models.search import Hit, QueryType, SearchAnswer
 
 
 @with_config(use_attribute_docstrings=True)
@@ -41,7 +18,7 @@ class SearchResultsAnswer(TypedDict):
     """The most results that were asked for."""
     total_results: int
     """Results in this answer."""
-    results: list[ResultAnswer]
+    results: list[Hit]
     """The products."""
     execution_time_ms: float
     """The time that the service took, in milliseconds."""

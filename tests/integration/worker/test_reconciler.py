@@ -368,4 +368,4 @@ def test_an_indexed_product_is_found_by_its_own_vector(worker: Worker) -> None:
     (vector,) = worker.encoder.embed_images([worker.encoder.prepare(data)])
     hits = worker.qdrant.search(TENANT, vector, Filters(), 2)  # type: ignore[arg-type]
     assert hits[0].product_id == "p"
-    assert hits[0].score == pytest.approx(1.0, abs=1e-5)
+    assert hits[0].similarity_score == pytest.approx(1.0, abs=1e-5)
