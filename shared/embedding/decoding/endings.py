@@ -17,27 +17,33 @@ from shared.embedding.decoding.formats import OpenedFormat
 from shared.errors import TransientError
 
 _PASSES_IN_FULL: Final = 8
-"""A GIF or BMP, which has no coarse scaling, takes about as long as a JPEG with so many scans."""
-MAX_MENDED_PIXELS: Final = 200_000_000
+"""Without coarse scaling a picture takes about as long as with it a JPEG of so many scans."""
+MAX_MENDED_PIXELS: Final = 100_000_000
 """Of a file whose end is missing, its pixels times the scans that go over them: it is decoded nine
-times. A photo of 50 megapixels may have four scans, one of 16 megapixels twelve."""
+times, in about a second. A photo of 50 megapixels may have two scans, one of 8 megapixels twelve.
+"""
 
 
 def decoded_without_its_end(
-    file: FileParts, kind: OpenedFormat, pixels: int, decode: Callable[[bytes], Image.Image]
+    file: FileParts,
+    kind: OpenedFormat,
+    pixels: int,
+    scaled: bool,
+    decode: Callable[[bytes], Image.Image],
 ) -> Image.Image | None:
     """The picture of a file that is cut short behind its last pixel; None if one is missing.
 
-    `pixels` is how many it has, and `decode` decodes the bytes of one file. Raises `MemoryError`,
-    faults that may pass, and whatever `decode` raises for a mended PNG.
+    `pixels` is how many it has in full, `scaled` is whether it is decoded coarsely, and `decode`
+    decodes the bytes of one file. Raises `MemoryError`, faults that may pass, and whatever `decode`
+    raises for a mended PNG.
     """
     data = file.data
     if kind is OpenedFormat.PNG:
         mended = png.cut_behind_its_pixels(data)
         return None if mended is None else decode(mended)
-    passes = _PASSES_IN_FULL
+    passes = 1 if scaled else _PASSES_IN_FULL
     if kind is OpenedFormat.JPEG and jpeg.lacks_only_its_end(data):
-        passes = sum(1 for _ in jpeg.scans(data))
+        passes = max(passes, sum(1 for _ in jpeg.scans(data)))
     elif kind not in {OpenedFormat.GIF, OpenedFormat.BMP} or file.weight > 1:
         return None
     if passes * pixels > MAX_MENDED_PIXELS:

@@ -113,7 +113,10 @@ def _picture_or_fault(
     if ours or decoding is None or not decoding.pixels:
         return fault
     try:
-        return decoded_without_its_end(file, kind, decoding.pixels, decoding.picture) or fault
+        return (
+            decoded_without_its_end(file, kind, decoding.pixels, decoding.scaled, decoding.picture)
+            or fault
+        )
     except Exception as err:
         return of_error(err, kind, form, max_pixels)
 
@@ -137,6 +140,8 @@ class _Decoding:
         self._reads = count(1)
         self.pixels = 0
         """In full, as soon as the picture is admitted."""
+        self.scaled = False
+        """Whether it is decoded coarsely."""
 
     def picture(self, data: bytes) -> Image.Image:
         """Of the file or, if that is cut short, of a mended one."""
@@ -157,7 +162,7 @@ class _Decoding:
                 cost = checked_cost(image, self._file, full, held, most)
                 if self._admit is not None:
                     self._admit(cost)
-                self.pixels = full[0] * full[1]
+                self.pixels, self.scaled = full[0] * full[1], image.size != full
             profile = self._file.profile
             if self._kind is OpenedFormat.AVIF:
                 profile = image.info.get("icc_profile")

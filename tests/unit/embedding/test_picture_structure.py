@@ -10,6 +10,7 @@ from contextlib import suppress
 import pytest
 from PIL import Image
 
+from shared.embedding.decoding import endings
 from shared.embedding.decoding.files import png
 from shared.embedding.decoding.formats import OpenedFormat
 from shared.embedding.decoding.pictures import decode_picture
@@ -163,6 +164,19 @@ def test_a_cut_jpeg_is_mended_only_where_its_scans_cost_little() -> None:
     started = time.thread_time()
     decode_picture(large, MAX_PIXELS, draft_edge=100)
     assert whole < 3 * (time.thread_time() - started)
+
+
+@pytest.mark.parametrize(("long", "mended"), [(6_000, True), (7_000, False)])
+def test_a_cut_jpeg_that_is_too_narrow_for_coarse_scaling_is_mended_if_it_is_small(
+    long: int, mended: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(endings, "MAX_MENDED_PIXELS", 8 * 6_500 * 100)
+    data = saved(Image.new("L", (100, long), 9), "JPEG", progressive=True)[:-2]
+    if mended:
+        assert decode_picture(data, MAX_PIXELS).size == (100, long)
+    else:
+        with pytest.raises(ItemPermanent):
+            decode_picture(data, MAX_PIXELS)
 
 
 @pytest.mark.parametrize("marker", [b"\xff\xd8", b"\xff\xd0", b"\xff\x01", b"\xff\xfe\0\2"])
