@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import structlog
 
 from operations.archive import ArchiveReader
 from operations.backup import back_up
@@ -62,6 +63,8 @@ def _next_step(err: VitrineError) -> str:
 @click.group(cls=_Commands)
 def main() -> None:
     """Backs the service up and restores it, on the servers and the model that are set."""
+    # Beside the output, which scripts may read; asked for at each line, as tests exchange it.
+    structlog.configure(logger_factory=lambda *_: structlog.PrintLogger(sys.stderr))
 
 
 @main.command()

@@ -1,6 +1,5 @@
 """Fills batches from many threads' items and runs them in one thread that owns the model."""
 
-import logging
 import threading
 import time
 from collections import deque
@@ -8,9 +7,11 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import Future, wait
 from typing import Generic, TypeVar
 
+import structlog
+
 from shared.errors import EncoderBusy, ItemCode, ItemPermanent
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Item = TypeVar("Item")
 Result = TypeVar("Result")
@@ -130,7 +131,7 @@ class Batcher(Generic[Item, Result]):
         except BaseException:
             # Nothing may leave callers waiting for a thread that is gone. The next submit starts
             # another one.
-            log.exception("the %s batcher's thread died", self._name)
+            log.exception("batcher_died", encoder=self._name)
             for _, future in batch:
                 _settle(future, EncoderBusy(f"The {self._name} encoder broke down."))
             self._fail_waiting(f"The {self._name} encoder broke down.")
@@ -180,7 +181,7 @@ class Batcher(Generic[Item, Result]):
             if len(batch) == 1:
                 _settle(batch[0][1], self._verdict(err))
                 return
-            log.warning("a batch of %d failed in the %s encoder: %s", len(batch), self._name, err)
+            log.warning("batch_failed", encoder=self._name, size=len(batch), error=str(err))
             middle = len(batch) // 2
             self._complete(batch[:middle])
             self._complete(batch[middle:])
@@ -194,11 +195,11 @@ class Batcher(Generic[Item, Result]):
             try:
                 self._probe()
             except Exception as probe_err:
-                log.exception("the %s encoder fails on known good input", self._name)
+                log.exception("encoder_fails_on_good_input", encoder=self._name)
                 fault: Exception = EncoderBusy(f"The {self._name} encoder fails on everything.")
                 fault.__cause__ = probe_err
                 return fault
-        log.warning("one item failed in the %s encoder: %s", self._name, err)
+        log.warning("item_not_embedded", encoder=self._name, error=str(err))
         fault = ItemPermanent(ItemCode.EMBEDDING_FAILED, "The model could not embed it.")
         fault.__cause__ = err
         return fault

@@ -183,13 +183,6 @@ class EmbeddingService:
             for entry in pending
         ]
 
-    def embed_image(self, data: bytes, timeout: float | None = None) -> Vector:
-        """The vector of one picture file, shape (dimensions,). Raises its fault or EncoderBusy."""
-        outcome = self.embed_images([self.prepare(data, timeout)], timeout)[0]
-        if isinstance(outcome, Exception):
-            raise outcome
-        return outcome
-
     def embed_image_from_url(self, url: str, timeout: float | None = None) -> Vector:
         """The vector of the picture at `url`, shape (dimensions,).
 
@@ -198,7 +191,10 @@ class EmbeddingService:
         """
         if self._fetch is None:
             raise RuntimeError("this service was built without a fetcher")
-        return self.embed_image(self._fetch(url), timeout)
+        outcome = self.embed_images([self.prepare(self._fetch(url), timeout)], timeout)[0]
+        if isinstance(outcome, Exception):
+            raise outcome
+        return outcome
 
     def check(self, timeout: float = TEXT_TIMEOUT) -> None:
         """Compute a real embedding with every tower in memory; raises EncoderBusy if that fails.

@@ -1,9 +1,9 @@
 """Setting up the collection: its vector and the payload indexes that filters rely on."""
 
-import logging
 from collections.abc import Mapping, Sequence
 from typing import Final
 
+import structlog
 from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
@@ -14,7 +14,7 @@ from shared.qdrant.points import TERMS
 from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.vectors import IMAGE
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _KEYWORD: Final = models.PayloadSchemaType.KEYWORD
 
@@ -98,9 +98,10 @@ def ensure_collection(
         _check_vectors(name, info.config.params.vectors, vector_params(dimensions, tuning))
     if (info.config.quantization_config is not None) != tuning.quantized:
         log.warning(
-            "%s is kept otherwise than QDRANT_QUANTIZATION says; `python -m operations tune-index` "
-            "has it built anew",
-            name,
+            "index_is_kept_otherwise",
+            collection=name,
+            reason="it is not as QDRANT_QUANTIZATION says; "
+            "`python -m operations tune-index` has it built anew",
         )
     for path, schema in payload_indexes(listed).items():
         held = info.payload_schema.get(path)
@@ -108,7 +109,9 @@ def ensure_collection(
             continue
         if held is not None:
             # The type of a listed attribute was changed, say. Searches go on meanwhile.
-            log.warning("%s: the index of %s becomes %s", name, path, _type_of(schema).value)
+            log.warning(
+                "payload_index_changes", collection=name, path=path, type=_type_of(schema).value
+            )
             client.delete_payload_index(name, path, wait=True)
         client.create_payload_index(name, path, schema, wait=True)
 

@@ -1,11 +1,11 @@
 """`QdrantService`: store, read and search products in Qdrant."""
 
 import contextlib
-import logging
 import math
 from collections.abc import Sequence
 from typing import Any
 
+import structlog
 from qdrant_client import models
 
 from shared.errors import QdrantRejected, QdrantUnavailable, VitrineError
@@ -18,7 +18,7 @@ from shared.qdrant.searching import ProductSearch
 from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.writing import ProductWriter
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 
 class QdrantService(ProductSearch, ProductWriter):
@@ -119,6 +119,6 @@ class QdrantService(ProductSearch, ProductWriter):
                 # question for it, this one takes a timeout.
                 self._client.retrieve(self.collection, [], timeout=self._read_timeout)
         except VitrineError as error:
-            log.warning("not ready: %s", error)
+            log.warning("qdrant_not_ready", error=str(error))
             return False
         return True

@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Final
 from urllib.parse import urlsplit
 
+import structlog
 import uvicorn
 
 from shared.logs import configure_logging
@@ -22,7 +23,7 @@ from stack.qdrant.engine import Engine
 from stack.qdrant.store import DirectoryInUse, Store
 from stack.reserve import Reserve
 
-log = logging.getLogger("stack.qdrant")
+log = structlog.get_logger("stack.qdrant")
 
 _DIRECTORY_IN_USE: Final = 78
 """Exit code (EX_CONFIG of sysexits.h): starting again doesn't help."""
@@ -35,7 +36,7 @@ def main() -> None:
     try:
         store = Store(arguments.data, arguments.flush_seconds, arguments.flush_bytes)
     except DirectoryInUse as error:
-        log.error("%s; stop it, or name another directory", error)  # noqa: TRY400 - no bug of ours
+        log.error("directory_in_use", reason=f"{error}; stop it, or name another")  # noqa: TRY400
         sys.exit(_DIRECTORY_IN_USE)
     reserve = Reserve(arguments.data)
     reserve.give_up_if_needed()
@@ -62,7 +63,7 @@ def main() -> None:
     # uvicorn raises the signal once more after it has stopped; the flush must still be done.
     for stop in (signal.SIGTERM, signal.SIGINT):
         signal.signal(stop, lambda *_: None)
-    log.info("serving %s on http://%s:%s", arguments.data, arguments.host, arguments.port)
+    log.info("serving", data=str(arguments.data), host=arguments.host, port=arguments.port)
     try:
         uvicorn.Server(config).run()
     finally:

@@ -2,13 +2,13 @@
 
 import asyncio
 import hmac
-import logging
 import time
 from concurrent.futures import Future
 from typing import Any, Final
 from urllib.parse import urlsplit
 
 import orjson
+import structlog
 from starlette.applications import Starlette
 from starlette.requests import Request
 from starlette.responses import PlainTextResponse, Response
@@ -20,7 +20,7 @@ from stack.qdrant.engine import Engine
 from stack.qdrant.refusals import Refusal, disk_full, malformed, not_served, wrong_input
 from stack.reserve import Reserve
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _CLIENT_CLOSED: Final = 499
 """Nobody reads this answer. nginx's status for it."""
@@ -142,7 +142,7 @@ def _refusal_for(error: Exception) -> Refusal:
         return malformed(str(error).partition("\n")[0])
     if type(error) is Exception and not str(error).startswith("Service"):
         return wrong_input(str(error))  # how the engine reports what doesn't fit the collection
-    log.error("request failed", exc_info=error)
+    log.error("request_failed", exc_info=error)
     return Refusal(500, f"Service internal error: {error}")
 
 

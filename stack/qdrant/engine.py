@@ -4,7 +4,6 @@ The engine holds Python's interpreter lock through every call, so a second threa
 waiting but no speed. A queue without bound would turn overload into time-outs; this one refuses.
 """
 
-import logging
 import math
 import os
 import queue
@@ -14,10 +13,12 @@ from collections.abc import Callable
 from concurrent.futures import Future
 from typing import Any
 
+import structlog
+
 from stack.qdrant.refusals import busy, too_late
 from stack.qdrant.store import Store
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Work = Callable[[Store], Any]
 
@@ -101,20 +102,18 @@ class Engine:
         except BaseException:
             # A panic in the engine leaves its locks poisoned. Only a fresh process that replays
             # the log can be trusted; the supervisor starts it.
-            log.critical(
-                "the engine panicked; leaving so that a restart can recover", exc_info=True
-            )
+            log.critical("engine_panicked", exc_info=True)
             os._exit(_PANICKED)
 
     def _flush(self) -> None:
         # Nothing acknowledged is lost without a flush, because it is in the log.
         self._no_flush_before = time.monotonic() + self._pause_seconds
         if not self._has_room():
-            log.warning("the disk is full: no flush for %.0f s", self._pause_seconds)
+            log.warning("disk_full", no_flush_for_seconds=self._pause_seconds)
             return
         try:
             self._store.flush()
         except Exception:
-            log.exception("flush failed; tried again in %.0f s", self._pause_seconds)
+            log.exception("flush_failed", tried_again_in_seconds=self._pause_seconds)
         else:
             self._no_flush_before = -math.inf

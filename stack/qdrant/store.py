@@ -1,6 +1,5 @@
 """The directory that this server owns: its lock and its collections."""
 
-import logging
 import os
 import re
 import shutil
@@ -8,12 +7,14 @@ import time
 from pathlib import Path
 from typing import Any, Final, Self
 
+import structlog
+
 from stack.locks import lock
 from stack.qdrant.collection import Collection
 from stack.qdrant.refusals import Refusal, no_such_collection
 from stack.qdrant.schema import Shape
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 _PREDECESSOR_SECONDS: Final = 5.0
 """A server that was just killed, or stopped and still flushes, gives its directory up in time."""
@@ -52,11 +53,12 @@ class Store:
             began = time.monotonic()
             collection = Collection.open(path)
             if collection is None:
-                log.warning("removing %s: its creation or deletion was cut short", path.name)
+                log.warning("unfinished_collection_removed", collection=path.name)
                 shutil.rmtree(path)
                 continue
             self._collections[path.name] = collection
-            log.info("opened collection %s in %.2f s", path.name, time.monotonic() - began)
+            seconds = round(time.monotonic() - began, 2)
+            log.info("collection_opened", collection=path.name, seconds=seconds)
         return self
 
     def names(self) -> list[str]:

@@ -11,7 +11,6 @@ configuration tells most others before their weights are downloaded.
 
 import difflib
 import json
-import logging
 import socket
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
@@ -21,6 +20,7 @@ from pathlib import Path
 from typing import Any, Final
 
 import huggingface_hub
+import structlog
 import torch
 from huggingface_hub.errors import EntryNotFoundError
 from torch import nn
@@ -37,7 +37,7 @@ from shared.embedding.open_clip.imported import open_clip, with_towers_of
 from shared.embedding.open_clip.preprocess import ImagePreprocessor
 from shared.errors import ModelUnavailable
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 HUB_TIMEOUT: Final = 5.0
 """Seconds for a first answer from the hub: it takes well under one where it can be reached."""
@@ -91,7 +91,7 @@ def load_tokenizer(name: str) -> Any:
 def _load(name: str, pretrained: str) -> LoadedModel:
     config: Mapping[str, Any]
     if name == DEMO_MODEL:
-        log.info("using the demo model: it knows drawn garments only")
+        log.info("demo_model_used", reason="it knows drawn garments only")
         config, model, tokenizer = load_demo_config(), load_demo_model(), demo_tokenizer()
         preprocess_config = demo_preprocess_config()
     else:
@@ -188,7 +188,7 @@ def _is_built_in(name: str) -> bool:
 def _load_built_in(name: str, pretrained: str) -> Any:
     """One of open_clip's named architectures with tag, checkpoint or random weights."""
     if pretrained == RANDOM_WEIGHTS:
-        log.warning("CLIP_PRETRAINED=random: the vectors mean nothing; for measuring speed only")
+        log.warning("random_weights", reason="with CLIP_PRETRAINED=random vectors mean nothing")
         with torch.random.fork_rng(devices=[]):
             torch.manual_seed(RANDOM_SEED)
             return open_clip.create_model(
@@ -274,7 +274,7 @@ def _weights_of_tag(tag: Mapping[str, Any]) -> Path:
     candidate, cached = _find_on_hub(repo, _hub_files(filename))
     if cached is not None:
         return cached
-    log.info("downloading %s from the Hugging Face hub repository %s", candidate, repo)
+    log.info("downloading", file=candidate, hugging_face_repository=repo)
     return Path(huggingface_hub.hf_hub_download(repo, candidate, etag_timeout=HUB_TIMEOUT))
 
 

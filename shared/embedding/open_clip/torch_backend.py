@@ -1,11 +1,10 @@
 """The torch backend: open_clip's model, float32 on CPUs and mostly float16 on CUDA."""
 
-import ctypes
 import gc
-import logging
 from typing import Final, Literal
 
 import numpy as np
+import structlog
 import torch
 from numpy.typing import NDArray
 from torch import nn
@@ -18,8 +17,9 @@ from shared.embedding.open_clip.preprocess import ImagePreprocessor, ResizeMode
 from shared.embedding.open_clip.text import TextTower
 from shared.embedding.openvino.runtime import Precision
 from shared.errors import ModelUnavailable
+from shared.memory import return_freed_memory
 
-log = logging.getLogger(__name__)
+log = structlog.get_logger(__name__)
 
 Device = Literal["auto", "cpu", "cuda"]
 
@@ -82,7 +82,7 @@ class TorchEncoder(OpenClipEncoder):
             self._keep(tower, loaded)
         del loaded
         return_memory()
-        log.info("loaded model %s on %s, towers: %s", model, self.device, ", ".join(sorted(towers)))
+        log.info("model_loaded", model=model, device=str(self.device), towers=sorted(towers))
 
     def _open(self, tower: Tower) -> None:
         self._keep(tower, load_model(*self._names))
@@ -116,11 +116,6 @@ def bound_threads(threads: int | None) -> None:
 
 
 def return_memory() -> None:
-    """Give the freed half of a model back to the system.
-
-    glibc keeps up to 150 MB of it otherwise; other C libraries have no such call and no such need.
-    """
+    """Gives the dropped half of a model back to the system."""
     gc.collect()
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
+    return_freed_memory()

@@ -4,7 +4,6 @@ On a real server too, where TEST_QDRANT_URL names one.
 """
 
 import json
-import logging
 import threading
 import uuid
 from collections.abc import Iterator
@@ -13,6 +12,7 @@ from typing import Any
 
 import httpx
 import pytest
+from structlog.testing import capture_logs
 
 from shared.models.search import Filters
 from shared.qdrant.recovery.index import VectorIndex
@@ -98,14 +98,14 @@ def test_an_index_is_held_back_and_tuned_as_often_as_one_likes(
 
 
 def test_a_collection_that_exists_is_left_as_it_is_and_that_is_said(
-    server_url: str, name: str, index: VectorIndex, caplog: pytest.LogCaptureFixture
+    server_url: str, name: str, index: VectorIndex
 ) -> None:
     service(server_url, name).close()
-    with caplog.at_level(logging.WARNING, "shared.qdrant.collection"):
+    with capture_logs() as lines:
         service(server_url, name).close()
-        assert not caplog.records
+        assert not lines
         service(server_url, name, INT8).close()
-    assert "operations tune-index" in caplog.text
+    assert "operations tune-index" in lines[0]["reason"]
     assert not index.state().quantized
 
 
@@ -125,7 +125,7 @@ def test_results_are_ordered_by_the_whole_vectors(
     for seed in range(20):
         hits = held.search(tenant, direction(seed), Filters(), 3, exact=exact)
         assert hits[0].product_id == f"p{seed}"
-        assert hits[0].score == pytest.approx(1, abs=1e-5)
+        assert hits[0].similarity_score == pytest.approx(1, abs=1e-5)
     held.close()
 
 

@@ -46,7 +46,10 @@ def encoder() -> FakeEncoder:
 
 @pytest.fixture
 def service(encoder: FakeEncoder) -> Iterator[EmbeddingService]:
-    files = {"https://shop.example/red.png": saved(red(100), "PNG")}
+    files = {
+        "https://shop.example/red.png": saved(red(100), "PNG"),
+        "https://shop.example/bad.png": saved(red(BREAKS), "PNG"),
+    }
     made = EmbeddingService(encoder, batch_size=8, max_pixels=10_000, fetch=files.__getitem__)
     yield made
     made.close()
@@ -131,7 +134,7 @@ def test_a_url_without_a_fetcher_is_a_fault_of_ours(encoder: FakeEncoder) -> Non
 
 def test_a_failing_picture_file_raises_its_fault(service: EmbeddingService) -> None:
     with pytest.raises(ItemPermanent) as caught:
-        service.embed_image(saved(red(BREAKS), "PNG"))
+        service.embed_image_from_url("https://shop.example/bad.png")
     assert caught.value.code is ItemCode.EMBEDDING_FAILED
 
 
