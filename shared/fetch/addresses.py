@@ -11,7 +11,7 @@ from typing import Final
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# IANA's special-purpose registry, and what clouds put beside it.
+# IANA's special-purpose registry, and the addresses that clouds use besides.
 _NOT_PUBLIC_4: Final = tuple(
     IPv4Network(text)
     for text in (
@@ -59,7 +59,7 @@ _ISATAP_FREE_BITS: Final = 0x03000000
 
 
 def is_public(address: Address) -> bool:
-    """Whether `address` is a public unicast address, also after undoing what embeds IPv4."""
+    """Whether `address` is a public unicast address, and so is any IPv4 address inside it."""
     if isinstance(address, IPv4Address):
         return address.is_global and not any(address in network for network in _NOT_PUBLIC_4)
     if address.scope_id is not None:

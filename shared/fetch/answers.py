@@ -1,4 +1,4 @@
-"""What a picture server's answer means: a picture, a redirect, or a fault of the item."""
+"""The meaning of a picture server's answer: a picture, a redirect, or a fault of the item."""
 
 import re
 from datetime import UTC, datetime
@@ -94,7 +94,7 @@ def retry_after(value: str | None, now: datetime) -> float | None:
 
 
 def entity_tag(value: str | None) -> str | None:
-    """An `ETag` that can be kept and be sent back; None for what is none.
+    """An `ETag` that can be kept and sent back; None if it is no entity-tag.
 
     `*` would fit every picture, and an empty one says nothing of this one.
     """
@@ -102,7 +102,7 @@ def entity_tag(value: str | None) -> str | None:
 
 
 def http_date(value: str | None) -> str | None:
-    """A `Last-Modified` that can be kept and be sent back; None for what is no date."""
+    """A `Last-Modified` that can be kept and sent back; None if it is no date."""
     return value if value is not None and _read_date(value) is not None else None
 
 

@@ -60,7 +60,10 @@ class Connection:
         follow all the same."""
 
     def send(self, request: bytes, deadline: float, most_bytes: int) -> None:
-        """Asks. The whole answer ends by `deadline` (monotonic seconds) and `most_bytes`."""
+        """Asks. The whole answer ends by `deadline` (monotonic seconds) and `most_bytes`.
+
+        Raises item faults if the request can't be sent.
+        """
         self._deadline, self._bytes_left, self._answered = deadline, most_bytes, False
         self._begin_by = math.inf
         if self._kept:
@@ -74,7 +77,10 @@ class Connection:
             raise self._broken() from err
 
     def line(self, most: int) -> bytes:
-        """The next line without its end, which is LF or CR LF; at most `most` bytes long."""
+        """The next line without its end, which is LF or CR LF; at most `most` bytes long.
+
+        Raises item faults, and `AnswerTooLong`.
+        """
         while (end := self._buffer.find(b"\n", self._scanned)) < 0:
             self._scanned = len(self._buffer)
             if self._scanned > most:
@@ -88,7 +94,10 @@ class Connection:
         return line.removesuffix(b"\r")
 
     def some(self, most: int) -> bytes:
-        """At least one byte of the body, up to `most`; none if the server has closed."""
+        """At least one byte of the body, up to `most`; none if the server has closed.
+
+        Raises as `line`.
+        """
         if not self._buffer:
             return self._received(min(most, _RECEIVED_AT_ONCE))
         data = bytes(self._buffer[: min(most, _RECEIVED_AT_ONCE)])
@@ -96,11 +105,11 @@ class Connection:
         return data
 
     def exactly(self, size: int) -> bytes:
-        """As `some`, but the server's closing is a fault."""
+        """As `some`, but it is a fault if the server has closed."""
         return self.some(size) or self._end()
 
     def keep(self, unchanged: bool) -> None:
-        """What was asked for has been read; the connection waits for the next picture.
+        """The answer has been read; the connection waits for the next picture.
 
         `unchanged`: the answer was that nothing has changed.
         """
@@ -158,7 +167,7 @@ class Connection:
 def _tls(ca_file: str) -> ssl.SSLContext:
     """Made once for each file: reading all authorities takes 20 ms."""
     context = ssl.create_default_context(cafile=ca_file)
-    # Python 3.13 asks of certificates what browsers don't.
+    # Python 3.13 asks more of certificates than browsers do.
     context.verify_flags &= ~ssl.VERIFY_X509_STRICT
     context.set_alpn_protocols(["http/1.1"])
     return context

@@ -40,7 +40,7 @@ class Cookies:
         self._jar: CookieJar | None = None  # hardly a fetch needs one
 
     def take(self, url: PictureUrl, head: Head) -> None:
-        """Keeps what an answer from `url` sets."""
+        """Keeps the cookies that an answer from `url` sets."""
         message = Message()
         for cookie in head.fields.get("set-cookie", ())[:_MOST]:
             if len(cookie) <= _MOST_CHARACTERS and cookie.isascii() and cookie.isprintable():
@@ -51,7 +51,7 @@ class Cookies:
             self._jar.extract_cookies(_Carrier(message), Request(str(url)))  # type: ignore[arg-type]  # noqa: S310
 
     def header(self, url: PictureUrl) -> str | None:
-        """What a request for `url` carries, if anything."""
+        """The `Cookie` field of a request for `url`; None if no cookie goes there."""
         if self._jar is None:
             return None
         request = Request(str(url))  # noqa: S310 - nothing is opened, and the scheme is checked

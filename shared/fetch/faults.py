@@ -10,7 +10,7 @@ _VALIDITY: Final = {9: "is not valid yet", 10: "has expired"}
 _SELF_SIGNED: Final = frozenset({18, 19})
 _UNKNOWN_ISSUER: Final = frozenset({2, 20, 21})
 _OTHER_NAME: Final = frozenset({62, 64})
-"""OpenSSL's numbers (X509_V_ERR_…) of what fails in a certificate."""
+"""OpenSSL's numbers (X509_V_ERR_…) of the checks that a certificate fails."""
 
 
 class AnswerFault(ItemTransient):
@@ -44,7 +44,7 @@ def too_large(max_bytes: int) -> ItemPermanent:
 
 
 def bad_certificate(error: ssl.SSLCertVerificationError) -> ItemPermanent:
-    """What of the server's certificate fails its check, and what its owner can do about it."""
+    """The fault of a certificate that fails its check; the message says why, and how to mend it."""
     number = error.verify_code
     if number in _VALIDITY:
         what = f"{_VALIDITY[number]}; its owner has to renew it"

@@ -32,7 +32,7 @@ from shared.settings import DEFAULT_USER_AGENT
 ORIGIN: Final = "origin"
 
 _HEADERS: Final = {
-    # The formats that are opened, because servers choose by what is named here.
+    # The formats that are opened, because servers choose among the named ones.
     "Accept": "image/avif,image/webp,image/png,image/jpeg,image/gif,image/bmp,image/*;q=0.1",
     # Pictures are packed already; unpacking is one more thing that a server could abuse.
     "Accept-Encoding": "identity",
@@ -70,7 +70,7 @@ class Fetcher:
         referer: str = "",
         most_in_memory: int = SMALL_BYTES,
     ) -> None:
-        """Bounds for each picture, and what to reach it with.
+        """Bounds for each picture, and the means to reach it.
 
         `allowed_networks` are reachable beside public addresses. `max_bytes` bounds the body as
         sent and as unpacked, `timeout_seconds` everything from the name's resolution to the last
@@ -168,7 +168,7 @@ class Fetcher:
     def _ask(
         self, url: PictureUrl, request: bytes, read: _Read, conditional: bool, deadline: float
     ) -> _Came:
-        """What came of the request, over a kept connection or a new one."""
+        """The result of the request, over a kept connection or a new one."""
         addresses = self._lookup.checked_addresses(url, deadline)
         kept = self._connections.kept(url, addresses, conditional)
         try:

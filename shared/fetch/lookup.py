@@ -33,7 +33,7 @@ class Lookup:
         """`allowed` networks are reachable beside public addresses."""
         self._resolver = resolver
         self._allowed = tuple(allowed)
-        # getaddrinfo takes no timeout, so it runs where its caller can stop waiting for it.
+        # getaddrinfo takes no timeout, so it runs on a thread that its caller can stop waiting for.
         self._pool = ThreadPoolExecutor(threads, thread_name_prefix="picture-dns")
 
     def checked_addresses(self, url: PictureUrl, deadline: float) -> Sequence[Address]:

@@ -1,4 +1,4 @@
-"""A picture as its server answered with it: its bytes, and what is known of it."""
+"""A picture as its server sent it: its bytes, and their validators."""
 
 import contextlib
 import hashlib
@@ -22,7 +22,7 @@ SMALL_BYTES: Final = 2**20
 
 _ON_DISK: Final = Path("/var/tmp")  # noqa: S108 - the files there have no names
 _DIRECTORY: Final = str(_ON_DISK) if _ON_DISK.is_dir() else None
-"""On the disk, because /tmp often lies in memory, which is what this saves."""
+"""On the disk: /tmp often lies in memory, and large pictures shall take none."""
 
 
 class FetchedPicture:
@@ -40,7 +40,7 @@ class FetchedPicture:
     ) -> None:
         """Reads the `chunks`; beyond `most_in_memory` bytes to the disk.
 
-        Raises what they raise, and DiskRefused if the disk takes no more.
+        Raises the errors of the `chunks`, and `DiskRefused` if the disk takes no more.
         """
         self.etag = etag
         self.last_modified = last_modified
@@ -88,7 +88,7 @@ class FetchedPicture:
 
     def close(self) -> None:
         """Gives its memory, or its place on the disk, back."""
-        with contextlib.suppress(OSError):  # what a full disk did not take is not wanted any more
+        with contextlib.suppress(OSError):  # nobody wants bytes any more that a full disk refused
             self._file.close()
 
     def __del__(self) -> None:
@@ -124,7 +124,8 @@ def read_picture(
 ) -> FetchedPicture:
     """The picture that the answer carries, at most `max_bytes` large; see FetchedPicture.
 
-    Raises the answer's own fault if it is no success, and what reading raises.
+    Raises the answer's own fault if it is no success, and the faults of reading: `ItemTransient`,
+    `ItemPermanent`, `AnswerTooLong`, `DiskRefused`.
     """
     head = answer.head
     fault = status_fault(head)

@@ -1,8 +1,8 @@
-"""Undoes content codings, piece by piece: what is unpacked is bounded like what is sent.
+"""Undoes content codings, piece by piece. Unpacked bytes are bounded like those that are sent.
 
 Deflate is unpacked bare, as browsers do: nobody looks at the checksums and lengths behind it. Some
-servers write them for another body, or cut them off. Whether all of a picture came its decoder
-tells.
+servers write them for another body, or cut them off. A picture's decoder tells whether all of it
+came.
 """
 
 import zlib
@@ -23,10 +23,10 @@ _CHECKSUM, _EXTRA, _NAME, _COMMENT = 2, 4, 8, 16
 
 
 def unpacked(chunks: Iterable[bytes], codings: Sequence[str], max_bytes: int) -> Iterator[bytes]:
-    """A body's pieces with its codings undone, the last one first; others than gzip and deflate
-    change nothing, because stores send names there that are no codings (`aws-chunked`).
+    """A body's pieces with its codings undone, the last one first. Codings other than gzip and
+    deflate change nothing, because stores send names that are no codings (`aws-chunked`).
 
-    We ask for none, but some stores keep pictures gzipped and send them so whatever is asked.
+    We ask for none, but some stores keep pictures gzipped and send them so in any case.
     Neither the bytes as sent nor those between two codings may be more than `max_bytes`. A packed
     body that is cut short is unpacked as far as it goes.
 
@@ -74,8 +74,8 @@ def _inflated(chunks: Iterable[bytes], raw_too: bool) -> Iterator[bytes]:
 
 
 def _head_bytes(data: bytes, raw_too: bool) -> int | None:
-    """How many bytes stand before the deflated ones: gzip's head, zlib's or none. None if more of
-    `data` must be known. Raises `ItemPermanent` with `image_corrupt` if it is none of them.
+    """Bytes of the head before the deflated ones, which is gzip's, zlib's or empty; None if more of
+    `data` must be known. Raises `ItemPermanent` with `image_corrupt` if the head is of no kind.
     """
     if len(data) < 2:
         return None

@@ -1,7 +1,7 @@
-"""Reads a picture's URL and refuses what must never be fetched. Pure rules, no I/O.
+"""Reads a picture's URL, and refuses those that must never be fetched. Pure rules, no I/O.
 
 Ports: 80, 443 and everything from 1024 up but the ports in `_SERVICE_PORTS`. The rule holds for
-allowed networks too: who opens their own network for pictures does not mean its databases.
+allowed networks too, because an operator who allows one for pictures does not mean its databases.
 """
 
 import re

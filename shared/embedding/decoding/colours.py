@@ -79,7 +79,7 @@ _conversions: Final = _Conversions()
 
 
 def conversion(profile: bytes | None) -> Conversion | None:
-    """None where the colours are sRGB already, or the profile is of no use."""
+    """The profile's conversion; None if the colours are sRGB already, or the profile is useless."""
     if profile is None or not is_profile(profile):
         return None
     return _conversions.of(profile)
@@ -97,7 +97,7 @@ def _built(profile: bytes) -> Conversion | None:
             ImageCms.buildTransform(source, _SRGB, mode, "RGB", ImageCms.Intent.PERCEPTUAL),
         )
         before, after = _sampled(built)
-    except Exception:  # LittleCMS's binding raises whatever a broken profile makes it raise.
+    except Exception:  # LittleCMS's binding raises any kind of error for a broken profile.
         return None
     if not _is_sound(after if mode != "CMYK" else after[::-1]):
         return None
@@ -107,7 +107,7 @@ def _built(profile: bytes) -> Conversion | None:
 
 
 def _is_sound(darkest_first: NDArray[np.int_]) -> bool:
-    """Whether black stays dark, white bright, and what lies between neither."""
+    """Whether black stays dark, white bright, and the colours between neither."""
     return bool(
         darkest_first[0].max() <= _BLACK_UP_TO
         and darkest_first[-1].min() >= _WHITE_FROM
@@ -116,8 +116,8 @@ def _is_sound(darkest_first: NDArray[np.int_]) -> bool:
 
 
 def _sampled(built: Conversion) -> tuple[NDArray[np.int_], NDArray[np.int_]]:
-    """Colours from all over, the first without any light or ink and the last with all, and what
-    becomes of them.
+    """Colours from all over, and these colours converted. The first has no light or ink, and the
+    last has all.
     """
     channels = Image.getmodebands(built.mode)
     samples = np.stack(np.meshgrid(*[_STEPS] * channels, indexing="ij"), -1).reshape(-1, channels)

@@ -1,4 +1,4 @@
-"""What decoding a picture may cost, and what it will: pixels, and bytes of memory."""
+"""The cost of decoding a picture, and its bounds: pixels, and bytes of memory."""
 
 from typing import Final
 
@@ -30,7 +30,7 @@ _DECODED_BYTES_PER_PIXEL: Final = 4
 _RESIZING_BYTES_PER_EDGE: Final = 4 * 512
 """Resizing to a model's input, which is up to 512 pixels wide, holds so much for each row."""
 _MOVING_BYTES_PER_PIXEL: Final = 25
-"""Of an animation: this frame, the one before, and what it leaves behind."""
+"""Of an animation: this frame, the one before, and the canvas that it leaves behind."""
 
 
 def decoding_bytes(max_pixels: int) -> int:

@@ -34,8 +34,8 @@ def decoded_without_its_end(
     """The picture of a file that is cut short behind its last pixel; None if one is missing.
 
     `pixels` is how many it has in full, `scaled` is whether it is decoded coarsely, and `decode`
-    decodes the bytes of one file. Raises `MemoryError`, faults that may pass, and whatever `decode`
-    raises for a mended PNG.
+    decodes the bytes of one file. Raises `MemoryError`, faults that may pass, and the errors of
+    `decode` for a mended PNG.
     """
     data = file.data
     if kind is OpenedFormat.PNG:

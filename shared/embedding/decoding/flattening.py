@@ -1,4 +1,4 @@
-"""A decoded picture as RGB: transparency on white, and on grey where white would hide a shape."""
+"""A decoded picture as RGB: transparency on white, or on grey if white would hide a shape."""
 
 from collections.abc import Iterator
 from typing import Any, Final
@@ -9,12 +9,12 @@ from PIL import Image
 from shared.embedding.decoding.colours import Conversion
 
 NOTHING_SHOWN: Final = 16
-"""Grey levels of 255 by which a picture's pixels may differ and still show nothing: more than what
-JPEG's rounding makes of one colour."""
+"""Grey levels of 255 by which a picture's pixels may differ and still show nothing. JPEG's rounding
+makes fewer of one colour."""
 
 _GREY_GROUND: Final = (128, 128, 128)
 _SHAPE: Final = 32
-"""Levels of opacity, of 255, that a shape differs from what is around it."""
+"""Levels of opacity, of 255, by which a shape differs from its surroundings."""
 
 _SIXTEEN_BIT_COLOUR: Final = "RGB;16B"  # Pillow's name for how such a PNG is unpacked
 
@@ -98,8 +98,8 @@ def _opaque(image: Image.Image, conversion: Conversion | None) -> Image.Image:
 
 
 def _fits(image: Image.Image, conversion: Conversion) -> bool:
-    """Whether a profile is for such a picture: one for inks says nothing of RGB, nor one for grey;
-    grey is a kind of RGB.
+    """Whether a profile is for such a picture. A profile for inks or for grey says nothing of RGB;
+    a profile for RGB says all of grey.
     """
     if "CMYK" in (image.mode, conversion.mode):
         return image.mode == conversion.mode
@@ -109,9 +109,9 @@ def _fits(image: Image.Image, conversion: Conversion) -> bool:
 def _on_ground(
     image: Image.Image, transparent: Image.Image | None, conversion: Conversion | None
 ) -> Image.Image:
-    """Flattened on white, or on grey where white would show nothing of a shape that is there.
+    """Flattened on white, or on grey if white would show nothing of a shape that is there.
 
-    `transparent` is 255 where the image is, if it doesn't say so itself.
+    `transparent` is 255 in the transparent places, or None if the image tells them itself.
     """
     flat = Image.new("RGB", image.size, "white")
     lowest, highest = 255, 0
@@ -149,8 +149,8 @@ def _band(
 
 
 def _from_sixteen_bit_grey(image: Image.Image) -> tuple[Image.Image, Image.Image | None]:
-    """16-bit grey scaled to 8 bits, and where it is transparent. Pillow's own conversion clips: all
-    above 255 turns white.
+    """16-bit grey scaled to 8 bits, and its transparent places. Pillow's own conversion clips:
+    every value above 255 turns white.
     """
     flat = Image.new("L", image.size)
     key = image.info.get("transparency")
@@ -165,8 +165,8 @@ def _from_sixteen_bit_grey(image: Image.Image) -> tuple[Image.Image, Image.Image
 
 
 def bands(size: tuple[int, int]) -> Iterator[tuple[int, int, int, int]]:
-    """The picture in bands of a million pixels, so that what is made of them need not be held in
-    full. Each begins in an even row.
+    """Boxes of the picture's bands, each of a million pixels, so that no copy is held in full. Each
+    begins in an even row.
     """
     width, height = size
     rows = max(2, _BAND_PIXELS // width & ~1)

@@ -1,4 +1,4 @@
-"""Tells what kind of file some bytes are, by their first bytes alone.
+"""Tells the format of a file by its first bytes alone.
 
 A server's Content-Type and a file's ending say little: shops serve HTML as image/jpeg and name
 Photoshop files .jpg. Only the formats that browsers show are opened; every further decoder would
@@ -76,7 +76,7 @@ _HTML = (b"<!doctype html", b"<html", b"<head", b"<body")
 
 
 def opened_format(data: bytes) -> OpenedFormat | None:
-    """The format to open `data` as, or None where it is none of ours."""
+    """The format to open `data` as, or None if it is none of ours."""
     for magic, kind in _OPENED_MAGIC:
         if data.startswith(magic):
             return kind
@@ -114,7 +114,7 @@ def looks_like_html(data: bytes) -> bool:
 
 
 def _root(data: bytes) -> bytes:
-    """A text from its document type or first element on, in lower case; nothing where it has none.
+    """A text from its document type or first element on, in lower case; nothing if it has none.
 
     Each step goes on from where the last one ended, so that no bytes take long.
     """

@@ -30,7 +30,7 @@ def frames_looked_at(image: Image.Image) -> int:
 def shown_frame(image: ImageFile.ImageFile, to_srgb: Conversion | None) -> Image.Image:
     """The first frame as RGB or, if that shows nothing, the first one behind it that does.
 
-    Raises whatever Pillow's decoders raise for a broken first frame.
+    Raises any error of Pillow's decoders for a broken first frame.
     """
     picture = _first(image, to_srgb)
     frames = frames_looked_at(image)

@@ -1,10 +1,10 @@
 """Decodes a product's picture: bytes of any opened format to an upright RGB image.
 
-Pure: no network, no files, no model. The result is what a shopper's browser would show on a white
-page: turned by its EXIF, its colours as sRGB, transparency on white, 16-bit and CMYK converted, the
-first frame of an animation. Two things differ from a browser, because a blank picture finds
-nothing: where white would show nothing of a shape, the ground is grey; and the first frame is the
-first that shows something.
+Pure: no network, no files, no model. The result is the picture that a shopper's browser would show
+on a white page: turned by its EXIF, its colours as sRGB, transparency on white, 16-bit and CMYK
+converted, the first frame of an animation. Two things differ from a browser, because a blank
+picture finds nothing: the ground is grey if white would show nothing of a shape, and the first
+frame is the first that shows something.
 """
 
 import warnings
@@ -29,8 +29,9 @@ from shared.embedding.decoding.structure import PictureFile
 from shared.errors import VitrineError
 
 DRAFT_EDGE: Final = 448
-"""Twice CLIP's usual 224: what the decoder's coarse scaling loses is then lost anyway. At the input
-size itself the error grew fivefold; a model with a larger input needs a larger edge."""
+"""Twice CLIP's usual 224: the details that the decoder's coarse scaling loses are then lost anyway.
+At the input size itself the error grew fivefold; a model with a larger input needs a larger edge.
+"""
 
 COARSE_DRAFT_EDGE: Final = 336
 """One and a half times CLIP's usual 224, for a tower in int8, which rounds more than this loses: at
@@ -66,10 +67,9 @@ def decode_picture(
     in full. `admit` is called once, before anything is decoded, with the bytes of memory that it
     will take at its peak; it may wait.
 
-    Damage that no pixel suffers from does no harm. Raises ItemPermanent with `not_an_image`,
-    `image_unsupported_format`, `image_too_many_pixels` or `image_corrupt`, and ItemTransient where
-    memory ran out. Nothing else escapes but what `admit` raises as an error of ours. No error holds
-    on to pixels.
+    Damage that no pixel suffers from does no harm. Raises `ItemPermanent` with `not_an_image`,
+    `image_unsupported_format`, `image_too_many_pixels` or `image_corrupt`, `ItemTransient` if
+    memory ran out, and the faults that `admit` raises. No error holds on to pixels.
     """
     kind = opened_format(data)
     if kind is None:
@@ -97,8 +97,8 @@ def _picture_or_fault(
     draft_edge: int | None,
     admit: Callable[[int], None] | None,
 ) -> Image.Image | VitrineError:
-    """Errors are returned without their traceback and cause, and a second try begins outside of the
-    block that caught the first one's: through their frames they would hold its pixels.
+    """The picture, or its fault without traceback and cause, whose frames would hold pixels. For
+    the same reason a second try begins outside of the block that caught the first one's error.
     """
     form, decoding = None, None
     try:
@@ -106,7 +106,7 @@ def _picture_or_fault(
         form = file.form
         decoding = _Decoding(file, kind, max_pixels, draft_edge, admit)
         return decoding.picture(file.data)
-    except Exception as err:  # Pillow's decoders raise whatever a broken file makes them raise.
+    except Exception as err:  # Pillow's decoders raise any kind of error for a broken file.
         fault = of_error(err, kind, form, max_pixels)
         ours = isinstance(err, (VitrineError, MemoryError, *BOMBS))
     # Until the file was admitted nothing is known to be small enough to be tried again.
@@ -144,7 +144,10 @@ class _Decoding:
         """Whether it is decoded coarsely."""
 
     def picture(self, data: bytes) -> Image.Image:
-        """Of the file or, if that is cut short, of a mended one."""
+        """The picture of the file or, if that is cut short, of a mended one.
+
+        Raises item faults, and any error of Pillow's decoders.
+        """
         if self._file.canvas is not None:
             check_size(self._file.canvas, self._max_pixels)
         if self._file.frame_pixels > self._max_pixels:

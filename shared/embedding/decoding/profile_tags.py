@@ -1,4 +1,4 @@
-"""An ICC profile with nothing in it but what a conversion from it to sRGB reads. Pure.
+"""An ICC profile with the tags alone that a conversion from it to sRGB reads. Pure.
 
 A profile of three kilobytes may name one element of a pipeline (`mpet`) or one table of colours
 hundreds of thousands of times, and LittleCMS builds each. So it gets the tags alone that matrices,

@@ -1,9 +1,9 @@
 """Refuses pictures that are built to be slow: far more parts than any camera or editor writes.
 
-Pixels bound what decoding costs only where each pixel is decoded once. A JPEG of 400 kB with 3,000
+Pixels bound the cost of decoding only if each pixel is decoded once. A JPEG of 400 kB with 3,000
 scans of 49 million pixels kept a core busy for three minutes, since each scan goes over the whole
-picture; comments and chunks by the million cost Pillow ten seconds and hundreds of megabytes. What
-is looked at here is how a file is divided; whatever is damaged is left to its decoder.
+picture; comments and chunks by the million cost Pillow ten seconds and hundreds of megabytes. Only
+the division of a file is looked at here; its damage is left to its decoder.
 """
 
 import io
@@ -40,7 +40,7 @@ class PictureFile(io.BytesIO):
         self._reads = reads
 
     def read(self, size: int | None = -1, /) -> bytes:
-        """As usual; ItemPermanent with `image_corrupt` beyond the limit."""
+        """As usual. Raises `ItemPermanent` with `image_corrupt` beyond the limit."""
         if next(self._reads) > MAX_READS:
             raise too_many_parts("parts", self._kind)
         return super().read(size)

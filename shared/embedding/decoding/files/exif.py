@@ -10,7 +10,7 @@ _ENTRY_BYTES: Final = 12
 
 
 def orientation(tiff: bytes) -> int:
-    """1 … 8 of a block that begins with its byte order; 1 where it is broken or says nothing.
+    """1 … 8 of a block that begins with its byte order; 1 if it is broken or says nothing.
 
     Like Chromium it takes one unsigned SHORT of the first directory, and no other type.
     """

@@ -1,6 +1,6 @@
 """Ends a GIF before the first frame that would enlarge its canvas.
 
-Pillow enlarges the canvas for whatever frame it comes to, and sets aside a frame's memory when the
+Pillow enlarges the canvas for each frame that it comes to, and sets aside a frame's memory when the
 file is opened: how large they are must be known before.
 """
 
@@ -16,9 +16,10 @@ _SCREEN_BYTES, _BOX_BYTES = 13, 9
 
 
 def parts(data: bytes) -> FileParts:
-    """The file as far as its canvas stays what the first frame makes of it, and that canvas.
+    """The file as far as its canvas stays as the first frame makes it, and that canvas.
 
-    Blocks are found as Pillow finds them, which reads over whatever stands between two.
+    Blocks are found as Pillow finds them, which reads over any bytes between two. Raises
+    `ItemPermanent` with `image_corrupt` for far too many blocks before the first frame's end.
     """
     if len(data) < _SCREEN_BYTES:
         return FileParts(data)

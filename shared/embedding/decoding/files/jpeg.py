@@ -1,7 +1,7 @@
 """Takes a JPEG apart up to its pixels: tables and frame stay, metadata goes.
 
-Segments are found as libjpeg finds them: whatever stands between two markers is skipped, and a
-segment whose length lies costs no more than itself.
+Segments are found as libjpeg finds them: bytes between two markers are skipped, and a segment with
+a wrong length costs no more than itself.
 """
 
 import re
@@ -111,7 +111,7 @@ def _form(marker: int, frame: bytes) -> str | None:
 
 
 def _profile(header: _Header) -> bytes | None:
-    """The parts of the profile in their order, where none is missing."""
+    """The profile from its parts in their order; None if one is missing."""
     numbers = range(1, header.profile_parts + 1)
     if any(number not in header.profile for number in numbers):
         return None
@@ -123,7 +123,7 @@ def scans(data: bytes) -> Iterator[tuple[int, int]]:
     """Start of each scan's marker and of the marker behind its data; the latter is the file's
     length for one that is cut short.
 
-    Tables between scans are no scans, whatever stands in them. Raises ItemPermanent with
+    Tables between scans are no scans, even if they hold such markers. Raises `ItemPermanent` with
     `image_corrupt` for far too many markers.
     """
     at = 2
@@ -157,8 +157,8 @@ def check_scans(data: bytes, pixels: int, max_pixels: int) -> None:
 
 
 def held_bytes(data: bytes) -> int:
-    """Memory of a picture's coefficients where the decoder holds them all, whatever its scaling: if
-    the file is progressive, or its first scan has not all of the colours. Else 0.
+    """Memory of a picture's coefficients if the decoder holds them all in spite of its scaling: the
+    file is progressive, or its first scan has not all of the colours. Else 0.
 
     `data` is as `parts` returns it.
     """

@@ -1,4 +1,4 @@
-"""What a picture's file holds: the parts that pixels need, and what is to be known of the rest."""
+"""A picture's file: the parts that pixels need, and the facts that are used of the rest."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -10,7 +10,7 @@ MAX_PROFILE_BYTES: Final = 4 << 20
 
 @dataclass(frozen=True, slots=True)
 class FileParts:
-    """A file without whatever no pixel needs: what isn't used can't spoil a picture.
+    """A file without the parts that no pixel needs, so that none of these can spoil a picture.
 
     `orientation` is EXIF's, 1 … 8, or None if the decoder has it from the file itself.
     `profile` is an ICC profile, unchecked. `form` names an unusual form, which the decoder may not

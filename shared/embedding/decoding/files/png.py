@@ -54,7 +54,9 @@ class _Found:
 
 
 def parts(data: bytes) -> FileParts:
-    """The file of what pixels need; all of its pixels in one chunk, in frames as they are."""
+    """The file with the chunks that pixels need. All of its pixels are in one chunk, and its frames
+    as they are. Raises `ItemPermanent` with `image_corrupt` for far too many chunks.
+    """
     found = _Found()
     for chunk in _chunks(data):
         _sort(found, chunk)
@@ -66,7 +68,7 @@ def parts(data: bytes) -> FileParts:
     animation = found.animation if _is_animated(found.animation, head) else []
     before = found.frames_before_pixels if animation else 0
     if before == 1:
-        # The still picture is for those who know no animations; browsers show the first frame.
+        # The still picture is for programs without animations; browsers show the first frame.
         animation, before, found.pixels = [], 0, _first_frame(animation, head) or found.pixels
     if animation:
         pieces += map(_written, animation[:before])
@@ -88,7 +90,7 @@ def parts(data: bytes) -> FileParts:
 
 
 def _chunks(data: bytes) -> Iterator[_Chunk]:
-    """All chunks up to the end, the last one maybe cut short; what is no chunk ends the file."""
+    """All chunks up to the end or to bytes that are none; the last one may be cut short."""
     view, at = memoryview(data), len(_MAGIC)
     for _ in range(MAX_SEGMENTS):
         length, name = int.from_bytes(view[at : at + 4]), bytes(view[at + 4 : at + 8])
@@ -96,7 +98,7 @@ def _chunks(data: bytes) -> Iterator[_Chunk]:
             return
         end = at + 8 + length
         body, crc = view[at + 8 : end], view[end : end + 4]
-        # Of pixels and of what isn't used there is no need to know.
+        # Nobody needs to know it of pixels, nor of chunks that aren't used.
         looked_at = name in _LOOKED_AT
         sound = not looked_at or zlib.crc32(body, zlib.crc32(name)) == int.from_bytes(crc)
         yield _Chunk(name, body, sound and (name == b"IDAT" or len(body) == length))
@@ -110,7 +112,7 @@ _LOOKED_AT: Final = frozenset({b"IHDR", b"PLTE", b"tRNS", b"eXIf", *_COLOURS, *_
 
 
 def _sort(found: _Found, chunk: _Chunk) -> None:
-    """Of what comes twice the first counts, as in browsers; behind the pixels nothing does."""
+    """The first of two chunks of a name counts, as in browsers; behind the pixels none does."""
     name = chunk.name
     if name == b"IHDR":
         found.header = found.header or chunk
@@ -178,7 +180,7 @@ def _first_frame(animation: list[_Chunk], head: bytes) -> list[memoryview]:
 
 
 def _profile(about: dict[bytes, bytes]) -> bytes | None:
-    """The colours' profile, from the chunk that browsers go by where there are several."""
+    """The colours' profile. If several chunks tell it, browsers' choice among them counts."""
     code = about.get(b"cICP", b"")
     if len(code) == 4 and code[2:] == b"\0\1":  # RGB of full range
         return of_code_points(code[0], code[1])
@@ -192,7 +194,7 @@ def _profile(about: dict[bytes, bytes]) -> bytes | None:
 
 
 def _unpacked(body: bytes) -> bytes | None:
-    """The profile in a chunk; None where it is broken or larger than any in use."""
+    """The profile in a chunk; None if it is broken or larger than any in use."""
     _, _, rest = body.partition(b"\0")
     unpacker = zlib.decompressobj()
     try:

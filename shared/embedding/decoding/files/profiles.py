@@ -39,7 +39,7 @@ _PRIMARIES: Final[Mapping[int, Sequence[int]]] = {
 def of_gamma(gamma: int, primaries: Sequence[int] | None) -> bytes | None:
     """The profile of a PNG's gAMA (encoding exponent × 100,000) and its cHRM, white first.
 
-    None where they say sRGB, or nothing that can be so.
+    None if they say sRGB, or something that can't be.
     """
     usual = primaries is None or all(
         abs(one - other) <= _PRIMARIES_TOLERANCE
@@ -87,7 +87,7 @@ def _profile(primaries: Sequence[int], curve: Sequence[float]) -> bytes | None:
 
 
 def _colourants(primaries: Sequence[int]) -> NDArray[np.float64] | None:
-    """XYZ of red, green and blue as columns, seen under D50; None where they span no colours."""
+    """XYZ of red, green and blue as columns, seen under D50; None if they span no colours."""
     x, y = np.array(primaries, dtype=float).reshape(4, 2).T / 100_000
     if (y <= 0).any():
         return None

@@ -15,9 +15,10 @@ _METADATA_FLAGS: Final = 0x20 | 0x08 | 0x04  # profile, EXIF, XMP
 
 
 def parts(data: bytes) -> FileParts:
-    """The file of what pixels need, its sizes as they are.
+    """The file with the chunks that pixels need, its sizes as they are.
 
-    Browsers turn no WebP by its EXIF.
+    Browsers turn no WebP by its EXIF. Raises `ItemPermanent` with `image_corrupt` for far too many
+    chunks.
     """
     view, at = memoryview(data), 12
     kept: list[bytes | memoryview] = []
