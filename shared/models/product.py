@@ -3,7 +3,7 @@
 import math
 import re
 import uuid
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Annotated, Any, Final
@@ -216,3 +216,5 @@ class StoredProduct:
     embedding: Sequence[float] | None = None
     warning_may_pass: bool = False
     """Whether what the warnings tell of may be over when the same picture is tried again."""
+    payload: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
+    """The point's payload as it was read."""

@@ -95,6 +95,16 @@ def older_with_picture(write: PayloadWrite) -> Filter:
     }
 
 
+def unchanged_with_picture(write: PayloadWrite, rev: int) -> Filter:
+    """The stored point, if it still has the rev and the picture that were decided about."""
+    return {
+        "must": [
+            *of_rev(point_id(*write.key), rev)["must"],
+            _equals("image_sha256", write.image.sha256),
+        ]
+    }
+
+
 def tombstones_before(rev: int) -> Filter:
     """The tombstones whose rev (microseconds since 1970) is lower."""
     return {

@@ -97,6 +97,10 @@ class PayloadWrite:
     warning_may_pass: bool = False
     awaited_url: str | None = None
     after_fields: bool = False
+    replaces: Mapping[str, Any] | None = None
+    """The stored payload that was decided about, if it was read under the claim that this write
+    ends. Then fields that are the same are not written, and nothing is if another write came in
+    between."""
 
     @property
     def key(self) -> ProductKey:
@@ -251,4 +255,5 @@ def stored_product(
         warnings=tuple(payload.get("warnings", ())),
         warning_may_pass=payload.get("warning_may_pass", False),
         embedding=embedding,
+        payload=payload,
     )
