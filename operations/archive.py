@@ -48,7 +48,7 @@ class ArchiveWriter:
     """Writes beside the target and takes its name once all is on the disk."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `OperationFault` where the target exists or can't be made."""
+        """Raises `OperationFault` if the target exists or can't be made."""
         self._path = path
         self._unfinished = path.with_name(f"{path.name}.partial")
         self._digests: dict[str, str] = {}
@@ -149,10 +149,10 @@ class _Digested:
 
 
 class ArchiveReader:
-    """Reads a backup. Every method raises `OperationFault` where the file is damaged."""
+    """Reads a backup. Every method raises `OperationFault` if the file is damaged."""
 
     def __init__(self, path: Path) -> None:
-        """Raises `OperationFault` where there is no such file, or it is no backup of ours."""
+        """Raises `OperationFault` if there is no such file, or it is no backup of ours."""
         self._path = path
         if not path.is_file():
             raise OperationFault(ExitCode.NO_INPUT, f"there is no file {path}")

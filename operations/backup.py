@@ -29,8 +29,8 @@ def back_up(
 ) -> BackedUp:
     """Writes the file, or nothing. `model`: the settings that name the collection's model.
 
-    Raises `OperationFault` where the file can't be written, nothing is there to back up or only
-    another model's products are, and what the servers' methods raise.
+    Raises `OperationFault` if the file can't be written, if there is nothing to back up, or if only
+    another model's products are there; and LedgerUnavailable, QdrantUnavailable and QdrantRejected.
     """
     started = datetime.now(UTC)
     with ArchiveWriter(path) as archive:

@@ -38,9 +38,10 @@ def find_lost_writes(
 ) -> Iterator[tuple[int, LostWrites]]:
     """Works page by page; yields how many rows a page had, and what was found so far.
 
-    Rows are read before the index: what they say has landed stands there, or something newer, else
-    it is lost. What is accepted meanwhile has a higher rev: no row is marked nor product deleted
-    under an older one. In the end, no answer cached before is found any more.
+    Rows are read before the index. So a change that a row calls landed stands there, or something
+    newer does, or it is lost. Changes that are accepted meanwhile have a higher rev: no row is
+    marked and no product deleted under an older one. In the end, no earlier answer of the cache is
+    found any more. Raises LedgerUnavailable, QdrantUnavailable and QdrantRejected.
     """
     found = LostWrites()
     for page in rows.pages():
@@ -60,7 +61,7 @@ def find_lost_writes(
 
 
 def told(lost: LostWrites) -> list[str]:
-    """What was found, in lines for people, with the next step; none where nothing is lost."""
+    """Lines for people, with the next step; none if nothing was lost."""
     lines = []
     if lost.deletions:
         lines.append(

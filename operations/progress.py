@@ -16,7 +16,7 @@ class Advance(Protocol):
 
 @contextmanager
 def progress_bar(what: str, total: int | None) -> Iterator[Advance]:
-    """A bar on stderr. `total`: how many things there are, where that is known."""
+    """A bar on stderr. `total`: how many things there are; None if nobody knows."""
     console = Console(stderr=True)
     with Progress(
         TextColumn("{task.description}"),

@@ -43,7 +43,7 @@ class Remover:
     """A process that removes directories after our end, unless it is called off."""
 
     def __init__(self, folders: Sequence[Path]) -> None:
-        """Raises `OSError`."""
+        """Starts it. Raises `OSError`."""
         self._process = subprocess.Popen(  # noqa: S603 - our own command line
             ["/bin/sh", "-c", _REMOVE_LATER, "sh", *folders],
             stdin=subprocess.PIPE,

@@ -22,7 +22,7 @@ def free_port() -> int:
 
 
 def check_listening(host: str, port: int) -> None:
-    """Raises `CannotListen` where the API could not listen there."""
+    """Raises `CannotListen` if the API could not listen there."""
     deadline = time.monotonic() + _PREDECESSOR_SECONDS
     while True:
         try:

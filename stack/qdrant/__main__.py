@@ -1,7 +1,7 @@
 """Start the server: `python -m stack.qdrant [--host 127.0.0.1] [--port N] [--data DIR]`.
 
 What isn't given follows from the settings: host and port from QDRANT_URL, the directory from
-DATA_DIR. With QDRANT_API_KEY it answers to those alone who send the key.
+DATA_DIR. With QDRANT_API_KEY it answers only requests that carry the key.
 """
 
 import argparse
@@ -56,7 +56,7 @@ def main() -> None:
         server_header=False,
         # Clients keep connections for seconds; the server must never be the first to close.
         timeout_keep_alive=75,
-        # Whoever hangs on longer is cut off, so that a stop ends in time to flush.
+        # Connections that stay longer are cut off, so that a stop ends in time to flush.
         timeout_graceful_shutdown=5,
     )
     logging.getLogger("uvicorn").setLevel(logging.WARNING)

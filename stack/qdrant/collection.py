@@ -58,7 +58,7 @@ class Collection:
 
     @classmethod
     def open(cls, directory: Path) -> Self | None:
-        """Open what `create` finished; None where a crash left a creation or a deletion undone."""
+        """Opens a finished collection; None if a crash cut its creation or deletion short."""
         shape_file = directory / _SHAPE_FILE
         if not shape_file.exists():
             return None

@@ -19,7 +19,7 @@ _FOR_EVER: Final = 10**9
 
 @dataclass(frozen=True, slots=True)
 class Call:
-    """A request as an endpoint sees it. `body` is parsed JSON, None where there is none."""
+    """A request as an endpoint sees it. `body` is parsed JSON, None if there is none."""
 
     collection: str
     parameters: Mapping[str, str]

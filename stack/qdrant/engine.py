@@ -54,7 +54,7 @@ class Engine:
         self._thread.start()
 
     def submit(self, work: Work, timeout: float = math.inf) -> Future[Any]:
-        """Queue the work. Raises Refusal 503 at once where the queue is full.
+        """Queue the work. Raises Refusal 503 at once if the queue is full.
 
         Work whose turn comes after `timeout` seconds, or whose future was cancelled, isn't begun:
         nobody waits for it any more, and all others would.

@@ -65,14 +65,14 @@ class Store:
         return sorted(self._collections)
 
     def get(self, name: str) -> Collection:
-        """Raises Refusal 404 where there is no such collection."""
+        """Raises Refusal 404 if there is no such collection."""
         try:
             return self._collections[name]
         except KeyError:
             raise no_such_collection(name) from None
 
     def create(self, name: str, shape: Shape) -> bool:
-        """Raises Refusal 409 where the name is taken, 422 where it can't be a name."""
+        """Raises Refusal 409 if the name is taken, and 422 if it can't be a name."""
         if not _COLLECTION_NAME.fullmatch(name):
             raise Refusal(422, f"Validation error in path parameters: [name: `{name}`]")
         if name in self._collections:

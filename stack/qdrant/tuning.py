@@ -1,7 +1,7 @@
-"""What tunes a graph, an optimizer and memory: kept and told again, for this server has none.
+"""Tuning options, which are stored and reported back: this server has no graph to tune.
 
-Results are the same whatever is said here. So it is taken as a real server takes it, and a
-collection's description shows it, as programs expect that have just set it.
+Results are the same whatever the options. A collection's description shows them as a real server's
+does, because programs that have just set them look there.
 """
 
 from collections.abc import Mapping
@@ -11,7 +11,7 @@ from stack.qdrant.conditions import members
 from stack.qdrant.refusals import malformed, not_served
 
 Tuning = Mapping[str, Mapping[str, Any]]
-"""By the name of the part; a part that isn't in it has Qdrant's defaults."""
+"""The options of each part, by its name; a part that is missing has Qdrant's defaults."""
 
 PARTS: Final = frozenset({"hnsw_config", "optimizers_config", "quantization_config"})
 
@@ -35,7 +35,7 @@ _OPTIMIZER_DEFAULTS: Final = {
 
 
 def tuning_of(body: Mapping[str, Any]) -> Tuning:
-    """What a request to create or to change a collection says of it."""
+    """The options in a request to create or to change a collection. Raises Refusal 400 or 501."""
     said = {}
     for name in PARTS & body.keys():
         value = body[name]
@@ -43,15 +43,16 @@ def tuning_of(body: Mapping[str, Any]) -> Tuning:
             value = _quantization(value)
         elif not isinstance(value, dict):
             raise malformed(f"`{name}` must be an object")
-        # What is left to the server is told as null.
+        # An option that is left to the server is reported as null.
         said[name] = {key: None if one == "auto" else one for key, one in value.items()}
     return said
 
 
 def change_of(body: object) -> tuple[Tuning, frozenset[str]]:
-    """What a request to change a collection says of it, and the names of the vectors it is about.
+    """The options in a request to change a collection, and the names of the vectors that it names.
 
-    What it says of single vectors is about where they are kept, and not told again.
+    Options of a single vector say where it is kept; they are not reported. Raises Refusal 400 or
+    501.
     """
     request = members(body, PARTS | {"vectors"}, "update collection")
     vectors = request.get("vectors", {})
@@ -71,7 +72,7 @@ def merged(held: Tuning, said: Tuning) -> Tuning:
 
 
 def described(tuning: Tuning) -> dict[str, Any]:
-    """The part of a collection's `config` that tells of it."""
+    """The options as a collection's `config` reports them."""
     return {
         "hnsw_config": {**_HNSW_DEFAULTS, **tuning.get("hnsw_config", {})},
         "optimizer_config": {**_OPTIMIZER_DEFAULTS, **tuning.get("optimizers_config", {})},

@@ -25,8 +25,8 @@ from shared.embedding.openvino.backend import OpenVinoEncoder, Quantized, coarse
 from shared.embedding.openvino.conversion import Conversion
 from shared.embedding.openvino.converted_models import QUANTIZED, ConvertedTower
 from shared.embedding.openvino.runtime import CompiledTower
+from shared.embedding.settings import EmbeddingSettings
 from shared.errors import ItemPermanent, ItemTransient
-from shared.settings import Settings
 from shared.wording import counted
 
 LEAST_OVERLAP: Final = 0.97
@@ -46,7 +46,7 @@ class QuantizationRefused(Exception):
 
 
 def quantize_image_tower(
-    settings: Settings, folder: Path, say: Callable[[str], None]
+    settings: EmbeddingSettings, folder: Path, say: Callable[[str], None]
 ) -> ConvertedTower:
     """Quantize, check and store the image tower of the model that is set.
 

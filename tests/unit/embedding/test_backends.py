@@ -95,11 +95,11 @@ def test_a_gpu_gets_large_batches_unless_the_setting_is_given(
 ) -> None:
     encoder = TorchEncoder("demo", "", frozenset({"text"}))
     usual = Settings.model_fields["embed_batch_size"].default
-    assert batch_size(Settings(_env_file=None), encoder) == usual
+    assert batch_size(usual, encoder, given=False) == usual
     monkeypatch.setattr(encoder, "device", torch.device("cuda"))
-    assert batch_size(Settings(_env_file=None), encoder) == 256
-    assert batch_size(Settings(_env_file=None, embed_batch_size=64), encoder) == 64
-    assert batch_size(Settings(_env_file=None, embed_batch_size=usual), encoder) == usual
+    assert batch_size(usual, encoder, given=False) == 256
+    assert batch_size(64, encoder, given=True) == 64
+    assert batch_size(usual, encoder, given=True) == usual
 
 
 def test_cuda_runs_in_fp16_unless_the_setting_is_given(monkeypatch: pytest.MonkeyPatch) -> None:

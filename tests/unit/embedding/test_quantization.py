@@ -91,7 +91,7 @@ def test_pictures_that_it_never_saw_find_the_same_ones_and_words_are_untouched(
     (line,) = (line for line in lines if line.get("tower") == "image")
     assert line["chosen"] == "openvino int8"
     assert "of the ten nearest of 106 pictures 0.9" in line["candidates"][0]
-    assert batch_size(Settings(_env_file=None), int8) == 32
+    assert batch_size(16, int8, given=False) == 32
     fp32 = load(quantized, clip_precision="fp32")
     assert (int8.draft_edge, fp32.draft_edge) == (336, 448)
     pixels = [int8.pre_image(drawn(seed)) for seed in range(1000, 1060)]
