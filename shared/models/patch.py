@@ -1,6 +1,5 @@
 """A change of some fields of a product: what may be sent, and how it is merged. Pure."""
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Annotated, Any, Final
 
@@ -12,7 +11,7 @@ from pydantic import (
     ValidationError,
     model_validator,
 )
-from pydantic_core import PydanticCustomError
+from pydantic_core import PydanticCustomError, from_json
 
 from shared.models.product import (
     AttributeName,
@@ -90,7 +89,7 @@ def merged(product: Product, deltas: Iterable[str]) -> Product:
     """
     fields = product.model_dump(exclude_none=True)
     for delta in deltas:
-        for name, value in json.loads(delta).items():
+        for name, value in from_json(delta).items():
             if name == "attributes" and value is not None:
                 value = _merged_attributes(fields.get("attributes", {}), value)  # noqa: PLW2901
             if value is None:
@@ -123,7 +122,7 @@ def merged_without_faulty(
 
 def removes_date(deltas: Iterable[str]) -> bool:
     """Whether these patches, applied in their order, leave the product without a date."""
-    dates = [fields["created_at"] for fields in map(json.loads, deltas) if "created_at" in fields]
+    dates = [fields["created_at"] for fields in map(from_json, deltas) if "created_at" in fields]
     return bool(dates) and dates[-1] is None
 
 
