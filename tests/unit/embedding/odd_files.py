@@ -129,3 +129,61 @@ def avif_claiming(data: bytes, width: int, height: int) -> bytes:
         end = at - 4 + int.from_bytes(lying[at - 4 : at])
         struct.pack_into(">II", lying, end - 8, width << 16, height << 16)
     return bytes(lying)
+
+
+def avif_stream(data: bytes) -> bytes:
+    """The AV1 stream of a still AVIF as libavif writes it: one item of one extent."""
+    at = data.index(b"\0\1", data.index(b"iloc") + 14)
+    offset, length = struct.unpack_from(">II", data, at + 2)
+    return data[offset : offset + length]
+
+
+def avif_grid(
+    tiles: Sequence[bytes], columns: int, tile: tuple[int, int], whole: tuple[int, int]
+) -> bytes:
+    """An AVIF whose picture is put together from others, row by row; the sizes are claimed."""
+    count, numbers = len(tiles), range(2, len(tiles) + 2)
+    streams = [avif_stream(one) for one in tiles]
+    grid = struct.pack(">4B2H", 0, 0, count // columns - 1, columns - 1, *whole)
+    entries = ((1, b"grid"), *((number, b"av01") for number in numbers))
+    infos = (_full(b"infe", 2, struct.pack(">HH4sx", one, 0, kind)) for one, kind in entries)
+    sizes = (_full(b"ispe", 0, struct.pack(">2I", *size)) for size in (whole, tile))
+    settings = (_inner(tiles[0], b"av1C"), _inner(tiles[0], b"pixi"))
+    uses = (struct.pack(">H4B", number, 3, 2, 0x83, 4) for number in numbers)
+
+    def meta(start: int) -> bytes:
+        places = struct.pack(">4H2I", 1, 1, 0, 1, 0, len(grid))
+        for number, stream in zip(numbers, streams, strict=True):
+            places += struct.pack(">4H2I", number, 0, 0, 1, start, len(stream))
+            start += len(stream)
+        return _full(
+            b"meta", 0,
+            _full(b"hdlr", 0, bytes(4), b"pict", bytes(13)),
+            _full(b"pitm", 0, b"\0\1"),
+            _full(b"iloc", 1, b"\x44\0", struct.pack(">H", count + 1), places),
+            iinf,
+            _full(b"iref", 0, _box(b"dimg", struct.pack(f">2H{count}H", 1, count, *numbers))),
+            iprp,
+            _box(b"idat", grid),
+        )  # fmt: skip
+
+    iinf = _full(b"iinf", 0, struct.pack(">H", count + 1), *infos)
+    ipma = _full(b"ipma", 0, struct.pack(">IH3B", count + 1, 1, 2, 1, 4), *uses)
+    iprp = _box(b"iprp", _box(b"ipco", *sizes, *settings), ipma)
+    head = _box(b"ftyp", b"avif", bytes(4), b"avifmif1miaf")
+    start = len(head) + len(meta(0)) + 8
+    return head + meta(start) + _box(b"mdat", *streams)
+
+
+def _box(name: bytes, *parts: bytes) -> bytes:
+    body = b"".join(parts)
+    return struct.pack(">I", 8 + len(body)) + name + body
+
+
+def _full(name: bytes, version: int, *parts: bytes) -> bytes:
+    return _box(name, bytes([version, 0, 0, 0]), *parts)
+
+
+def _inner(data: bytes, name: bytes) -> bytes:
+    at = data.index(name) - 4
+    return data[at : at + int.from_bytes(data[at : at + 4])]

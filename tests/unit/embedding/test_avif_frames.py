@@ -10,8 +10,8 @@ from PIL import Image
 from shared.embedding.decoding.files import av1, avif
 from shared.embedding.decoding.pictures import decode_picture
 from shared.errors import ItemCode, ItemPermanent
-from tests.unit.embedding.drawn import saved, scene
-from tests.unit.embedding.odd_files import avif_claiming
+from tests.unit.embedding.drawn import difference, saved, scene
+from tests.unit.embedding.odd_files import avif_claiming, avif_grid, avif_stream
 
 MAX_PIXELS = 1_000_000
 EIGHT_BIT_420, EIGHT_BIT_444 = 1.5, 3.0
@@ -85,13 +85,27 @@ def test_a_stream_larger_than_pictures_may_be_is_refused_whatever_its_boxes_clai
         assert refused.value.code is ItemCode.IMAGE_TOO_MANY_PIXELS
 
 
+def test_the_tiles_of_a_picture_are_counted_with_their_own_sizes() -> None:
+    whole = scene(512, 256)
+    halves = [saved(whole.crop((left, 0, left + 256, 256)), "AVIF") for left in (0, 256)]
+    data = avif_grid(halves, 2, (256, 256), (512, 256))
+    assert list(avif.parts(data).frame_bytes) == [512 * 256 * EIGHT_BIT_420]
+    assert difference(decode_picture(data, MAX_PIXELS), whole) < 3
+    # Tiles at one place are decoded each on its own.
+    repeated = avif_grid(halves[:1] * 4, 2, (256, 256), (512, 512))
+    assert list(avif.parts(repeated).frame_bytes) == [512 * 512 * EIGHT_BIT_420]
+    large = saved(scene(800, 600), "AVIF", speed=10)
+    lying = avif_grid([large] * 4, 2, (64, 64), (128, 128))
+    assert cost(lying) > 4 * 800 * 600 * EIGHT_BIT_420
+    with pytest.raises(ItemPermanent) as refused:
+        decode_picture(lying, 800 * 599)
+    assert refused.value.code is ItemCode.IMAGE_TOO_MANY_PIXELS
+
+
 def in_one_item(data: bytes, times: int, before: bytes = b"") -> bytes:
     """A still picture whose stream comes several times in its one item, behind some bytes."""
-    box = data.index(b"iloc")
-    # Version 0, sizes of 4 bytes each, one item with one extent: as libavif writes it.
-    at = data.index(b"\0\1", box + 14)
-    offset, length = struct.unpack_from(">II", data, at + 2)
-    stream = data[offset : offset + length]
+    stream = avif_stream(data)
+    offset, at = data.index(stream), data.index(b"\0\1", data.index(b"iloc") + 14)
     longer = bytearray(data[:offset] + before + stream * times)
     struct.pack_into(">I", longer, at + 6, len(longer) - offset)
     mdat = longer.index(b"mdat") - 4
