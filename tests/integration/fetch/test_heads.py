@@ -231,6 +231,18 @@ def test_cookies_are_kept_within_one_fetch_and_no_longer(serve: Serve, fetcher: 
     assert len(firsts) == 2
 
 
+def redirecting_with(*lines: str) -> Callable[[socket.socket, str, str], None]:
+    """Redirects /a with these header lines; elsewhere is the picture."""
+
+    def script(connection: socket.socket, path: str, _sent: str) -> None:
+        if path == "/a":
+            connection.sendall(reply(b"", "Location: /b", *lines, status="302 Found"))
+        else:
+            connection.sendall(PICTURE)
+
+    return script
+
+
 @pytest.mark.parametrize(
     "cookie",
     [
@@ -249,14 +261,7 @@ def test_cookies_are_kept_within_one_fetch_and_no_longer(serve: Serve, fetcher: 
 def test_a_cookie_goes_only_where_its_server_may_send_it(
     serve: Serve, fetcher: Fetcher, cookie: str
 ) -> None:
-    def script(connection: socket.socket, path: str, _sent: str) -> None:
-        if path == "/a":
-            line = f"Set-Cookie: {cookie}"
-            connection.sendall(reply(b"", "Location: /b", line, status="302 Found"))
-        else:
-            connection.sendall(PICTURE)
-
-    server = serve(script)
+    server = serve(redirecting_with(f"Set-Cookie: {cookie}"))
     assert fetcher.fetch(server.url("/a")).data == b"picture"
     assert "Cookie" not in server.requests[1]
 
@@ -272,14 +277,7 @@ def test_a_cookie_goes_only_where_its_server_may_send_it(
 def test_an_attribute_that_means_nothing_costs_no_cookie(
     serve: Serve, fetcher: Fetcher, attributes: str
 ) -> None:
-    def script(connection: socket.socket, path: str, _sent: str) -> None:
-        if path == "/a":
-            line = f"Set-Cookie: a=1; {attributes}"
-            connection.sendall(reply(b"", "Location: /b", line, status="302 Found"))
-        else:
-            connection.sendall(PICTURE)
-
-    server = serve(script)
+    server = serve(redirecting_with(f"Set-Cookie: a=1; {attributes}"))
     assert fetcher.fetch(server.url("/a")).data == b"picture"
     assert "Cookie: a=1\r\n" in server.requests[1]
 
@@ -297,17 +295,10 @@ def test_cookies_without_end_take_no_time(serve: Serve, fetcher: Fetcher) -> Non
     worst = [f"Set-Cookie: a={filler * 4_000}" for filler in (" ", ";", '"', "=", "1-", "a=1;")]
     worst += ["Set-Cookie: a=1; Expires=" + "1" * 20 + " " * 4_000 + "x"] * 300
 
-    def script(connection: socket.socket, path: str, _sent: str) -> None:
-        if path == "/a":
-            connection.sendall(reply(b"", "Location: /b", *worst, status="302 Found"))
-        else:
-            connection.sendall(PICTURE)
-
     started = time.monotonic()
     with pytest.raises(ItemTransient):  # more than a head may have
-        fetcher.fetch(serve(script).url("/a"))
-    worst[50:] = []
-    assert fetcher.fetch(serve(script).url("/a")).data == b"picture"
+        fetcher.fetch(serve(redirecting_with(*worst)).url("/a"))
+    assert fetcher.fetch(serve(redirecting_with(*worst[:50])).url("/a")).data == b"picture"
     assert time.monotonic() - started < 2
 
 
