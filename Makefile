@@ -21,7 +21,8 @@ demo: venv
 test test-slow mutants: export PYTHONDONTWRITEBYTECODE :=
 
 # Four processes, each with servers of its own: most tests wait for something most of the time.
-# In the order of the files, the longest first (see testpaths); else they would be last.
+# Files that share a stack or converted models run in one of them (see tests/conftest.py). In the
+# order of the files, the longest first (see testpaths); else they would be last.
 test: venv
 	@$(RUN) -m pytest -m "not slow" $(IN_PROCESSES) $(TEST_ARGS)
 
