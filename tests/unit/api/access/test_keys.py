@@ -13,7 +13,7 @@ import pytest
 
 from api.access.keys import Key, KeysFileError, add_key, main, parse_keys, revoke_key
 
-ROOT = Path(__file__).parents[3]
+ROOT = Path(__file__).parents[4]
 DIGEST = hashlib.sha256(b"key").hexdigest()
 
 

@@ -17,7 +17,7 @@ import yaml
 from shared.models.change import Lane
 from shared.settings import Settings
 
-ROOT = Path(__file__).parents[2]
+ROOT = Path(__file__).parents[3]
 COMPOSE: dict[str, Any] = yaml.safe_load((ROOT / "docker-compose.yml").read_text())
 SERVICES: dict[str, dict[str, Any]] = COMPOSE["services"]
 OUR_SERVICES = {"api", "worker", "worker-gpu", "worker-fast"}
