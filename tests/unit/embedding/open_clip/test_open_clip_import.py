@@ -5,6 +5,8 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 ASKED = """
 import sys
 from shared.embedding.open_clip.loading import load_model
@@ -24,6 +26,7 @@ TINY = {
 }
 
 
+@pytest.mark.slow  # imports both libraries and the compiler: 9 s of processor time
 def test_no_library_of_other_towers_nor_the_compiler_is_imported_before_it_is_needed(
     tmp_path: Path,
 ) -> None:
