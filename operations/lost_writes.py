@@ -49,9 +49,9 @@ def find_lost_writes(
             highest = found.highest_revs.get(row.tenant, 0)
             found.highest_revs[row.tenant] = max(highest, row.rev)
         held = points.held([row.key for row in page])
-        graves = [_tombstone(row) for row in page if _is_deletion_lost(row, held.get(row.key))]
-        points.write([_raw(grave) for grave in graves])
-        found.deletions += len(graves)
+        tombstones = [_tombstone(row) for row in page if _is_deletion_lost(row, held.get(row.key))]
+        points.write([_raw(tombstone) for tombstone in tombstones])
+        found.deletions += len(tombstones)
         lost = rows.mark_lost(_lost(page, held))
         found.lost += len(lost)
         room = NAMED - len(found.named)
@@ -114,5 +114,5 @@ def _tombstone(row: RowAtRest) -> Tombstone:
     return Tombstone(row.tenant, row.product_id, row.rev, row.version)
 
 
-def _raw(grave: Tombstone) -> RawPoint:
-    return RawPoint(point_id(*grave.key), tombstone_payload(grave))
+def _raw(tombstone: Tombstone) -> RawPoint:
+    return RawPoint(point_id(*tombstone.key), tombstone_payload(tombstone))

@@ -59,7 +59,7 @@ def create_app(settings: Settings) -> Celery:
         except Exception:
             log.exception("worker_start_failed")
             sys.exit(1)
-        register(app, runtime.reconciler)
+        register(app, runtime.bells)
         runtime.start()
         running.append(runtime)
 
@@ -73,7 +73,7 @@ def create_app(settings: Settings) -> Celery:
     @signals.worker_shutting_down.connect(weak=False)
     def take_no_more(**_: object) -> None:
         for runtime in running:
-            runtime.reconciler.close()
+            runtime.bells.close()
 
     @signals.worker_shutdown.connect(weak=False)
     def stop(**_: object) -> None:

@@ -21,6 +21,7 @@ from shared.qdrant.bootstrap import build_qdrant, build_transfer
 from shared.qdrant.service import QdrantService
 from shared.settings import Settings
 from shared.watchdog import Watchdog
+from worker.bells import Bells, ring
 from worker.pictures.reader import PictureReader
 from worker.reconcile.reconciler import Reconciler
 from worker.reconcile.reports import RetryPolicy
@@ -40,7 +41,7 @@ class Runtime:
     """What runs in a worker process beside Celery's own threads."""
 
     watchdog: Watchdog
-    reconciler: Reconciler
+    bells: Bells
     sweeper: Sweeper
     watch: LedgerWatch
     leases: LeaseKeeper
@@ -122,15 +123,22 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
     leases = LeaseKeeper(ledger, settings.lease_seconds)
     reconciler = Reconciler(
         ledger=ledger,
-        doorbell=doorbell,
+        ring=partial(ring, doorbell),
         qdrant=qdrant,
         pictures=pictures,
-        leases=leases,
         retries=RetryPolicy(
             settings.item_max_attempts,
             settings.retry_base_seconds,
             settings.image_not_found_retry_seconds,
         ),
+        attribute_indexes=settings.attribute_indexes,
+    )
+    bells = Bells(
+        ledger=ledger,
+        doorbell=doorbell,
+        qdrant=qdrant,
+        leases=leases,
+        work=reconciler.work_off,
         lanes=lanes,
         bulk_tasks=max(1, threads // 2),
         attribute_indexes=settings.attribute_indexes,
@@ -139,12 +147,10 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
     sweeper = Sweeper(
         ledger=ledger,
         doorbell=doorbell,
-        answer=partial(reconciler.answer, calling=False),
+        answer=partial(bells.answer, calling=False),
         qdrant=qdrant,
         lanes=lanes,
         tombstone_days=settings.tombstone_days,
         watch=watch.check,
     )
-    return Runtime(
-        watchdog, reconciler, sweeper, watch, leases, upgrade, pictures, fetcher, encoder
-    )
+    return Runtime(watchdog, bells, sweeper, watch, leases, upgrade, pictures, fetcher, encoder)

@@ -3,12 +3,12 @@
 from celery import Celery
 
 from shared.doorbell import RECONCILE_TASK
-from worker.reconcile.reconciler import Reconciler
+from worker.bells import Bells
 
 
-def register(app: Celery, reconciler: Reconciler) -> None:
-    """Binds the task to this process's reconciler."""
+def register(app: Celery, bells: Bells) -> None:
+    """Binds the task to this process's bells."""
 
     @app.task(name=RECONCILE_TASK, ignore_result=True)
     def reconcile() -> None:
-        reconciler.answer_all()
+        bells.answer_all()

@@ -56,7 +56,7 @@ def refreshed(known: Wanted, rev: str, deltas: str) -> Wanted | None:
         return None
     if int(rev) == known.rev:
         return known
-    return replace(known, rev=int(rev), deltas=deltas.split("\n"), refusal=None)
+    return replace(known, rev=int(rev), deltas=deltas.split("\n"))
 
 
 def _wanted(fields: Sequence[str]) -> Wanted:
@@ -70,7 +70,7 @@ def _wanted(fields: Sequence[str]) -> Wanted:
         deltas,
         attempts,
         request_id,
-        crowded,
+        contested,
         refetch,
         last_fault,
         picture_wait,
@@ -86,7 +86,7 @@ def _wanted(fields: Sequence[str]) -> Wanted:
         version=int(version) if version else None,
         attempts=int(attempts),
         request_id=request_id,
-        alone=not int(crowded),
+        sole_writer=not int(contested),
         refetch=bool(int(refetch)),
         last_fault=last_fault,
         picture_wait=int(picture_wait) / 1e6,

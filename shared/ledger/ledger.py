@@ -47,7 +47,7 @@ _WORKING_SCRIPTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class LaneBacklog:
-    """What waits in one lane. `oldest_due` is in seconds since 1970, None where nothing waits."""
+    """What waits in one lane. `oldest_due` is in seconds since 1970, None if nothing waits."""
 
     lane: Lane
     pending: int
@@ -58,7 +58,7 @@ class LaneBacklog:
 class Ledger:
     """Wanted states: accepted for a shop, claimed by a worker, settled by its report.
 
-    All methods raise `LedgerUnavailable` where Redis doesn't answer.
+    All methods raise `LedgerUnavailable` if Redis doesn't answer.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Ledger:
     # Accepting
 
     def check_room(self) -> None:
-        """Raises `LedgerFull` where memory or backlog leave no room; looks once a second.
+        """Raises `LedgerFull` if memory or backlog leave no room; looks once a second.
 
         What is kept for retries gives way, the oldest first, before a change is refused.
         """
@@ -102,7 +102,7 @@ class Ledger:
         self._room_checked = now
 
     def _memory_used(self) -> float:
-        """The share of Redis' memory that is in use; 0 where it has no limit."""
+        """The share of Redis' memory that is in use; 0 if it has no limit."""
         with translated():
             memory = self._redis.info("memory")
         limit, used = int(memory["maxmemory"]), int(memory["used_memory"])
@@ -184,7 +184,7 @@ class Ledger:
     def retried_before(self, tenant: str, idempotency: Idempotency) -> Retried | None:
         """The job of a retry that was promised under this key, though what it retries is gone.
 
-        Raises `IdempotencyConflict` where the key stands for another request.
+        Raises `IdempotencyConflict` if the key stands for another request.
         """
         with translated():
             held = self._redis.get(f"{PREFIX}idempotency:{tenant}:{idempotency.key}")
@@ -206,7 +206,7 @@ class Ledger:
         idempotency: Idempotency | None,
         shortage: LedgerFull | None,
     ) -> tuple[str | int, ...]:
-        """What opens a job, the same for all scripts of one request. Where room is short, they
+        """What opens a job, the same for all scripts of one request. If room is short, they
         still answer the repeat of a request that was accepted."""
         return (
             tenant,
@@ -276,7 +276,7 @@ class Ledger:
         ]
 
     def product_status(self, tenant: str, product_id: str) -> ProductStatus | None:
-        """What is known of one product beside the index; None where nothing is."""
+        """What is known of one product beside the index; None if nothing is."""
         with translated(), self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(f"{PREFIX}row:{tenant}:{product_id}")
             pipeline.exists(f"{PREFIX}wanted:{tenant}:{product_id}")
@@ -298,7 +298,7 @@ class Ledger:
         return bool(self._run("take_turn", f"purge:{collection}", seconds))
 
     def ping(self) -> None:
-        """Raises `LedgerUnavailable` where Redis doesn't answer."""
+        """Raises `LedgerUnavailable` if Redis doesn't answer."""
         with translated():
             self._redis.ping()
 
@@ -333,7 +333,7 @@ def _raise_refusal(state: str, shortage: LedgerFull | None) -> None:
         )
     if state == "absent":
         raise ProductNotFound("there is no such product to change")
-    if state == "crowded":
+    if state == "too_many_patches":
         raise LedgerFull(
             "too many patches of this product wait; send again when they have landed",
             RETRY_AFTER_SECONDS,

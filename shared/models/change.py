@@ -124,7 +124,7 @@ class Wanted:
     """Attempts that have already failed through the item's own fault."""
     request_id: str
     """The request that asked for it, for the log."""
-    alone: bool
+    sole_writer: bool
     """Whether nobody else can have written this product since its last change landed, so that
     what the index holds is what searches were last told of."""
     refetch: bool = False
@@ -136,8 +136,6 @@ class Wanted:
     suspect: bool = False
     """Whether its lease was lost before: its worker may have died of it. Then nothing else is
     decoded or embedded in this process beside it."""
-    refusal: Refusal | None = None
-    """Those of its patches that its worker leaves out."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -34,6 +34,7 @@ from tests.reliability.reference import (
     Verdict,
 )
 from tests.reliability.stepping import Gated, Task
+from worker.bells import Bells
 from worker.pictures.reader import PictureReader
 from worker.reconcile.reconciler import Reconciler
 from worker.reconcile.reports import RetryPolicy
@@ -166,7 +167,7 @@ class Shop:
         self.tasks: list[Task | None] = [None] * len(LANES_OF_WORKERS)
         self._fetcher = Fetcher(LOOPBACK, max_bytes=2**20, timeout_seconds=5.0)
         self._readers: list[PictureReader] = []
-        self._reconcilers = [self._reconciler(lanes, max_attempts) for lanes in LANES_OF_WORKERS]
+        self._bells = [self._worker(lanes, max_attempts) for lanes in LANES_OF_WORKERS]
         self._sweeper = Sweeper(
             ledger=self._ledger,
             doorbell=self.bell,  # type: ignore[arg-type]
@@ -181,20 +182,26 @@ class Shop:
     def _no_broker_fails() -> bool:
         raise AssertionError("the sweeper works for itself only where the broker takes nothing")
 
-    def _reconciler(self, lanes: Sequence[Lane], max_attempts: int) -> Reconciler:
+    def _worker(self, lanes: Sequence[Lane], max_attempts: int) -> Bells:
         has_model = lanes != (Lane.FAST,)
         ledger: Any = Gated(self._ledger, "ledger")
         qdrant: Any = Gated(self._servers.qdrant, "qdrant")
         pictures: Any = Gated(self._reader(), "pictures") if has_model else None
-        return Reconciler(
+        reconciler = Reconciler(
             ledger=ledger,
-            doorbell=self.bell,  # type: ignore[arg-type]
+            ring=self.bell.ring,
             qdrant=qdrant,
             pictures=pictures,
-            leases=LeaseKeeper(self._ledger, _FOR_EVER),  # not started: leases end by hand
             retries=RetryPolicy(max_attempts, base_seconds=0.0, not_found_seconds=0.0),
             # One worker shows the fields before it looks at any picture, the others in need only.
             fields_seconds=0.0 if len(lanes) == len(Lane) else _FOR_EVER,
+        )
+        return Bells(
+            ledger=ledger,
+            doorbell=self.bell,  # type: ignore[arg-type]
+            qdrant=qdrant,
+            leases=LeaseKeeper(self._ledger, _FOR_EVER),  # not started: leases end by hand
+            work=reconciler.work_off,
             lanes=lanes,
         )
 
@@ -290,7 +297,7 @@ class Shop:
     def answer(self, worker: int) -> None:
         """The worker begins to answer a bell, unless it rests within an earlier answer."""
         if self.tasks[worker] is None:
-            self.tasks[worker] = Task(self._reconcilers[worker].answer)
+            self.tasks[worker] = Task(self._bells[worker].answer)
 
     def advance(self, worker: int) -> bool:
         """One step of the worker; returns whether it was in an answer."""

@@ -21,7 +21,7 @@ from shared.fetch.urls import parse_picture_url
 from shared.memory import MemoryBudget
 from shared.models.product import ImageFacts
 from worker.pictures.host_threads import HostThreads
-from worker.reconcile.reports import unexpected
+from worker.reconcile.faults import unexpected
 from worker.together_or_alone import TogetherOrAlone
 
 log = structlog.get_logger(__name__)
@@ -45,7 +45,7 @@ most, so that not all come back at one moment."""
 _LARGEST_AT_ONCE: Final = 8
 _LARGEST_URGENT: Final = 2
 """Pictures of IMAGE_MAX_BYTES in memory at one time, and as many besides as only urgent ones may
-be. More where they are smaller: sixteen of half that size. The others lie on the disk."""
+be. Of smaller ones, more: sixteen of half that size. The others lie on the disk."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -173,7 +173,7 @@ class PictureReader:
                         if stand_alone(key):
                             yield self._embed([(key, self._decoded(fetched, urgent))], urgent)
         finally:
-            # Where the batch is given back, nobody waits for the rest.
+            # If the batch is given back, nobody waits for the rest.
             _drop(waiting, ())
 
     def close(self) -> None:
@@ -197,7 +197,7 @@ class PictureReader:
         validators = Validators(last.etag, last.last_modified) if last else None
         picture = self._fetcher.fetch_if_changed(asked.url, validators)
         if picture is None:
-            assert known is not None  # noqa: S101 - only who knows one is told "still that"
+            assert known is not None  # noqa: S101 - "still that" answers a validator
             return SamePicture(known)
         facts = ImageFacts(picture.sha256, picture.etag, picture.last_modified)
         if known and facts.sha256 == known.sha256:

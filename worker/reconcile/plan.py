@@ -1,4 +1,4 @@
-"""What to write for a wanted state, given what the index holds. Pure."""
+"""What to write of a change, and what the write makes of its product. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence, Set
@@ -6,24 +6,23 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from pydantic import ValidationError
-
-from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
-from shared.models.attributes import AttributeType, mismatches
-from shared.models.change import Aspect, Kind, Outcome, Refusal, Report, State, Wanted
-from shared.models.patch import merged_without_faulty, removes_date
-from shared.models.product import ImageFacts, Product, StoredProduct
-from shared.qdrant.points import (
-    LivePoint,
-    PayloadWrite,
-    PointWrite,
-    StoredPoint,
-    StoredRev,
-    Tombstone,
+from shared.errors import ItemFault, ItemTransient
+from shared.models.change import (
+    EVERYTHING,
+    Aspect,
+    Outcome,
+    Refusal,
+    Report,
+    State,
+    Verdict,
+    Wanted,
 )
+from shared.models.product import ImageFacts, Product, StoredProduct
+from shared.qdrant.points import LivePoint, PayloadWrite, PointWrite, StoredRev, Tombstone
 from shared.qdrant.vectors import VectorSet
-from worker.pictures.reader import Pictured, SamePicture
-from worker.reconcile.reports import BLANK, landed, shown
+from worker.pictures.reader import Pictured, PictureRequest, SamePicture
+from worker.reconcile.faults import BLANK
+from worker.reconcile.merge import Merged, merge
 
 _ASPECTS: Final = {
     "category": Aspect.CATEGORY,
@@ -35,211 +34,178 @@ _ASPECTS: Final = {
 
 
 @dataclass(frozen=True, slots=True)
-class Step:
-    """A write, and what to report once it stands."""
+class PlannedWrite:
+    """A write, and what is true of its change once it stands.
+
+    `outcome`: how the change ends, or that the work on it goes on. `changed`: what searches must
+    look at anew. `warning`: what is wrong with the picture of a change that lands all the same.
+    `put_off`: if the write brings the fields alone, the report that the picture has to wait.
+    """
 
     wanted: Wanted
     point: PointWrite
-    report: Report
+    outcome: Outcome | Verdict
+    changed: Set[Aspect] = EVERYTHING
+    warning: ItemFault | None = None
+    refusal: Refusal | None = None
+    put_off: Report | None = None
 
     def brings_fields(self, stored: StoredRev) -> bool:
-        """Whether it is of the fields alone, and they are what is stored."""
+        """Whether it is of the fields alone, and they are stored."""
         of_fields = isinstance(self.point, PayloadWrite) and self.point.awaited_url is not None
         return of_fields and stored == (self.wanted.rev, True)
 
 
-def is_done(wanted: Wanted, stored: StoredPoint | None) -> bool:
-    """Whether the write stands already: a task died between it and its report."""
-    return stored is not None and stored.holds(wanted.rev)
+@dataclass(slots=True, eq=False)
+class PendingPut:
+    """A put on its way through the pictures, or a patch of a live product, which needs none.
 
-
-def state_of(stored: StoredPoint | None) -> State:
-    """What the index holds of the product."""
-    if stored is None:
-        return State.ABSENT
-    return State.DELETED if stored.product is None else State.LIVE
-
-
-def wanted_product(wanted: Wanted, stored: StoredProduct | None) -> tuple[Wanted, Product]:
-    """The product as it shall be, and what is wanted with the refusal of patches that it can't
-    take. Raises `ItemPermanent` where there can be no product, or no patch can be taken.
-
-    Without a date of its own it keeps the one it has; where it has none, or a patch removes it, it
-    is dated by its acceptance.
+    `live`: the product as the index holds it; None if it is not live, and `found` says more.
+    `fields_rev`: the rev under which the index holds the put's fields already, beside the picture
+    of before. `may_show`: whether its fields have not been sent to the index under its newest rev.
     """
-    if wanted.kind is Kind.DELTA and stored is None:
-        raise ItemPermanent(
-            ItemCode.INTERNAL_ERROR,
-            "the index does not hold this product any more; send it as a whole again",
+
+    wanted: Wanted
+    merged: Merged
+    live: StoredProduct | None
+    found: State = State.LIVE
+    fields_rev: int | None = None
+    may_show: bool = True
+
+    @property
+    def product(self) -> Product:
+        return self.merged.product
+
+    @property
+    def fields_stand(self) -> bool:
+        """Whether the index holds its fields already, under its newest rev."""
+        return self.fields_rev == self.wanted.rev
+
+    @property
+    def has_new_url(self) -> bool:
+        """Whether its picture comes from another address than the stored one."""
+        return self.live is None or self.live.product.image_url != self.product.image_url
+
+    def patched(self, wanted: Wanted) -> None:
+        """Takes in that it is wanted like this by now: some patches richer, under a newer rev.
+
+        Raises `ItemPermanent` as `merge` does.
+        """
+        self.wanted, self.merged = wanted, merge(wanted, self.live)
+        self.may_show = True
+
+    def shown(self, planned: PlannedWrite, *, stands: bool) -> None:
+        """Takes in that its fields have been sent to the index, and whether they stand there."""
+        self.may_show = False
+        if stands and self.live and isinstance(planned.point, PayloadWrite):
+            self.live = replace(self.live, product=planned.point.product)
+            self.fields_rev = planned.wanted.rev
+
+    def picture_request(self) -> PictureRequest["PendingPut"]:
+        """The request for its picture, with the facts of the one behind the stored vector."""
+        known = self.live.image if self.live and not self.wanted.refetch else None
+        return PictureRequest(
+            self,
+            self.product.image_url,
+            known,
+            revalidate=known is not None and not self.has_new_url,
+            suspect=self.wanted.suspect,
         )
-    if wanted.kind is Kind.DELTA and stored is not None:
-        product = stored.product
-    else:
-        product = _whole(wanted.body)
-    taken: Sequence[str] = ()
-    if wanted.deltas:
-        product, refusal, taken = _patched(product, wanted.deltas)
-        if refusal and wanted.kind is Kind.DELTA and len(refusal.places) == len(wanted.deltas):
-            raise ItemPermanent(ItemCode.INTERNAL_ERROR, refusal.message)
-        wanted = replace(wanted, refusal=refusal)
-    # A patch leaves the content at the version that it has; a newer one may have failed before.
-    version = stored.product.version if wanted.kind is Kind.DELTA and stored else wanted.version
-    created_at = product.created_at
-    if created_at is None and stored is not None and not removes_date(taken):
-        created_at = stored.product.created_at
-    accepted_at = datetime.fromtimestamp(wanted.rev // 1_000_000, UTC)
-    dated = {"created_at": created_at or accepted_at, "version": version}
-    return wanted, product.model_copy(update=dated)
 
 
-def with_refusal(wanted: Wanted, stored: StoredProduct | None) -> Wanted:
-    """What is wanted and stands already, with the refusal of the patches that it was written
-    without: merged once more, patches that were taken change nothing."""
-    try:
-        return wanted_product(wanted, stored)[0]
-    except ItemPermanent:
-        return wanted
-
-
-def with_attribute_warning(step: Step, types: Mapping[str, AttributeType]) -> Report:
-    """What to report of a write that stands: with a warning where the product's value of a listed
-    attribute is of another type than listed. It is indexed and found all the same.
-    """
-    report = step.report
-    if isinstance(step.point, Tombstone) or report.code or not isinstance(report.result, Outcome):
-        return report
-    found = mismatches(step.point.product.attributes, types)
-    if not found:
-        return report
-    return replace(report, code=ItemCode.ATTRIBUTE_TYPE_MISMATCH, message=" ".join(found))
-
-
-def _whole(body: str) -> Product:
-    try:
-        return Product.model_validate_json(body)
-    except ValidationError as err:
-        raise ItemPermanent(
-            ItemCode.INTERNAL_ERROR, f"this product is not valid: {_reasons(err)}"
-        ) from err
-
-
-def _patched(
-    product: Product, deltas: Sequence[str]
-) -> tuple[Product, Refusal | None, Sequence[str]]:
-    """The product with the patches that it can take, the refusal of the others, and the former."""
-    patched, faults = merged_without_faulty(product, deltas)
-    if not faults:
-        return patched, None, deltas
-    reasons = "; ".join(dict.fromkeys(_reasons(fault) for fault in faults.values()))
-    message = f"this product with its patches is not valid: {reasons}"
-    places = [len(deltas) - place for place in faults]
-    taken = [delta for place, delta in enumerate(deltas) if place not in faults]
-    return patched, Refusal(places, ItemCode.INTERNAL_ERROR, message), taken
-
-
-def _reasons(err: ValidationError) -> str:
-    return "; ".join(fault["msg"] for fault in err.errors())
-
-
-def deletion(wanted: Wanted) -> Step:
+def deletion(wanted: Wanted) -> PlannedWrite:
     """A tombstone in the product's place."""
     tombstone = Tombstone(wanted.tenant, wanted.product_id, wanted.rev, wanted.version)
-    return Step(wanted, tombstone, landed(wanted, Outcome.DELETED))
+    return PlannedWrite(wanted, tombstone, Outcome.DELETED)
 
 
-def with_new_vector(
-    wanted: Wanted, product: Product, pictured: Pictured, *, after_fields: bool
-) -> Step:
-    """The whole point. `after_fields`: whether its fields stand already, under the same rev."""
+def patched(put: PendingPut, live: StoredProduct) -> PlannedWrite:
+    """The patched fields; the picture of the `live` product and its warnings stay."""
+    planned = _beside_vector(put, put.product, live)
+    return planned if planned.changed else replace(planned, outcome=Outcome.UNCHANGED)
+
+
+def with_new_vector(put: PendingPut, pictured: Pictured) -> PlannedWrite:
+    """The whole point."""
+    warning = BLANK if pictured.blank else None
     point = LivePoint(
-        tenant=wanted.tenant,
-        product=product,
-        rev=wanted.rev,
+        tenant=put.wanted.tenant,
+        product=put.product,
+        rev=put.wanted.rev,
         vectors=VectorSet.of_image(pictured.embedding),
         image=pictured.image,
         indexed_at=_now(),
-        warnings=[BLANK.code] if pictured.blank else [],
-        after_fields=after_fields,
+        warnings=[warning.code] if warning else [],
+        after_fields=put.fields_rev is not None,
     )
-    warning = BLANK if pictured.blank else None
-    return Step(wanted, point, landed(wanted, Outcome.INDEXED, warning=warning))
+    return PlannedWrite(
+        put.wanted, point, Outcome.INDEXED, warning=warning, refusal=put.merged.refusal
+    )
 
 
 def with_fields_first(
-    wanted: Wanted, product: Product, stored: StoredProduct, report: Report | None = None
-) -> Step:
-    """The fields beside the picture that is there, before the product's own is had.
+    put: PendingPut, live: StoredProduct, put_off: Report | None = None
+) -> PlannedWrite:
+    """The fields beside the picture of the `live` product, before the put's own picture is had.
 
-    `report`: why its picture has to wait; None while it is still being read.
+    `put_off`: the report that the picture has to wait; None while it is still being read.
     """
-    kept = product.model_copy(update={"image_url": stored.product.image_url})
-    point = _payload_write(
-        wanted,
-        kept,
-        stored.image,
-        stored.warnings,
-        may_pass=stored.warning_may_pass,
-        awaited_url=product.image_url,
-    )
-    return Step(wanted, point, shown(wanted, changed_aspects(stored.product, kept), report))
+    product = put.product.model_copy(update={"image_url": live.product.image_url})
+    planned = _beside_vector(put, product, live, awaited_url=put.product.image_url)
+    outcome = put_off.result if put_off else Verdict.SHOWN
+    return replace(planned, outcome=outcome, put_off=put_off)
 
 
-def with_same_picture(
-    wanted: Wanted,
-    product: Product,
-    stored: StoredProduct,
-    same: SamePicture,
-    *,
-    after_fields: bool,
-) -> Step:
-    """The fields beside the vector that is there. They are written even where none has changed:
-    the new rev must stand, or a write from before could still land.
+def with_same_picture(put: PendingPut, live: StoredProduct, same: SamePicture) -> PlannedWrite:
+    """The fields beside the vector of the `live` product. They are written even if none has
+    changed: the new rev must stand, or a write from before could still land.
     """
-    changed = changed_aspects(stored.product, product)
-    kept = _of_the_picture(stored)
-    is_change = changed or kept != list(stored.warnings) or after_fields
+    kept = _of_the_picture(live)
+    beside = replace(live, image=same.image, warnings=kept, warning_may_pass=False)
+    planned = _beside_vector(put, put.product, beside)
+    is_change = planned.changed or kept != tuple(live.warnings) or put.fields_rev is not None
     outcome = Outcome.INDEXED if is_change else Outcome.UNCHANGED
-    point = _payload_write(wanted, product, same.image, kept, after_fields=after_fields)
-    return Step(wanted, point, landed(wanted, outcome, changed, BLANK if kept else None))
+    return replace(planned, outcome=outcome, warning=BLANK if kept else None)
 
 
-def patched(wanted: Wanted, product: Product, stored: StoredProduct) -> Step:
-    """The patched fields; what is known of the picture stays."""
-    changed = changed_aspects(stored.product, product)
-    outcome = Outcome.INDEXED if changed else Outcome.UNCHANGED
-    point = _payload_write(
-        wanted, product, stored.image, stored.warnings, may_pass=stored.warning_may_pass
-    )
-    return Step(wanted, point, landed(wanted, outcome, changed))
-
-
-def despite_bad_picture(
-    wanted: Wanted,
-    product: Product,
-    stored: StoredProduct,
-    fault: ItemFault,
-    *,
-    after_fields: bool,
-) -> Step:
+def despite_bad_picture(put: PendingPut, live: StoredProduct, fault: ItemFault) -> PlannedWrite:
     """The fields beside the old vector, with a warning: better than a product without its price.
 
     The validators belonged to another URL's picture, so the next put fetches anew.
     """
-    image = ImageFacts(stored.image.sha256)
-    may_pass = isinstance(fault, ItemTransient)
-    warnings = [fault.code, *_of_the_picture(stored)]
-    point = _payload_write(
-        wanted, product, image, warnings, may_pass=may_pass, after_fields=after_fields
+    beside = replace(
+        live,
+        image=ImageFacts(live.image.sha256),
+        warnings=(fault.code, *_of_the_picture(live)),
+        warning_may_pass=isinstance(fault, ItemTransient),
     )
-    changed = changed_aspects(stored.product, product)
-    return Step(wanted, point, landed(wanted, Outcome.INDEXED, changed, fault))
+    return replace(_beside_vector(put, put.product, beside), warning=fault)
 
 
-def _of_the_picture(stored: StoredProduct) -> list[str]:
+def _beside_vector(
+    put: PendingPut, product: Product, live: StoredProduct, awaited_url: str | None = None
+) -> PlannedWrite:
+    """The product with the vector, the picture's facts and the warnings of the `live` one."""
+    point = PayloadWrite(
+        put.wanted.tenant,
+        product,
+        put.wanted.rev,
+        live.image,
+        _now(),
+        live.warnings,
+        live.warning_may_pass,
+        awaited_url,
+        after_fields=put.fields_rev is not None and awaited_url is None,
+    )
+    changed = changed_aspects(live.product, product)
+    return PlannedWrite(put.wanted, point, Outcome.INDEXED, changed, refusal=put.merged.refusal)
+
+
+def _of_the_picture(stored: StoredProduct) -> Sequence[str]:
     """The warnings that are true of the stored picture as long as it stays; others tell of one that
     could not take its place.
     """
-    return [warning for warning in stored.warnings if warning == BLANK.code]
+    return tuple(warning for warning in stored.warnings if warning == BLANK.code)
 
 
 def changed_aspects(before: Product, after: Product) -> Set[Aspect]:
@@ -265,29 +231,6 @@ def _same(before: object, after: object) -> bool:
             _same(before[key], after[key]) for key in before
         )
     return before == after
-
-
-def _payload_write(
-    wanted: Wanted,
-    product: Product,
-    image: ImageFacts,
-    warnings: Sequence[str] = (),
-    *,
-    may_pass: bool = False,
-    awaited_url: str | None = None,
-    after_fields: bool = False,
-) -> PayloadWrite:
-    return PayloadWrite(
-        tenant=wanted.tenant,
-        product=product,
-        rev=wanted.rev,
-        image=image,
-        indexed_at=_now(),
-        warnings=warnings,
-        warning_may_pass=may_pass,
-        awaited_url=awaited_url,
-        after_fields=after_fields,
-    )
 
 
 def _now() -> str:

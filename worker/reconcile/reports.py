@@ -1,27 +1,20 @@
-"""What a worker reports, and when it tries again. Pure."""
+"""What a worker reports, and when it tries again. Pure, but for the log."""
 
 import random
-from collections.abc import Callable, Sequence, Set
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, replace
-from typing import Final
+
+import structlog
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
-from shared.models.change import (
-    EVERYTHING,
-    Aspect,
-    Kind,
-    Outcome,
-    Report,
-    Verdict,
-    Wanted,
-)
+from shared.models.attributes import AttributeType, mismatches
+from shared.models.change import EVERYTHING, Kind, Outcome, Report, Verdict, Wanted
+from shared.models.product import StoredProduct
+from shared.qdrant.points import PayloadWrite, StoredRev, Tombstone
+from worker.reconcile.faults import BLANK, crash, vanished
+from worker.reconcile.plan import PlannedWrite
 
-BLANK: Final = ItemPermanent(
-    ItemCode.IMAGE_BLANK,
-    "The picture shows one colour all over, so searches by looks can't tell the product from "
-    "others. Send a picture of the product.",
-)
-"""The warning of a product that is indexed with such a picture."""
+log = structlog.get_logger(__name__)
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,24 +54,10 @@ class RetryPolicy:
         elif is_new and ItemCode.IMAGE_NOT_FOUND == fault.code != wanted.last_fault:
             may_pass, delay = True, self.not_found_seconds
         if may_pass and wanted.attempts + 1 < self.max_attempts:
-            return _report(
-                wanted,
-                Verdict.RETRY,
-                code=fault.code,
-                message=fault.message,
-                delay_seconds=delay,
-                picture_waits=of_picture,
-            )
+            return _report(wanted, Verdict.RETRY, fault, delay, picture_waits=of_picture)
         # Of a product that was patched meanwhile it is not the end: the delay holds for it, too.
-        return _report(
-            wanted,
-            Outcome.FAILED,
-            code=fault.code,
-            message=fault.message,
-            retryable=isinstance(fault, ItemTransient),
-            delay_seconds=delay,
-            picture_waits=of_picture and delay > 0,
-        )
+        waits = of_picture and delay > 0
+        return _report(wanted, Outcome.FAILED, fault, delay, picture_waits=waits)
 
     def is_spent(self, wanted: Wanted) -> bool:
         """Whether all attempts are used up before this one: by crashes, for no report was made."""
@@ -89,108 +68,97 @@ class RetryPolicy:
         return wanted.attempts == self.max_attempts
 
 
-def landed(
-    wanted: Wanted,
-    outcome: Outcome,
-    changed: Set[Aspect] = EVERYTHING,
-    warning: ItemFault | None = None,
-) -> Report:
-    """The index holds what was wanted, or as much of it as the warning lets.
+def report(
+    planned: PlannedWrite,
+    stored: StoredRev | None,
+    retries: RetryPolicy,
+    types: Mapping[str, AttributeType],
+) -> Report | None:
+    """What became of a write, by what the index holds afterwards.
 
-    `changed` is believed only where nobody else can have written the product meanwhile: else
-    searches may have been told of a write that nobody reported.
+    None if the write was of fields whose picture is being read, and they don't stand. `types`: the
+    listed attributes; a value of another type is a warning.
     """
-    return _report(
-        wanted,
-        outcome,
-        code=warning.code if warning else "",
-        message=warning.message if warning else "",
-        retryable=isinstance(warning, ItemTransient),
-        changed=changed if wanted.alone else EVERYTHING,
-    )
+    wanted = planned.wanted
+    facts = {"product_id": wanted.product_id, "request_id": wanted.request_id}
+    if stored and (stored.holds(wanted.rev) or planned.brings_fields(stored)):
+        return _of_what_stands(planned, types)
+    if planned.outcome is Verdict.SHOWN:
+        return None
+    if isinstance(planned.point, PayloadWrite) or (stored and stored.awaits_picture):
+        # Decided about a picture that is another one by now, or without knowing of fields that
+        # another worker wrote meanwhile; so it is decided again.
+        log.info("decided_again", **facts)
+        return released(wanted, 0.0)
+    log.error("write_not_found", **facts)
+    return replace(retries.after_fault(wanted, vanished()), refusal=planned.refusal)
 
 
-def found_done(wanted: Wanted, warnings: Sequence[str] = (), *, may_pass: bool = False) -> Report:
-    """The write stands already, with these warnings, of which trying again may help where they
-    `may_pass`; what it changed is not known any more.
+def _of_what_stands(planned: PlannedWrite, types: Mapping[str, AttributeType]) -> Report:
+    if planned.put_off:
+        told = planned.put_off
+    elif isinstance(planned.outcome, Verdict):
+        told = _report(planned.wanted, planned.outcome)
+    else:
+        told = landed(planned.wanted, planned.outcome, planned.warning or _mismatch(planned, types))
+    changed = planned.changed if planned.wanted.sole_writer else EVERYTHING
+    return replace(told, changed=changed, refusal=planned.refusal)
+
+
+def _mismatch(planned: PlannedWrite, types: Mapping[str, AttributeType]) -> ItemPermanent | None:
+    if isinstance(planned.point, Tombstone):
+        return None
+    found = mismatches(planned.point.product.attributes, types)
+    return ItemPermanent(ItemCode.ATTRIBUTE_TYPE_MISMATCH, " ".join(found)) if found else None
+
+
+def landed(wanted: Wanted, outcome: Outcome, warning: ItemFault | None = None) -> Report:
+    """The index holds the change, or as much of it as the warning lets. Everything counts as
+    changed.
+    """
+    return replace(_report(wanted, outcome, warning), changed=EVERYTHING)
+
+
+def found_done(wanted: Wanted, live: StoredProduct | None) -> Report:
+    """The write stands already; what it changed is not known any more. `live`: the product as the
+    index holds it.
     """
     if wanted.kind is Kind.DELETE:
         return landed(wanted, Outcome.DELETED)
-    # A delta leaves the picture as it is, so what is wrong with that is not its own.
-    if wanted.kind is Kind.PUT and warnings and warnings[0] == BLANK.code:
-        return landed(wanted, Outcome.INDEXED, warning=BLANK)
-    if wanted.kind is Kind.PUT and warnings:
-        fault = (ItemTransient if may_pass else ItemPermanent)(
-            ItemCode(warnings[0]), "the new picture could not be used: the old one stays"
-        )
-        return landed(wanted, Outcome.INDEXED, warning=fault)
-    return landed(wanted, Outcome.INDEXED)
+    # A patch leaves the picture as it is, so a fault of the picture is not the patch's.
+    if wanted.kind is Kind.DELTA or live is None or not live.warnings:
+        return landed(wanted, Outcome.INDEXED)
+    code = ItemCode(live.warnings[0])
+    if code == BLANK.code:
+        return landed(wanted, Outcome.INDEXED, BLANK)
+    message = "the new picture could not be used: the old one stays"
+    family = ItemTransient if live.warning_may_pass else ItemPermanent
+    return landed(wanted, Outcome.INDEXED, family(code, message))
 
 
 def released(wanted: Wanted, delay_seconds: float) -> Report:
     """Nothing was its fault: given back without counting."""
-    return _report(wanted, Verdict.RELEASE, delay_seconds=delay_seconds)
+    return _report(wanted, Verdict.RELEASE, None, delay_seconds)
 
 
-def picture_put_off(
-    wanted: Wanted, delay_seconds: float, code: str = "", message: str = ""
-) -> Report:
-    """Its picture is not to be asked for yet: given back without counting. The code and the message
-    say why; empty ones leave what was said before.
+def picture_put_off(wanted: Wanted, delay_seconds: float, fault: ItemFault | None = None) -> Report:
+    """Its picture is not to be asked for yet: given back without counting. The fault says why; None
+    leaves what was said before.
     """
-    return _report(
-        wanted,
-        Verdict.RELEASE,
-        code=code,
-        message=message,
-        delay_seconds=delay_seconds,
-        picture_waits=True,
-    )
-
-
-def shown(wanted: Wanted, changed: Set[Aspect], report: Report | None = None) -> Report:
-    """The report, with the news that the fields stand; without one, the work on it goes on."""
-    report = report or _report(wanted, Verdict.SHOWN)
-    return replace(report, changed=changed if wanted.alone else EVERYTHING)
-
-
-def crash(wanted: Wanted) -> ItemPermanent:
-    """Workers stood still or died of it as often as it may be tried."""
-    times = "1 time" if wanted.attempts == 1 else f"{wanted.attempts} times"
-    return ItemPermanent(
-        ItemCode.INTERNAL_ERROR,
-        f"the worker stood still or died {times} while handling this product; "
-        "its picture is the likely cause: send another one",
-    )
+    return _report(wanted, Verdict.RELEASE, fault, delay_seconds, picture_waits=True)
 
 
 def crashed(wanted: Wanted) -> Report:
     """Given up for its crashes."""
-    fault = crash(wanted)
-    return _report(wanted, Outcome.FAILED, code=fault.code, message=fault.message)
-
-
-def unexpected(err: Exception) -> ItemTransient:
-    """A fault of ours that the log explains; the item is tried again like any other."""
-    return ItemTransient(
-        ItemCode.INTERNAL_ERROR, f"an unexpected error ({type(err).__name__}) was logged"
-    )
-
-
-def vanished() -> ItemTransient:
-    """Qdrant said that a write was done, and doesn't hold it."""
-    return ItemTransient(ItemCode.INTERNAL_ERROR, "the index lost the product's write")
+    return _report(wanted, Outcome.FAILED, crash(wanted))
 
 
 def _report(
     wanted: Wanted,
     result: Outcome | Verdict,
-    *,
-    code: str = "",
-    message: str = "",
-    retryable: bool = False,
+    fault: ItemFault | None = None,
     delay_seconds: float = 0.0,
-    changed: Set[Aspect] = frozenset(),
+    *,
     picture_waits: bool = False,
 ) -> Report:
     return Report(
@@ -198,11 +166,9 @@ def _report(
         wanted.product_id,
         wanted.rev,
         result,
-        code,
-        message,
-        retryable,
+        fault.code if fault else "",
+        fault.message if fault else "",
+        isinstance(fault, ItemTransient),
         delay_seconds,
-        changed,
-        refusal=wanted.refusal,
         picture_waits=picture_waits,
     )

@@ -1,12 +1,12 @@
 -- Accepts up to a few hundred changes of one job: each becomes its product's wanted state.
 -- Repeating a call does nothing: positions that the job already has are passed over.
 -- ARGV: prefix, what opens a job, lane, seal (1 for the last call of the job),
---       then per change: position, product, kind, version or '', body, refetch (1 where the picture
+--       then per change: position, product, kind, version or '', body, refetch (1 if the picture
 --       is to be embedded anew)
 -- Returns the job, 'accepted', and the lane whose bell is to be rung or ''. Or, in the place of
 -- 'accepted', why the changes were not taken: what open_job says; 'absent' for the patch of a product
--- that isn't there, and 'crowded' where too many patches wait for the product already, and then there
--- is no job.
+-- that isn't there, and 'too_many_patches' if as many wait for the product as may, and then there is
+-- no job.
 local tenant, lane, seal = ARGV[2], ARGV[10], ARGV[11]
 local job, opened = open_job()
 if opened ~= 'open' then return {job, opened, ''} end
@@ -16,7 +16,7 @@ local now = now_us()
 -- The lane where something has become due. One request's changes all wait in one.
 local due_in
 
--- Accepted if higher, or equal where that version has not landed whole.
+-- Accepted if higher, or if equal and that version has not landed whole.
 local function is_stale(version, stored, incomplete)
   if version == '' or not stored then return false end
   local new, old = tonumber(version), tonumber(stored)
@@ -45,12 +45,12 @@ local function patch(product, body, reference)
     'waits_for')
   local state = redis.call('HMGET', row, 'state', 'rev')
   if held[1] == 'delete' or (not held[1] and state[1] ~= 'live') then return 'absent' end
-  if #(held[3] or '') > MAX_DELTAS or #(held[2] or '') > MAX_ITEMS then return 'crowded' end
+  if #(held[3] or '') > MAX_DELTAS or #(held[2] or '') > MAX_ITEMS then return 'too_many_patches' end
   next_rev(product, row, state[2])
   if held[1] then
     local deltas = held[3] and (held[3] .. '\n' .. body) or body
     redis.call('HSET', wanted, 'items', held[2] .. ' ' .. reference, 'deltas', deltas)
-    if held[6] then redis.call('HSET', wanted, 'crowded', 1) end
+    if held[6] then redis.call('HSET', wanted, 'contested', 1) end
     if not held[5] then
       -- A live product's fields don't wait for its picture.
       if held[7] == 'picture' and state[1] == 'live' then
@@ -59,12 +59,12 @@ local function patch(product, body, reference)
       due_in = held[4]
     elseif tonumber(redis.call('ZSCORE', due_key(held[4], tenant), product) or now) <= now then
       -- Its lease was lost, perhaps by a worker that died of it: a suspect all the same, and no
-      -- more renewed by who is only slow.
+      -- more renewed by a worker that is only slow.
       redis.call('HSET', wanted, 'lease', 'lost')
       due_in = held[4]
     end
     -- In work without this patch it stays under its lease, so that a worker that dies of it is
-    -- noticed. Whoever reports what is outdated by then gives it back, due at once.
+    -- noticed. The report of the outdated rev gives it back, due at once.
   else
     redis.call('HSET', wanted, 'kind', 'delta', 'body', '', 'deltas', body, 'items', reference,
       'attempts', 0, 'lane', lane, 'request', request)
@@ -80,7 +80,7 @@ local function want(product, kind, version, body, refetch, reference, last_rev)
   if version ~= '' then redis.call('HSET', row, 'version', version) end
   redis.call('PERSIST', row)
 
-  local replaced = redis.call('HMGET', wanted, 'items', 'lane', 'attempts', 'taken', 'crowded')
+  local replaced = redis.call('HMGET', wanted, 'items', 'lane', 'attempts', 'taken', 'contested')
   if replaced[1] then
     for old in string.gmatch(replaced[1], '%S+') do
       end_item(tenant, old, 'superseded', replaced[3], '')
@@ -91,8 +91,8 @@ local function want(product, kind, version, body, refetch, reference, last_rev)
   redis.call('HSET', wanted, 'kind', kind, 'body', body, 'items', reference, 'attempts', 0,
     'lane', lane, 'request', request)
   if refetch == '1' then redis.call('HSET', wanted, 'refetch', 1) end
-  -- Whoever took what is replaced may still write it.
-  if replaced[4] or replaced[5] then redis.call('HSET', wanted, 'crowded', 1) end
+  -- The worker that took the replaced change may still write it.
+  if replaced[4] or replaced[5] then redis.call('HSET', wanted, 'contested', 1) end
   -- What waits keeps its place, or a product that changes often would never be reached.
   redis.call('ZADD', due_key(lane, tenant), 'LT', integer(now), product)
   due_in = lane

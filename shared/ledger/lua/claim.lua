@@ -1,7 +1,7 @@
 -- Leases due products to one task: lanes in the order given, tenants in turn, oldest due first.
 -- ARGV: prefix, token, limit, lease in microseconds, lane…
 -- Returns {more, tenant, product, rev, version, kind, body, deltas, attempts, request,
---          crowded (others may have written it since it last landed), refetch, the code that its
+--          contested (others may have written it since it last landed), refetch, the code that its
 --          last attempt ended with or '', µs until its picture may be asked for again,
 --          suspect (1 if its lease was lost), tenant, …}
 local _, token, limit, lease = unpack(ARGV, 1, 4)
@@ -40,17 +40,17 @@ local function take(lane, tenant, product)
   local lost = redis.call('HMGET', wanted, 'lease', 'stood_alone')
   if lost[1] then count_loss(wanted, lost[2]) end
   local state = redis.call('HMGET', wanted, 'kind', 'body', 'items', 'attempts', 'request', 'deltas',
-    'taken', 'crowded', 'refetch', 'fault', 'waits_for', 'retry_at')
+    'taken', 'contested', 'refetch', 'fault', 'waits_for', 'retry_at')
   local row = redis.call('HMGET', row_key(tenant, product), 'rev', 'version', 'failed')
   -- Of what failed since it last landed, too, a slow worker may yet write something.
-  local crowded = (state[7] or state[8] or row[3]) and 1 or 0
+  local contested = (state[7] or state[8] or row[3]) and 1 or 0
   redis.call('HSET', wanted, 'lease', token, 'taken', 1)
   redis.call('ZADD', due_key(lane, tenant), integer(now + lease), product)
   mark_started(tenant, state[3])
   local picture_wait = '0'
   if state[11] == 'picture' then picture_wait = integer(math.max(0, tonumber(state[12]) - now)) end
   for _, field in ipairs({tenant, product, row[1], row[2] or '', state[1], state[2],
-      state[6] or '', state[4], state[5], crowded, state[9] or 0, state[10] or '',
+      state[6] or '', state[4], state[5], contested, state[9] or 0, state[10] or '',
       picture_wait, lost[1] and 1 or 0}) do
     table.insert(out, field)
   end

@@ -17,7 +17,8 @@ local function items_key(tenant, job) return PREFIX .. 'items:' .. tenant .. ':'
 local function end_key(tenant, job) return PREFIX .. 'end:' .. tenant .. ':' .. job end
 -- A hash: one counter per aspect of the index that answers depend on.
 local function generation_key(tenant) return PREFIX .. 'generation:' .. tenant end
-local GRAVES = PREFIX .. 'graves'
+-- Deleted products by rev. Ledgers of earlier releases hold them under this name.
+local TOMBSTONES = PREFIX .. 'graves'
 -- The tenant's jobs by creation: those with items left, and those that have ended.
 local function open_jobs_key(tenant) return PREFIX .. 'jobs:open:' .. tenant end
 local function ended_jobs_key(tenant) return PREFIX .. 'jobs:ended:' .. tenant end
@@ -35,7 +36,7 @@ end
 -- Lua would write such a number as 1.7e+15.
 local function integer(number) return string.format('%.0f', number) end
 
--- A counter that goes on with the clock where it was lost, so that no number comes twice.
+-- A counter that goes on with the clock if it was lost, so that no number comes twice.
 local function risen(last)
   return integer(math.max(now_us(), (tonumber(last) or 0) + 1))
 end
@@ -49,16 +50,16 @@ end
 -- What the index holds of the product under this rev; the deleted ones are kept in mind by rev.
 local function set_state(tenant, product, row, rev, state)
   redis.call('HSET', row, 'state', state)
-  local grave = tenant .. '/' .. product
-  if state == 'deleted' then redis.call('ZADD', GRAVES, rev, grave)
-  else redis.call('ZREM', GRAVES, grave) end
+  local tombstone = tenant .. '/' .. product
+  if state == 'deleted' then redis.call('ZADD', TOMBSTONES, rev, tombstone)
+  else redis.call('ZREM', TOMBSTONES, tombstone) end
 end
 
 -- Opens a job or finds the one of its Idempotency-Key. The arguments 2 to 9 of whoever calls it:
 -- tenant, job, received, request id, retention s, idempotency key or '', fingerprint of the request,
--- room (1 where the ledger has room for what is new)
--- Returns the job and its state: 'open'; 'sealed', and then it is a promise already; 'conflict' where
--- the key was used for another request; 'full' where there is no room for what isn't sealed.
+-- room (1 if the ledger has room for new changes)
+-- Returns the job and its state: 'open'; 'sealed', and then it is a promise already; 'conflict' if
+-- the key was used for another request; 'full' if there is no room and the job isn't sealed.
 local function open_job()
   local tenant, job, received, request, retention, idempotency, fingerprint, room = unpack(ARGV, 2, 9)
   local named = PREFIX .. 'idempotency:' .. tenant .. ':' .. idempotency
@@ -141,7 +142,7 @@ local function end_item(tenant, reference, outcome, attempts, detail)
   end_job_if_done(tenant, job)
 end
 
--- Ends what is wanted of a product, for something newer is known.
+-- Ends the wanted state of a product, because something newer is known.
 local function supersede_wanted(tenant, product)
   local wanted = wanted_key(tenant, product)
   local held = redis.call('HMGET', wanted, 'items', 'lane', 'attempts')

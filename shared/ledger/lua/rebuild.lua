@@ -1,4 +1,4 @@
--- Brings rows up to what the index holds, where the index knows something newer or the row lacks it.
+-- Brings rows up to what the index holds, if the index knows something newer or the row lacks it.
 -- A row that is newer keeps its rev: something was accepted since, and its outcome will follow.
 -- ARGV: prefix, then per product: tenant, product, rev, version or '', state, incomplete (1 if it
 --       landed without its picture: awaiting it, or with a warning that says so; `image_blank` and
@@ -9,7 +9,7 @@ local added, raised, left = 0, 0, 0
 -- Wants the picture that the index awaits. It is nobody's item, until a backup brings one.
 local function want_picture(tenant, product, body)
   redis.call('HSET', wanted_key(tenant, product), 'kind', 'put', 'body', body, 'items', '',
-    'attempts', 0, 'lane', 'bulk', 'request', '', 'crowded', 1)
+    'attempts', 0, 'lane', 'bulk', 'request', '', 'contested', 1)
   redis.call('ZADD', due_key('bulk', tenant), integer(now_us()), product)
   redis.call('ZADD', turn_key('bulk'), 'NX', 0, tenant)
 end

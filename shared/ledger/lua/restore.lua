@@ -1,7 +1,7 @@
--- Takes products' states from a backup, where nothing newer of them is known. All that waits is due
+-- Takes products' states from a backup, if nothing newer of them is known. All that waits is due
 -- at once, in the order of its acceptance. Repeating a call does nothing.
 -- ARGV: prefix, then per product a JSON object of strings: tenant, product, and the hashes row,
---       wanted and kept where there were such, with row_ttl and kept_ttl in ms where they expire
+--       wanted and kept if there were such, with row_ttl and kept_ttl in ms if they expire
 -- Returns the numbers of rows taken, of wanted states taken, and of products left as they were.
 local rows, wants, left = 0, 0, 0
 local now = now_us()
@@ -36,7 +36,7 @@ end
 local function want(tenant, product, key, wanted, rev)
   -- Who held the lease works for another ledger. What it wrote may be in the index all the same.
   for _, field in ipairs(OF_ATTEMPTS) do wanted[field] = nil end
-  wanted.crowded = '1'
+  wanted.contested = '1'
   set_hash(key, wanted)
   redis.call('ZADD', due_key(wanted.lane, tenant), integer(math.min(now, tonumber(rev))), product)
   redis.call('ZADD', turn_key(wanted.lane), 'NX', 0, tenant)

@@ -37,7 +37,7 @@ from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings
 from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
-from worker.reconcile.plan import wanted_product
+from worker.reconcile.merge import merge
 from worker.reconcile.reports import landed
 
 
@@ -171,7 +171,7 @@ class Shop:
                     retryable,
                 )
             elif wanted.kind is Kind.PUT:
-                _, product = wanted_product(wanted, None)
+                product = merge(wanted, None).product
                 self.services.qdrant.upsert_product(
                     LivePoint(
                         tenant=wanted.tenant,

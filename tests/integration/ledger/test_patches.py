@@ -97,7 +97,7 @@ def test_a_worker_can_learn_what_was_patched_of_what_it_holds(ledger: Ledger, jo
     (newest,) = ledger.refresh(held, held.wanted)
     assert newest is not None
     assert newest.deltas == ['{"price":1}', '{"price":2}']
-    assert newest.alone
+    assert newest.sole_writer
     assert ledger.refresh(held, [newest]) == [newest]
     ledger.report(held, [Report(TENANT, "p", newest.rev, Outcome.INDEXED)])
     assert outcomes(jobs, job, *ids) == 3 * [Outcome.INDEXED]
@@ -216,9 +216,9 @@ def test_what_others_may_have_written_is_told_to_the_worker(ledger: Ledger) -> N
     """A worker may trust its comparison with the index only if nobody else can have written."""
     accept(ledger, put())
     first = claim(ledger)
-    assert first.wanted[0].alone
+    assert first.wanted[0].sole_writer
     accept(ledger, put())
-    assert not claim(ledger).wanted[0].alone
+    assert not claim(ledger).wanted[0].sole_writer
 
 
 def test_what_nobody_has_taken_yet_nobody_can_have_written(ledger: Ledger) -> None:
@@ -226,9 +226,9 @@ def test_what_nobody_has_taken_yet_nobody_can_have_written(ledger: Ledger) -> No
     patch(ledger, price=1)
     accept(ledger, put())
     (wanted,) = settle(ledger).wanted
-    assert wanted.alone
+    assert wanted.sole_writer
     patch(ledger, price=2)
-    assert claim(ledger).wanted[0].alone
+    assert claim(ledger).wanted[0].sole_writer
 
 
 def test_a_patch_beside_work_under_way_is_not_alone(ledger: Ledger) -> None:
@@ -236,7 +236,7 @@ def test_a_patch_beside_work_under_way_is_not_alone(ledger: Ledger) -> None:
     held = claim(ledger)
     patch(ledger, price=1)
     ledger.report(held, [Report(TENANT, "p", held.wanted[0].rev, Outcome.INDEXED)])
-    assert not claim(ledger).wanted[0].alone
+    assert not claim(ledger).wanted[0].sole_writer
 
 
 def test_a_patch_does_not_hide_that_the_lease_it_met_is_lost(ledger: Ledger) -> None:
@@ -286,7 +286,7 @@ def test_a_second_try_is_not_alone(ledger: Ledger) -> None:
     accept(ledger, put())
     held = claim(ledger)
     ledger.report(held, [Report(TENANT, "p", held.wanted[0].rev, Verdict.RELEASE)])
-    assert not claim(ledger).wanted[0].alone
+    assert not claim(ledger).wanted[0].sole_writer
 
 
 def test_only_what_changed_gets_another_generation(
@@ -319,9 +319,9 @@ def test_after_a_failure_a_worker_is_not_alone(ledger: Ledger) -> None:
     accept(ledger, put())
     settle(ledger, Outcome.FAILED)
     patch(ledger, price=1)
-    assert not settle(ledger).wanted[0].alone
+    assert not settle(ledger).wanted[0].sole_writer
     patch(ledger, price=2)
-    assert claim(ledger).wanted[0].alone
+    assert claim(ledger).wanted[0].sole_writer
 
 
 def test_a_patch_does_not_clear_a_product_whose_lease_was_lost(ledger: Ledger) -> None:

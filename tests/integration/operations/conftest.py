@@ -13,6 +13,7 @@ import pytest
 import redis
 
 from operations.restore import Target
+from shared.errors import ItemCode, ItemTransient
 from shared.ledger import (
     Generations,
     Jobs,
@@ -31,7 +32,8 @@ from shared.qdrant.service import QdrantService
 from shared.qdrant.vectors import VectorSet
 from stack.run import ROOT
 from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
-from worker.reconcile.plan import with_fields_first
+from worker.reconcile.merge import merge
+from worker.reconcile.plan import PendingPut, with_fields_first
 from worker.reconcile.reports import picture_put_off
 
 TENANT = "shop"
@@ -140,12 +142,10 @@ class Site:
         (wanted,) = claim.wanted
         held = self.qdrant.stored([(TENANT, product_id)])[TENANT, product_id].product
         assert held is not None
-        put = Product.model_validate_json(wanted.body)
-        fields_first = with_fields_first(
-            wanted, put, held, picture_put_off(wanted, 3600, "image_http_error", "429")
-        )
-        self.qdrant.upsert_product(fields_first.point)
-        self.ledger.report(claim, [fields_first.report])
+        put = PendingPut(wanted, merge(wanted, held), held)
+        put_off = picture_put_off(wanted, 3600, ItemTransient(ItemCode.IMAGE_HTTP_ERROR, "429"))
+        self.qdrant.upsert_product(with_fields_first(put, held).point)
+        self.ledger.report(claim, [put_off])
         return job_id
 
     def row(self, product_id: str) -> dict[str, str]:

@@ -19,7 +19,8 @@ from shared.ledger.recovery.snapshot import Record
 from shared.models.change import Change, Lane, Outcome, Report
 from shared.qdrant.recovery.transfer import PointTransfer
 from tests.integration.operations.conftest import MODEL, TENANT, Servers, Site, product
-from worker.reconcile.plan import wanted_product, with_fields_first
+from worker.reconcile.merge import merge
+from worker.reconcile.plan import PendingPut, with_fields_first
 
 
 class Interrupted(LedgerSnapshot):
@@ -103,7 +104,7 @@ def test_what_waited_is_done_in_its_job_and_in_its_order(
     ]
     assert [wanted.attempts for wanted in claim.wanted] == [1] * 7
     assert claim.wanted[-1].deltas == ['{"price":3}']
-    assert not any(wanted.alone for wanted in claim.wanted)
+    assert not any(wanted.sole_writer for wanted in claim.wanted)
     other.ledger.report(claim, other.write(claim))
     for job in (*jobs, patched, patch):
         assert outcomes(other, job) in (["indexed"], ["deleted"])
@@ -268,8 +269,8 @@ def test_a_picture_that_was_waited_for_is_waited_for_after_the_restore(
             (wanted,) = claim.wanted
             held = site.qdrant.stored([(TENANT, "p")])[TENANT, "p"].product
             assert held is not None
-            _, put = wanted_product(wanted, held)
-            point = with_fields_first(wanted, put, held).point
+            put = PendingPut(wanted, merge(wanted, held), held)
+            point = with_fields_first(put, held).point
             assert site.qdrant.upsert_product(point) == wanted.rev
 
     carry(site, other, tmp_path, Interrupted(site, "all", patch))
@@ -277,7 +278,7 @@ def test_a_picture_that_was_waited_for_is_waited_for_after_the_restore(
     (wanted,) = other.claim().wanted
     held = other.qdrant.stored([(TENANT, "p")])[TENANT, "p"]
     assert (held.rev, held.awaits_picture) == (wanted.rev, True)
-    _, put = wanted_product(wanted, held.product)
+    put = merge(wanted, held.product).product
     assert (put.image_url, put.price) == ("https://shop.example/new.jpg", 3 if patched else 2)
     other.redis.zadd(f"vitrine:due:bulk:{TENANT}", {"p": 0})
     claim = other.claim()

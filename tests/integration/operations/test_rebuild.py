@@ -35,11 +35,11 @@ def test_rows_are_what_they_were_before_redis_was_lost(site: Site) -> None:
     site.work()
     names = [*(f"p/{number}" for number in range(PAGE + 3)), "plain"]
     before = {name: site.row(name) for name in names}
-    graves = site.redis.zrange("vitrine:graves", 0, -1, withscores=True)
+    tombstones = site.redis.zrange("vitrine:graves", 0, -1, withscores=True)
     site.redis.flushall()
     assert run(site) == (PAGE + 4, 0, 0)
     assert {name: site.row(name) for name in names} == before
-    assert site.redis.zrange("vitrine:graves", 0, -1, withscores=True) == graves
+    assert site.redis.zrange("vitrine:graves", 0, -1, withscores=True) == tombstones
     # Twice changes nothing.
     assert run(site) == (0, 0, PAGE + 4)
     assert {name: site.row(name) for name in names} == before

@@ -19,6 +19,7 @@ from shared.models.product import Product, StoredProduct
 from shared.qdrant.service import QdrantService
 from tests.integration.fetch.picture_server import LOOPBACK
 from tests.pictures import PictureServer, blank_picture
+from worker.bells import Bells
 from worker.pictures.reader import PictureReader
 from worker.reconcile.reconciler import Reconciler
 from worker.reconcile.reports import RetryPolicy
@@ -26,6 +27,7 @@ from worker.upkeep.leases import LeaseKeeper
 
 TENANT = "shop"
 LEASE_SECONDS = 1.0
+INDEXES = ["color", "in_stock:bool", "rating:float"]
 
 
 class HashingEncoder:
@@ -81,6 +83,7 @@ class Worker:
     pictures: PictureServer
     encoder: HashingEncoder
     reconciler: Reconciler
+    bells: Bells
     bell: Bell = field(default_factory=Bell)
 
     def push(self, *products: Product, lane: Lane = Lane.BULK) -> str:
@@ -129,15 +132,22 @@ def worker(client: redis.Redis, qdrant: QdrantService, pictures: PictureServer) 
     leases.start()
     reconciler = Reconciler(
         ledger=ledger,
-        doorbell=bell,
+        ring=bell.ring,
         qdrant=qdrant,
         pictures=reader,
-        leases=leases,
         retries=RetryPolicy(max_attempts=2, base_seconds=0.0, not_found_seconds=0.0),
-        lanes=[Lane.FAST, Lane.SINGLE, Lane.BULK],
-        attribute_indexes=["color", "in_stock:bool", "rating:float"],
+        attribute_indexes=INDEXES,
     )
-    yield Worker(ledger, Jobs(client), qdrant, pictures, encoder, reconciler, bell)
+    bells = Bells(
+        ledger=ledger,
+        doorbell=bell,
+        qdrant=qdrant,
+        leases=leases,
+        work=reconciler.work_off,
+        lanes=[Lane.FAST, Lane.SINGLE, Lane.BULK],
+        attribute_indexes=INDEXES,
+    )
+    yield Worker(ledger, Jobs(client), qdrant, pictures, encoder, reconciler, bells, bell)
     leases.stop()
     reader.close()
     fetcher.close()

@@ -61,7 +61,18 @@ def test_nothing_runs_beside_what_runs_alone() -> None:
         for at in range(6):
             threads.submit(work, alone=at % 2 == 0)
     assert {seen for seen in most if seen[1]} == {(0, 1)}
-    assert max(together for together, _ in most) > 1
+
+
+def test_others_run_beside_each_other() -> None:
+    line, both = TogetherOrAlone(), threading.Barrier(2)
+
+    def meet() -> None:
+        with line.together():
+            both.wait(5)
+
+    with ThreadPoolExecutor(2) as threads:
+        for met in [threads.submit(meet) for _ in range(2)]:
+            met.result(10)
 
 
 def test_a_block_that_fails_lets_the_next_one_in() -> None:

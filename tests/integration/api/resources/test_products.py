@@ -4,6 +4,7 @@ from urllib.parse import quote
 
 import pytest
 
+from shared.errors import ItemCode, ItemTransient
 from shared.models.change import Lane
 from tests.integration.api.conftest import MakeShop, Shop, product
 from worker.reconcile.reports import picture_put_off
@@ -110,7 +111,9 @@ def test_a_product_that_waits_for_its_picture_says_so(shop: Shop) -> None:
     job = shop.http.post("/api/v1/index-product", json=product("a")).json
     claim = shop.services.ledger.claim(list(Lane), 1)
     (wanted,) = claim.wanted
-    report = picture_put_off(wanted, 3600, "image_http_error", "429, come again")
+    report = picture_put_off(
+        wanted, 3600, ItemTransient(ItemCode.IMAGE_HTTP_ERROR, "429, come again")
+    )
     shop.services.ledger.report(claim, [report])
     (item,) = shop.http.get(job["status_url"] + "/items").json["items"]
     assert (item["outcome"], item["message"]) == ("pending", "429, come again")

@@ -24,7 +24,7 @@ def test_a_value_of_another_type_is_indexed_with_a_warning(
     worker: Worker, attributes: dict[str, object], named: str
 ) -> None:
     job_id = worker.push(worker.product("p", picture(), attributes=attributes))
-    worker.reconciler.answer()
+    worker.bells.answer()
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item is not None
     assert (item.outcome, item.code, item.retryable) == (Outcome.INDEXED, MISMATCH, False)
@@ -41,11 +41,11 @@ def test_a_value_of_another_type_is_indexed_with_a_warning(
 
 def test_the_warning_lasts_until_the_value_is_right(worker: Worker) -> None:
     worker.push(worker.product("p", picture(), attributes={"in_stock": "yes"}))
-    worker.reconciler.answer()
+    worker.bells.answer()
     still = worker.patch("p", price=5)
-    worker.reconciler.answer()
+    worker.bells.answer()
     mended = worker.patch("p", attributes={"in_stock": True})
-    worker.reconciler.answer()
+    worker.bells.answer()
     codes = [worker.jobs.item(TENANT, worker.job(job)).code for job in (still, mended)]  # type: ignore[union-attr]
     assert codes == [MISMATCH, None]
 
@@ -53,5 +53,5 @@ def test_the_warning_lasts_until_the_value_is_right(worker: Worker) -> None:
 def test_values_of_their_types_and_attributes_that_are_not_listed_are_fine(worker: Worker) -> None:
     attributes = {"in_stock": True, "rating": 5, "color": ["red"], "other": 1}
     job_id = worker.push(worker.product("p", picture(), attributes=attributes))
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.job(job_id).with_warnings == 0

@@ -15,7 +15,8 @@ from tests.integration.fetch.picture_server import ScriptedServer, reply, sends
 from tests.integration.worker.conftest import TENANT, Worker
 from tests.pictures import picture
 from worker.reconcile.decide import Decisions
-from worker.reconcile.reports import BLANK, RetryPolicy, landed, released
+from worker.reconcile.faults import BLANK
+from worker.reconcile.reports import RetryPolicy, landed, released
 
 LATER = 3600
 
@@ -46,7 +47,7 @@ def refusing() -> Iterator[ScriptedServer]:
 def live(worker: Worker, **fields: object) -> Product:
     product = worker.product("p", picture(), price=10, **fields)
     worker.push(product)
-    worker.reconciler.answer()
+    worker.bells.answer()
     return product
 
 
@@ -60,7 +61,7 @@ def test_fields_are_written_beside_the_old_picture_while_the_new_one_is_not_to_b
     product = live(worker)
     before = worker.stored("p")
     job_id = worker.push(moved(product, refusing.url("/new.jpg"), price=12, name="New"))
-    worker.reconciler.answer()
+    worker.bells.answer()
     after = worker.stored("p")
     assert (after.product.price, after.product.name) == (12, "New")
     assert after.product.image_url == product.image_url
@@ -77,10 +78,10 @@ def test_the_picture_follows_under_the_same_rev_and_then_the_item_ends(worker: W
     worker.pictures.add("/new.jpg", picture((0, 0, 200)))
     worker.pictures.statuses["/new.jpg"] = 503
     job_id = worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
-    worker.reconciler.answer()
+    worker.bells.answer()
     fields_rev = worker.stored("p").rev
     worker.pictures.statuses.clear()
-    worker.reconciler.answer()
+    worker.bells.answer()
     after = worker.stored("p")
     assert after.rev == fields_rev
     assert after.product.image_url == worker.pictures.url + "/new.jpg"
@@ -95,11 +96,11 @@ def test_a_patch_of_what_waits_for_its_picture_shows_at_once(
 ) -> None:
     product = live(worker)
     worker.push(moved(product, refusing.url("/new.jpg"), price=12), lane=Lane.SINGLE)
-    worker.reconciler.answer()
+    worker.bells.answer()
     asked = len(refusing.requests)
     for price in (13, 14):
         worker.patch("p", price=price)
-        worker.reconciler.answer()
+        worker.bells.answer()
         assert worker.stored("p").product.price == price
     # Its server asked for patience, and gets it.
     assert len(refusing.requests) == asked
@@ -120,8 +121,8 @@ def test_a_patch_that_comes_while_the_picture_is_asked_for_shows_at_once(worker:
 
     server = ScriptedServer(answer)
     worker.push(moved(product, server.url("/new.jpg"), price=12))
-    worker.reconciler.answer()
-    worker.reconciler.answer()
+    worker.bells.answer()
+    worker.bells.answer()
     server.close()
     assert worker.stored("p").product.price == 13
 
@@ -134,7 +135,7 @@ def test_fields_do_not_wait_for_a_picture_that_is_slow(worker: Worker) -> None:
     job_id = worker.push(
         moved(product, worker.pictures.url + "/slow.jpg", price=12), lane=Lane.SINGLE
     )
-    answering = threading.Thread(target=worker.reconciler.answer)
+    answering = threading.Thread(target=worker.bells.answer)
     answering.start()
     deadline = time.monotonic() + 10
     while worker.stored("p").product.price != 12:
@@ -156,7 +157,7 @@ def test_patches_show_in_their_order_while_the_picture_is_being_read(
     came = hang(worker, "/slow.jpg")
     put = worker.push(moved(product, worker.pictures.url + "/slow.jpg", price=12), lane=lane)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconciler.answer)
+        answered = thread.submit(worker.bells.answer)
         wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
         patches = []
         for price in (13, 14):
@@ -184,7 +185,7 @@ def test_a_patch_back_to_what_stood_before_the_put_is_a_change(worker: Worker) -
     came = hang(worker, "/p.jpg")
     put = worker.push(product.model_copy(update={"price": 12}), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconciler.answer)
+        answered = thread.submit(worker.bells.answer)
         wait_until(lambda: worker.stored("p").product.price == 12)
         patch = worker.patch("p", price=product.price)
         came.set()
@@ -200,7 +201,7 @@ def test_a_patch_that_breaks_a_limit_while_the_picture_is_being_read_fails_alone
     came = hang(worker, "/slow.jpg")
     put = worker.push(moved(product, worker.pictures.url + "/slow.jpg"), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconciler.answer)
+        answered = thread.submit(worker.bells.answer)
         wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
         good = worker.patch("p", price=13)
         bad = worker.patch("p", attributes={"one-more": 1})
@@ -216,10 +217,10 @@ def test_a_picture_is_not_waited_for_once_its_product_is_put_with_another(worker
     came = hang(worker, "/slow.jpg")
     old = worker.push(moved(product, worker.pictures.url + "/slow.jpg", price=12))
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconciler.answer)
+        answered = thread.submit(worker.bells.answer)
         wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
         new = worker.push(worker.product("p", picture((0, 0, 200)), price=13))
-        worker.reconciler.answer()
+        worker.bells.answer()
         assert worker.counts(new) == {Outcome.INDEXED: 1}
         answered.result(10)
         assert not came.is_set()
@@ -242,10 +243,10 @@ def test_the_same_picture_after_its_fields_ends_as_indexed(worker: Worker) -> No
     product = live(worker)
     worker.pictures.statuses["/p.jpg"] = 503
     job_id = worker.push(product.model_copy(update={"price": 12}))
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.stored("p").product.price == 12
     worker.pictures.statuses.clear()
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.encoder.embedded == 1
 
@@ -256,8 +257,8 @@ def test_a_picture_that_is_given_up_ends_the_item_with_a_warning(worker: Worker)
     worker.pictures.statuses["/new.jpg"] = 503
     new = moved(product, worker.pictures.url + "/new.jpg", price=12)
     job_id = worker.push(new)
-    worker.reconciler.answer()
-    worker.reconciler.answer()
+    worker.bells.answer()
+    worker.bells.answer()
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item is not None
     assert (item.outcome, item.code) == (Outcome.INDEXED, "image_http_error")
@@ -269,9 +270,9 @@ def test_a_picture_that_is_given_up_ends_the_item_with_a_warning(worker: Worker)
 def test_a_deletion_ends_the_waiting(worker: Worker, refusing: ScriptedServer) -> None:
     product = live(worker)
     worker.push(moved(product, refusing.url("/new.jpg"), price=12))
-    worker.reconciler.answer()
+    worker.bells.answer()
     worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.qdrant.get_product(TENANT, "p") is None
 
 
@@ -284,13 +285,13 @@ def test_a_worker_that_wrote_the_fields_and_died_is_followed_by_one_that_brings_
     job_id = worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
     with monkeypatch.context() as patch:
         patch.setattr(worker.reconciler, "_report", lambda *_: None)
-        worker.reconciler.answer()
+        worker.bells.answer()
     assert worker.stored("p").product.price == 12
     worker.pictures.statuses.clear()
     deadline = time.monotonic() + 10
     while worker.counts(job_id) != {Outcome.INDEXED: 1}:
         assert time.monotonic() < deadline
-        worker.reconciler.answer()
+        worker.bells.answer()
         time.sleep(0.05)
     assert worker.stored("p").product.image_url == worker.pictures.url + "/new.jpg"
 
@@ -322,9 +323,9 @@ def test_a_write_that_did_not_know_of_fields_under_its_rev_is_decided_again(
 
     monkeypatch.setattr(worker.reconciler._decisions, "first_look", noted)
     monkeypatch.setattr(worker.qdrant, "upsert_products", overtaken)
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.stored("p").product.image_url == worker.pictures.url + "/new.jpg"
 
@@ -335,7 +336,7 @@ def test_a_waiting_item_says_what_for_and_until_when(
     product = live(worker)
     absent = worker.product("absent", image_url=refusing.url("/absent.jpg"))
     job_id = worker.push(moved(product, refusing.url("/new.jpg")), absent)
-    worker.reconciler.answer()
+    worker.bells.answer()
     items, _ = worker.jobs.items(TENANT, worker.job(job_id), None, None, 10)
     for item in items:
         assert (item.outcome, item.code) == (Outcome.PENDING, "image_http_error")
@@ -346,10 +347,10 @@ def test_a_waiting_item_says_what_for_and_until_when(
 
 def test_a_new_picture_that_is_missing_is_looked_for_once_more(worker: Worker) -> None:
     job_id = worker.push(worker.product("late"))
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
     worker.pictures.add("/late.jpg", picture())
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
 
 
@@ -358,7 +359,7 @@ def test_a_missing_picture_gets_one_later_look_however_many_tries_are_left(worke
     worker.reconciler._decisions = Decisions(policy)
     job_id = worker.push(worker.product("missing"))
     for _ in range(2):
-        worker.reconciler.answer()
+        worker.bells.answer()
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item is not None
     assert (item.code, item.attempts, item.retryable) == (ItemCode.IMAGE_NOT_FOUND, 2, False)
@@ -368,7 +369,7 @@ def test_a_known_picture_that_is_gone_is_not_looked_for_again(worker: Worker) ->
     product = live(worker)
     worker.pictures.statuses["/p.jpg"] = 404
     job_id = worker.push(product)
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.stored("p").warnings == ("image_not_found",)
 
@@ -378,11 +379,11 @@ def test_a_refetch_embeds_a_picture_whose_bytes_are_the_same(worker: Worker) -> 
     product = live(worker)
     change = replace(Change.put(product), refetch=True)
     job_id = worker.ledger.accept(TENANT, Lane.SINGLE, [change]).job_id
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.encoder.embedded == 2
     worker.push(product)
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.encoder.embedded == 2
 
 
@@ -392,7 +393,7 @@ def test_a_release_for_another_reason_leaves_the_picture_its_time(
     """As where Qdrant was away in the pass that wrote a patch's fields."""
     product = live(worker)
     worker.push(moved(product, refusing.url("/new.jpg"), price=12))
-    worker.reconciler.answer()
+    worker.bells.answer()
     worker.patch("p", price=13)
     claim = worker.ledger.claim(list(Lane), 1)
     worker.ledger.report(claim, [released(wanted, 0.0) for wanted in claim.wanted])
@@ -407,7 +408,7 @@ def test_nothing_is_said_to_be_waited_for_once_the_picture_is_there(
     worker.pictures.add("/new.jpg", picture((0, 0, 200)))
     worker.pictures.statuses["/new.jpg"] = 503
     worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
-    worker.reconciler.answer()
+    worker.bells.answer()
     worker.pictures.statuses.clear()
     write = worker.qdrant.upsert_products
 
@@ -417,7 +418,7 @@ def test_nothing_is_said_to_be_waited_for_once_the_picture_is_there(
 
     with monkeypatch.context() as patch:
         patch.setattr(worker.qdrant, "upsert_products", patched_meanwhile)
-        worker.reconciler.answer()
+        worker.bells.answer()
     status = worker.ledger.product_status(TENANT, "p")
     assert status is not None
     assert (status.pending, status.waiting) == (True, None)

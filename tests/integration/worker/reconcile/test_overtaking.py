@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from shared.models.change import Lane, Outcome
 from tests.integration.worker.conftest import Worker
 from tests.pictures import picture
-from worker.bulk_places import BulkPlaces
+from worker.bulk_slots import BulkSlots
 
 PICTURE_THREADS = 6
 """Those that one server's pictures get of eight."""
@@ -32,10 +32,10 @@ def test_a_single_passes_bulk_whose_pictures_hold_all_their_threads(worker: Work
     events = [hang(worker, product.id) for product in slow]
     bulk = worker.push(*slow)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconciler.answer)
+        answered = thread.submit(worker.bells.answer)
         wait_until(lambda: len(worker.pictures.requests) == PICTURE_THREADS)
         single = worker.push(worker.product("single", picture()), lane=Lane.SINGLE)
-        worker.reconciler.answer()
+        worker.bells.answer()
         assert worker.counts(single) == {Outcome.INDEXED: 1}
         assert worker.counts(bulk) == {Outcome.PENDING: len(slow)}
         for event in events:
@@ -46,34 +46,34 @@ def test_a_single_passes_bulk_whose_pictures_hold_all_their_threads(worker: Work
 
 
 def test_bulk_leaves_threads_free_and_its_bell_is_not_lost(worker: Worker) -> None:
-    worker.reconciler._bulk_places = BulkPlaces(1)
+    worker.bells._bulk_slots = BulkSlots(1)
     came = hang(worker, "slow")
     bulk = worker.push(worker.product("slow", picture()))
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconciler.answer)
+        answered = thread.submit(worker.bells.answer)
         wait_until(lambda: worker.pictures.requests == ["/slow.jpg"])
         more = worker.push(worker.product("more", picture()))
-        assert not worker.reconciler.answer()
+        assert not worker.bells.answer()
         assert worker.counts(more) == {Outcome.PENDING: 1}
         assert worker.bell.rings == []
         came.set()
         answered.result(10)
     assert worker.counts(bulk) == {Outcome.INDEXED: 1}
     assert worker.bell.rings == [Lane.BULK]
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.counts(more) == {Outcome.INDEXED: 1}
 
 
 def test_who_frees_a_place_and_goes_on_rings_for_nobody(worker: Worker) -> None:
-    worker.reconciler._bulk_places = BulkPlaces(1)
+    worker.bells._bulk_slots = BulkSlots(1)
     came = hang(worker, "a-slow")  # one of the first claim, which takes them by their names
     shared = picture((3, 3, 3))
     others = [worker.product(f"p{at}", shared) for at in range(69)]
     bulk = worker.push(worker.product("a-slow", picture()), *others)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconciler.answer_all)
+        answered = thread.submit(worker.bells.answer_all)
         wait_until(lambda: "/a-slow.jpg" in worker.pictures.requests)
-        assert not worker.reconciler.answer()
+        assert not worker.bells.answer()
         came.set()
         answered.result(10)
     assert worker.counts(bulk) == {Outcome.INDEXED: 70}
@@ -83,7 +83,7 @@ def test_who_frees_a_place_and_goes_on_rings_for_nobody(worker: Worker) -> None:
 def test_one_bell_serves_both_lanes_the_single_first(worker: Worker) -> None:
     bulk = worker.push(worker.product("bulk", picture((1, 1, 1))))
     single = worker.push(worker.product("single", picture((2, 2, 2))), lane=Lane.SINGLE)
-    worker.reconciler.answer()
+    worker.bells.answer()
     assert worker.pictures.requests == ["/single.jpg", "/bulk.jpg"]
     assert worker.counts(bulk) == worker.counts(single) == {Outcome.INDEXED: 1}
     assert (worker.encoder.embedded, worker.encoder.urgent) == (2, 1)
@@ -94,7 +94,7 @@ def test_a_single_waits_for_no_slower_one_that_was_claimed_with_it(worker: Worke
     slow = worker.push(worker.product("slow", picture()), lane=Lane.SINGLE)
     quick = worker.push(worker.product("quick", picture()), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.reconciler.answer)
+        answered = thread.submit(worker.bells.answer)
         began = time.monotonic()
         wait_until(lambda: worker.counts(quick) == {Outcome.INDEXED: 1})
         assert time.monotonic() - began < 1.5  # bulk would wait 2 s for the slow one

@@ -1,33 +1,45 @@
 """What a write says that it changed."""
 
-import json
 from dataclasses import replace
-from datetime import UTC, datetime
 from typing import Any
 
 import numpy as np
 import pytest
 
 from shared.errors import ItemCode, ItemPermanent
-from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Wanted
+from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Report, Wanted
 from shared.models.product import ImageFacts, Product, StoredProduct
-from shared.qdrant.points import LivePoint, PayloadWrite
+from shared.qdrant.points import LivePoint, PayloadWrite, StoredRev
 from worker.pictures.reader import Pictured, SamePicture
+from worker.reconcile.merge import Merged
 from worker.reconcile.plan import (
+    PendingPut,
+    PlannedWrite,
     deletion,
     despite_bad_picture,
     patched,
-    wanted_product,
     with_new_vector,
     with_same_picture,
 )
+from worker.reconcile.reports import RetryPolicy, report
 
 FACTS = ImageFacts("0" * 64)
-WANTED = Wanted("shop", "p", 7, Kind.DELTA, "", (), None, 0, "", alone=True)
+WANTED = Wanted("shop", "p", 7, Kind.DELTA, "", (), None, 0, "", sole_writer=True)
 
 
 def product(**fields: Any) -> Product:
     return Product.model_validate({"id": "p", "name": "P", "image_url": "http://h/x", **fields})
+
+
+def told(step: PlannedWrite) -> Report:
+    """What is reported of a write that stands."""
+    reported = report(step, StoredRev(step.wanted.rev, awaits_picture=False), RetryPolicy(1, 0), {})
+    assert reported is not None
+    return reported
+
+
+def put(wanted: Product) -> PendingPut:
+    return PendingPut(WANTED, Merged(wanted), STORED)
 
 
 STORED = StoredProduct(
@@ -55,12 +67,12 @@ def test_each_field_changes_what_searches_depend_on(
 ) -> None:
     after = product(**fields)
     steps = [
-        patched(WANTED, after, STORED),
-        with_same_picture(WANTED, after, STORED, SamePicture(FACTS), after_fields=False),
+        patched(put(after), STORED),
+        with_same_picture(put(after), STORED, SamePicture(FACTS)),
     ]
     for step in steps:
-        assert step.report.changed == changed
-        assert step.report.result is (Outcome.INDEXED if changed else Outcome.UNCHANGED)
+        assert told(step).changed == changed
+        assert told(step).result is (Outcome.INDEXED if changed else Outcome.UNCHANGED)
 
 
 @pytest.mark.parametrize(
@@ -77,81 +89,39 @@ def test_each_field_changes_what_searches_depend_on(
 )
 def test_values_are_the_same_but_for_a_last_digit(before: Any, after: Any, same: bool) -> None:
     stored = replace(STORED, product=product(attributes={"x": before}))
-    changed = patched(WANTED, product(attributes={"x": after}), stored).report.changed
+    changed = patched(put(product(attributes={"x": after})), stored).changed
     assert changed == (set() if same else {Aspect.ATTRIBUTES})
 
 
-ACCEPTED = datetime(2026, 1, 2, 3, 4, 5, tzinfo=UTC)
-REFUSED = json.dumps({"created_at": None, "attributes": {f"a{at}": 1 for at in range(65)}})
-DATED = replace(STORED, product=product(created_at="2024-11-02T10:30:00"))
-
-
-@pytest.mark.parametrize(
-    ("body", "deltas", "dated"),
-    [
-        ("", ['{"price": 1}'], DATED.product.created_at),
-        ("", ['{"created_at": "2020-01-01T00:00:00"}'], datetime(2020, 1, 1, tzinfo=UTC)),
-        ("", ['{"created_at": null}'], ACCEPTED),
-        ("", ['{"created_at": null}', '{"price": 1}'], ACCEPTED),
-        (product().model_dump_json(), [], DATED.product.created_at),
-        (product().model_dump_json(), ['{"created_at": null}'], ACCEPTED),
-        (product().model_dump_json(), [REFUSED], DATED.product.created_at),
-    ],
-)
-def test_a_date_stays_until_another_comes_or_a_patch_removes_it(
-    body: str, deltas: list[str], dated: datetime
-) -> None:
-    wanted = replace(
-        WANTED,
-        kind=Kind.PUT if body else Kind.DELTA,
-        body=body,
-        deltas=deltas,
-        rev=int(ACCEPTED.timestamp() * 1_000_000) + 7,
-    )
-    assert wanted_product(wanted, DATED)[1].created_at == dated
-
-
-def test_a_product_that_never_had_a_date_has_that_of_its_acceptance() -> None:
-    wanted = replace(
-        WANTED,
-        kind=Kind.PUT,
-        body=product().model_dump_json(),
-        rev=int(ACCEPTED.timestamp() * 1_000_000),
-    )
-    assert wanted_product(wanted, None)[1].created_at == ACCEPTED
-
-
 def test_a_deletion_changes_everything() -> None:
-    assert deletion(WANTED).report.changed == EVERYTHING
+    assert told(deletion(WANTED)).changed == EVERYTHING
 
 
 def test_a_blank_picture_is_a_warning_as_long_as_it_stays() -> None:
     embedding = np.zeros(512, dtype=np.float32)
-    step = with_new_vector(
-        WANTED, product(), Pictured(embedding, FACTS, blank=True), after_fields=False
-    )
+    step = with_new_vector(put(product()), Pictured(embedding, FACTS, blank=True))
     assert isinstance(step.point, LivePoint)
     assert list(step.point.warnings) == ["image_blank"]
-    assert (step.report.result, step.report.code) == (Outcome.INDEXED, "image_blank")
-    assert not step.report.retryable
+    assert (told(step).result, told(step).code) == (Outcome.INDEXED, "image_blank")
+    assert not told(step).retryable
 
     stored = replace(STORED, warnings=("image_not_found", "image_blank"))
-    same = with_same_picture(WANTED, product(), stored, SamePicture(FACTS), after_fields=False)
+    same = with_same_picture(put(product()), stored, SamePicture(FACTS))
     assert isinstance(same.point, PayloadWrite)
     assert list(same.point.warnings) == ["image_blank"]
-    assert (same.report.result, same.report.code) == (Outcome.INDEXED, "image_blank")
+    assert (told(same).result, told(same).code) == (Outcome.INDEXED, "image_blank")
 
     still = replace(STORED, warnings=("image_blank",))
-    again = with_same_picture(WANTED, product(), still, SamePicture(FACTS), after_fields=False)
-    assert (again.report.result, again.report.code) == (Outcome.UNCHANGED, "image_blank")
+    again = with_same_picture(put(product()), still, SamePicture(FACTS))
+    assert (told(again).result, told(again).code) == (Outcome.UNCHANGED, "image_blank")
 
     fault = ItemPermanent(ItemCode.IMAGE_NOT_FOUND, "gone")
-    kept = despite_bad_picture(WANTED, product(), still, fault, after_fields=False)
+    kept = despite_bad_picture(put(product()), still, fault)
     assert isinstance(kept.point, PayloadWrite)
     assert list(kept.point.warnings) == ["image_not_found", "image_blank"]
-    assert kept.report.code == "image_not_found"
+    assert told(kept).code == "image_not_found"
 
-    seen = with_new_vector(WANTED, product(), Pictured(embedding, FACTS), after_fields=False)
+    seen = with_new_vector(put(product()), Pictured(embedding, FACTS))
     assert isinstance(seen.point, LivePoint)
     assert list(seen.point.warnings) == []
-    assert seen.report.code == ""
+    assert told(seen).code == ""

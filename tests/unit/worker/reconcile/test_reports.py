@@ -6,13 +6,16 @@ import pytest
 
 from shared.errors import ItemCode, ItemPermanent, ItemTransient
 from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Verdict, Wanted
-from worker.reconcile.reports import RetryPolicy, crashed, found_done, landed
+from shared.models.product import ImageFacts, Product, StoredProduct
+from shared.qdrant.points import StoredRev, Tombstone
+from worker.reconcile.plan import PlannedWrite
+from worker.reconcile.reports import RetryPolicy, crashed, found_done, report
 
 POLICY = RetryPolicy(max_attempts=3, base_seconds=2.0, max_seconds=600.0, chance=lambda: 0.5)
 
 
 def wanted(attempts: int = 0, kind: Kind = Kind.PUT) -> Wanted:
-    return Wanted("shop", "p", 7, kind, "", (), None, attempts, "", alone=True)
+    return Wanted("shop", "p", 7, kind, "", (), None, attempts, "", sole_writer=True)
 
 
 def test_a_passing_fault_is_tried_again_with_growing_delay() -> None:
@@ -57,24 +60,35 @@ def test_crashes_use_up_attempts() -> None:
 
 
 def test_a_delete_lands_as_deleted() -> None:
-    assert found_done(wanted(kind=Kind.DELETE)).result is Outcome.DELETED
-    assert found_done(wanted()).result is Outcome.INDEXED
+    assert found_done(wanted(kind=Kind.DELETE), None).result is Outcome.DELETED
+    assert found_done(wanted(), None).result is Outcome.INDEXED
+
+
+def live(warning: str) -> StoredProduct:
+    product = Product.model_validate({"id": "p", "name": "P", "image_url": "http://h/x"})
+    return StoredProduct(product, 7, "2026-01-01T00:00:00", ImageFacts("0" * 64), (warning,))
 
 
 def test_work_found_done_still_says_what_is_wrong_with_its_picture() -> None:
-    report = found_done(wanted(), ["image_not_found"])
+    report = found_done(wanted(), live("image_not_found"))
     assert (report.result, report.code) == (Outcome.INDEXED, "image_not_found")
-    assert found_done(wanted(kind=Kind.DELTA), ["image_not_found"]).code == ""
-    blank = found_done(wanted(), ["image_blank"])
+    assert found_done(wanted(kind=Kind.DELTA), live("image_not_found")).code == ""
+    blank = found_done(wanted(), live("image_blank"))
     assert (blank.result, blank.code) == (Outcome.INDEXED, "image_blank")
     assert "one colour" in blank.message
 
 
-def test_what_changed_is_believed_only_of_who_was_alone() -> None:
+@pytest.mark.parametrize("outcome", [Outcome.INDEXED, Outcome.UNCHANGED])
+def test_what_changed_is_believed_only_of_a_sole_writer(outcome: Outcome) -> None:
     """Else another's write, of which no search was told, may be among what was compared with."""
     alone = wanted()
-    beside_others = replace(alone, alone=False)
     changed = frozenset({Aspect.PRICE})
-    assert landed(alone, Outcome.INDEXED, changed).changed == changed
-    assert landed(beside_others, Outcome.INDEXED, changed).changed == EVERYTHING
-    assert landed(beside_others, Outcome.UNCHANGED, frozenset()).changed == EVERYTHING
+    planned = PlannedWrite(alone, Tombstone("shop", "p", 7), outcome, changed)
+    stored = StoredRev(7, awaits_picture=False)
+    believed = report(planned, stored, POLICY, {})
+    assert believed is not None
+    assert believed.changed == changed
+    beside_others = replace(planned, wanted=replace(alone, sole_writer=False))
+    doubted = report(beside_others, stored, POLICY, {})
+    assert doubted is not None
+    assert doubted.changed == EVERYTHING
