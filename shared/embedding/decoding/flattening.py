@@ -22,8 +22,6 @@ _BAND_PIXELS: Final = 1_000_000
 
 _CONVERTED_PIXELS: Final = 12_500_000
 """A conversion of colours takes 30 ns a pixel, which is most of what a large PNG costs."""
-_HALVED_EDGE: Final = 512
-"""Pixels of the shorter edge of a picture that may be halved: a model sees 224 of them."""
 
 
 def shows_nothing(picture: Image.Image) -> bool:
@@ -55,7 +53,8 @@ def flattened(image: Image.Image, rawmode: str, conversion: Conversion | None) -
     if image.mode.startswith("I"):
         image, transparent = _from_sixteen_bit_grey(image)
         if transparent is not None:
-            return _on_ground(image, transparent, conversion)
+            halves = _halved(image, conversion), _halved(transparent, conversion)
+            return _on_ground(*halves, conversion)
     if not image.has_transparency_data:
         return _opaque(_halved(image, conversion), conversion)
     if rawmode == _SIXTEEN_BIT_COLOUR and "transparency" in image.info:
@@ -70,7 +69,6 @@ def _halved(image: Image.Image, conversion: Conversion | None) -> Image.Image:
         conversion is None
         or not _fits(image, conversion)
         or image.width * image.height <= _CONVERTED_PIXELS
-        or min(image.size) < _HALVED_EDGE
     ):
         return image
     mode = {"1": "L", "P": "RGB"}.get(image.mode, image.mode)

@@ -8,14 +8,15 @@ frame is the first that shows something.
 """
 
 import warnings
-from collections.abc import Callable, Mapping
-from contextlib import suppress
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager, suppress
 from itertools import count
 from typing import Final
 
 from PIL import Image
 from PIL.ExifTags import Base as ExifTag
 from PIL.Image import Transpose
+from PIL.ImageFile import ImageFile
 
 from shared.embedding.decoding.colours import conversion
 from shared.embedding.decoding.costs import check_size, checked_cost, decoding_bytes
@@ -113,10 +114,7 @@ def _picture_or_fault(
     if ours or decoding is None or not decoding.pixels:
         return fault
     try:
-        return (
-            decoded_without_its_end(file, kind, decoding.pixels, decoding.scaled, decoding.picture)
-            or fault
-        )
+        return decoded_without_its_end(file, kind, decoding) or fault
     except Exception as err:
         return of_error(err, kind, form, max_pixels)
 
@@ -148,6 +146,23 @@ class _Decoding:
 
         Raises item faults, and any error of Pillow's decoders.
         """
+        with self._opened(data) as image:
+            profile = self._file.profile
+            if self._kind is OpenedFormat.AVIF:
+                profile = image.info.get("icc_profile")
+            orientation = self._file.orientation
+            method = _UPRIGHT.get(_orientation(image) if orientation is None else orientation)
+            picture = shown_frame(image, conversion(profile))
+            return picture.transpose(method) if method is not None else picture
+
+    def samples(self, data: bytes) -> Image.Image:
+        """The pixels of a file before any conversion. Raises as `picture`."""
+        with self._opened(data) as image:
+            image.load()
+            return image
+
+    @contextmanager
+    def _opened(self, data: bytes) -> Iterator[ImageFile]:
         if self._file.canvas is not None:
             check_size(self._file.canvas, self._max_pixels)
         if self._file.frame_pixels > self._max_pixels:
@@ -166,13 +181,7 @@ class _Decoding:
                 if self._admit is not None:
                     self._admit(cost)
                 self.pixels, self.scaled = full[0] * full[1], image.size != full
-            profile = self._file.profile
-            if self._kind is OpenedFormat.AVIF:
-                profile = image.info.get("icc_profile")
-            orientation = self._file.orientation
-            method = _UPRIGHT.get(_orientation(image) if orientation is None else orientation)
-            picture = shown_frame(image, conversion(profile))
-            return picture.transpose(method) if method is not None else picture
+            yield image
 
 
 def _orientation(image: Image.Image) -> int:

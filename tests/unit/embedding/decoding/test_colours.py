@@ -7,6 +7,7 @@ import struct
 import threading
 import zlib
 from concurrent.futures import ThreadPoolExecutor
+from typing import Any
 
 import numpy as np
 import pytest
@@ -15,6 +16,7 @@ from PIL import Image, ImageCms
 from shared.embedding.decoding import colours, flattening
 from shared.embedding.decoding.colours import conversion
 from shared.embedding.decoding.files import profiles
+from shared.embedding.decoding.frames import shown_frame
 from shared.embedding.decoding.pictures import decode_picture
 from tests.unit.embedding.drawn import difference, noisy, saved, scene
 from tests.unit.embedding.odd_files import png_chunk, png_with
@@ -211,7 +213,32 @@ def test_a_large_picture_with_a_profile_is_halved_and_looks_the_same(
     halved = decode_picture(data, 10**7)
     assert (whole.size, halved.size) == ((1_201, 1_033), (601, 517))
     assert difference(whole.resize((300, 258)), halved.resize((300, 258))) < 2
-    monkeypatch.setattr(flattening, "_HALVED_EDGE", 1_034)
-    assert decode_picture(data, 10**7).size == whole.size
-    monkeypatch.setattr(flattening, "_HALVED_EDGE", 512)
     assert decode_picture(saved(picture, "PNG"), 10**7).size == whole.size
+
+
+def test_a_large_picture_of_sixteen_bit_grey_is_halved_with_what_of_it_is_transparent(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    samples = np.full((300, 400), 30_000, dtype=np.uint16)
+    samples[:, :200] = 7
+    data = saved(Image.fromarray(samples), "PNG", icc_profile=LINEAR, transparency=7)
+    whole = decode_picture(data, 10**7)
+    monkeypatch.setattr(flattening, "_CONVERTED_PIXELS", 100_000)
+    halved = decode_picture(data, 10**7)
+    assert (whole.size, halved.size) == ((400, 300), (200, 150))
+    for column in (0, 99, 100, 199):
+        assert halved.getpixel((column, 75)) == whole.getpixel((2 * column, 150))
+
+
+def test_colours_of_a_cut_picture_are_converted_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    shown: list[str] = []
+
+    def counted(*of: Any) -> Image.Image:
+        shown.append("picture")
+        return shown_frame(*of)
+
+    monkeypatch.setattr("shared.embedding.decoding.pictures.shown_frame", counted)
+    data = saved(scene(), "JPEG", icc_profile=P3)
+    # Once for the file as it came, and once for the mended one.
+    assert difference(decode_picture(data[:-2], 10**7), decode_picture(data, 10**7)) == 0
+    assert len(shown) == 3
