@@ -214,7 +214,5 @@ class StoredProduct:
     image: ImageFacts
     warnings: Sequence[str] = field(default=())
     embedding: Sequence[float] | None = None
-    warning_may_pass: bool = False
-    """Whether what the warnings tell of may be over when the same picture is tried again."""
     payload: Mapping[str, Any] = field(default_factory=dict, compare=False, repr=False)
     """The point's payload as it was read."""

@@ -6,7 +6,7 @@ A live point carries its product's fields (those that are set), and beside them:
 - `group_id` always, the product's own id if the shop named none, so that grouping needs no
   special case; `ungrouped` then says so, and the product reads back without a group,
 - `image_sha256`, `image_etag`, `image_last_modified`: the picture behind the vector,
-- `indexed_at`, `warnings`, and `warning_may_pass` if trying again may help,
+- `indexed_at` and `warnings`,
 - `terms`: what filters compare of its strings and attributes (`shared/models/terms.py`),
 - `awaits_picture` while the fields are those of `rev`, and `image_url`, the vector and the facts of
   its picture still those of before: the URL of the picture that is to come. The write that brings
@@ -82,8 +82,7 @@ class PayloadWrite:
     """A live product's fields anew, with the vector that is stored.
 
     It takes effect only if the stored picture still is `image.sha256`: what was decided about
-    one picture must not be written beside the vector of another. `warning_may_pass`: whether what
-    the warnings tell of may be over when the same picture is tried again. `awaited_url`: of the
+    one picture must not be written beside the vector of another. `awaited_url`: of the
     product's own picture, which another write of the same rev is to bring. `after_fields`: whether
     this may be that write.
     """
@@ -94,7 +93,6 @@ class PayloadWrite:
     image: ImageFacts
     indexed_at: str
     warnings: Sequence[str] = ()
-    warning_may_pass: bool = False
     awaited_url: str | None = None
     after_fields: bool = False
     replaces: Mapping[str, Any] | None = None
@@ -210,8 +208,6 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
         "warnings": list(point.warnings),
         TERMS: terms_of(payload),
     }
-    if isinstance(point, PayloadWrite) and point.warning_may_pass:
-        payload["warning_may_pass"] = True
     if isinstance(point, PayloadWrite) and point.awaited_url is not None:
         payload["awaits_picture"] = point.awaited_url
     if point.image.etag is not None:
@@ -253,7 +249,6 @@ def stored_product(
             payload.get("image_last_modified"),
         ),
         warnings=tuple(payload.get("warnings", ())),
-        warning_may_pass=payload.get("warning_may_pass", False),
         embedding=embedding,
         payload=payload,
     )

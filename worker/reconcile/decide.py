@@ -3,12 +3,15 @@
 Pure, but for the log: it reads and writes nothing.
 """
 
+from collections.abc import Mapping
 from dataclasses import replace
+from types import MappingProxyType
 
 import structlog
 
 from shared.errors import ItemFault, ItemPermanent
 from shared.fetch.hosts import PicturePutOff
+from shared.models.attributes import AttributeType
 from shared.models.change import Kind, Outcome, Report, State, Wanted
 from shared.qdrant.points import StoredPoint
 from worker.pictures.reader import Pictured, PictureResult, SamePicture
@@ -32,8 +35,12 @@ log = structlog.get_logger(__name__)
 class Decisions:
     """A report if nothing is left to do, else a write, or a put whose picture is to be read."""
 
-    def __init__(self, retries: RetryPolicy) -> None:
+    def __init__(
+        self, retries: RetryPolicy, types: Mapping[str, AttributeType] = MappingProxyType({})
+    ) -> None:
+        """`types`: the listed attributes; a value of another type is a warning."""
         self._retries = retries
+        self._types = types
 
     def first_look(
         self, wanted: Wanted, stored: StoredPoint | None
@@ -42,7 +49,7 @@ class Decisions:
         live = stored.product if stored else None
         if stored and stored.holds(wanted.rev):
             # A task died between the write and its report.
-            return replace(found_done(wanted, live), refusal=refusal_of(wanted, live))
+            return replace(found_done(wanted, live, self._types), refusal=refusal_of(wanted, live))
         # Once, because the write beside the old vector may be what kills the workers.
         keeps_vector = live and wanted.kind is Kind.PUT and self._retries.is_spent_just_now(wanted)
         if self._retries.is_spent(wanted) and not keeps_vector:

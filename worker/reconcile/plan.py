@@ -6,7 +6,7 @@ from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from typing import Final
 
-from shared.errors import ItemFault, ItemTransient
+from shared.errors import ItemFault
 from shared.models.change import (
     EVERYTHING,
     Aspect,
@@ -161,7 +161,7 @@ def with_same_picture(put: PendingPut, live: StoredProduct, same: SamePicture) -
     changed: the new rev must stand, or a write from before could still land.
     """
     kept = _of_the_picture(live)
-    beside = replace(live, image=same.image, warnings=kept, warning_may_pass=False)
+    beside = replace(live, image=same.image, warnings=kept)
     planned = _beside_vector(put, put.product, beside)
     is_change = planned.changed or kept != tuple(live.warnings) or put.fields_rev is not None
     outcome = Outcome.INDEXED if is_change else Outcome.UNCHANGED
@@ -177,7 +177,6 @@ def despite_bad_picture(put: PendingPut, live: StoredProduct, fault: ItemFault) 
         live,
         image=ImageFacts(live.image.sha256),
         warnings=(fault.code, *_of_the_picture(live)),
-        warning_may_pass=isinstance(fault, ItemTransient),
     )
     return replace(_beside_vector(put, put.product, beside), warning=fault)
 
@@ -193,7 +192,6 @@ def _beside_vector(
         live.image,
         _now(),
         live.warnings,
-        live.warning_may_pass,
         awaited_url,
         after_fields=put.fields_rev is not None and awaited_url is None,
     )

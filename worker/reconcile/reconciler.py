@@ -56,8 +56,8 @@ class Reconciler:
         self._qdrant = qdrant
         self._pictures = pictures
         self._retries = retries
-        self._decisions = Decisions(retries)
         self._attribute_types = attribute_types(attribute_indexes)
+        self._decisions = Decisions(retries, self._attribute_types)
         self._fields_seconds = fields_seconds
         self._refresh_seconds = refresh_seconds
         self._line = pictures.line if pictures else TogetherOrAlone()

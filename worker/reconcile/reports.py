@@ -1,7 +1,7 @@
 """What a worker reports, and when it tries again. Pure, but for the log."""
 
 import random
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import structlog
@@ -9,7 +9,7 @@ import structlog
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.models.attributes import AttributeType, mismatches
 from shared.models.change import EVERYTHING, Kind, Outcome, Report, Verdict, Wanted
-from shared.models.product import StoredProduct
+from shared.models.product import Product, StoredProduct
 from shared.qdrant.points import PayloadWrite, StoredRev, Tombstone
 from worker.reconcile.faults import BLANK, crash, vanished
 from worker.reconcile.plan import PlannedWrite
@@ -100,40 +100,59 @@ def _of_what_stands(planned: PlannedWrite, types: Mapping[str, AttributeType]) -
     elif isinstance(planned.outcome, Verdict):
         told = _report(planned.wanted, planned.outcome)
     else:
-        told = landed(planned.wanted, planned.outcome, planned.warning or _mismatch(planned, types))
+        told = landed(planned.wanted, planned.outcome, *_warnings(planned, types))
     changed = planned.changed if planned.wanted.sole_writer else EVERYTHING
     return replace(told, changed=changed, refusal=planned.refusal)
 
 
-def _mismatch(planned: PlannedWrite, types: Mapping[str, AttributeType]) -> ItemPermanent | None:
+def _warnings(
+    planned: PlannedWrite, types: Mapping[str, AttributeType]
+) -> Sequence[ItemFault | None]:
     if isinstance(planned.point, Tombstone):
-        return None
-    found = mismatches(planned.point.product.attributes, types)
+        return ()
+    of_picture = [planned.warning]
+    if planned.warning and BLANK.code in planned.point.warnings[1:]:
+        of_picture.append(BLANK)  # the bad picture's place is still held by a blank one
+    return (*of_picture, _mismatch(planned.point.product, types))
+
+
+def _mismatch(product: Product, types: Mapping[str, AttributeType]) -> ItemFault | None:
+    found = mismatches(product.attributes, types)
     return ItemPermanent(ItemCode.ATTRIBUTE_TYPE_MISMATCH, " ".join(found)) if found else None
 
 
-def landed(wanted: Wanted, outcome: Outcome, warning: ItemFault | None = None) -> Report:
-    """The index holds the change, or as much of it as the warning lets. Everything counts as
+def landed(wanted: Wanted, outcome: Outcome, *warnings: ItemFault | None) -> Report:
+    """The index holds the change, or as much of it as the warnings let. Everything counts as
     changed.
     """
-    return replace(_report(wanted, outcome, warning), changed=EVERYTHING)
+    found = [warning for warning in warnings if warning]
+    return replace(
+        _report(wanted, outcome, found[0] if found else None),
+        message=" ".join(warning.message for warning in found),
+        more_codes=[warning.code for warning in found[1:]],
+        retryable=False,  # no retry takes what has landed
+        changed=EVERYTHING,
+    )
 
 
-def found_done(wanted: Wanted, live: StoredProduct | None) -> Report:
+def found_done(
+    wanted: Wanted, live: StoredProduct | None, types: Mapping[str, AttributeType]
+) -> Report:
     """The write stands already; what it changed is not known any more. `live`: the product as the
     index holds it.
     """
     if wanted.kind is Kind.DELETE:
         return landed(wanted, Outcome.DELETED)
-    # A patch leaves the picture as it is, so a fault of the picture is not the patch's.
-    if wanted.kind is Kind.DELTA or live is None or not live.warnings:
+    if live is None:
         return landed(wanted, Outcome.INDEXED)
-    code = ItemCode(live.warnings[0])
-    if code == BLANK.code:
-        return landed(wanted, Outcome.INDEXED, BLANK)
-    message = "the new picture could not be used: the old one stays"
-    family = ItemTransient if live.warning_may_pass else ItemPermanent
-    return landed(wanted, Outcome.INDEXED, family(code, message))
+    message = "The new picture could not be used: the old one stays."
+    # A patch leaves the picture as it is, so a fault of the picture is not the patch's.
+    of_picture = [
+        BLANK if code == BLANK.code else ItemPermanent(ItemCode(code), message)
+        for code in live.warnings
+        if wanted.kind is Kind.PUT
+    ]
+    return landed(wanted, Outcome.INDEXED, *of_picture, _mismatch(live.product, types))
 
 
 def released(wanted: Wanted, delay_seconds: float) -> Report:

@@ -45,7 +45,7 @@ def write_of(point: LivePoint, rev: int, fields: dict[str, Any], **others: Any) 
         (FULL, {"name": "Shirt"}, {}),
         (FULL, {**FULL, "group_id": None}, {}),
         ({"name": "Shirt"}, FULL, {}),
-        (FULL, FULL, {"warnings": ["image_timeout"], "warning_may_pass": True}),
+        (FULL, FULL, {"warnings": ["image_timeout"]}),
     ],
 )
 def test_what_is_stored_is_the_write_to_the_last_field(

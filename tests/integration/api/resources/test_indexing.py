@@ -486,7 +486,7 @@ def test_who_waits_is_told_that_the_new_picture_is_not_the_one_that_is_found(sho
     def work() -> None:
         held = shop.services.ledger.claim([Lane.SINGLE], 1)
         (wanted,) = held.wanted
-        report = landed(wanted, Outcome.INDEXED, warning=ItemPermanent(ItemCode.NOT_AN_IMAGE, "x"))
+        report = landed(wanted, Outcome.INDEXED, ItemPermanent(ItemCode.NOT_AN_IMAGE, "x"))
         shop.services.ledger.report(held, [report])
 
     timer = threading.Timer(0.2, work)

@@ -1,13 +1,16 @@
 """Products whose values are of another type than their attribute is listed with."""
 
+import time
+
 import pytest
 
 from shared.models.change import Outcome
 from shared.models.search import Filters
-from tests.integration.worker.conftest import TENANT, Worker
-from tests.pictures import picture
+from tests.integration.worker.conftest import LEASE_SECONDS, TENANT, Worker
+from tests.pictures import blank_picture, picture
 
 MISMATCH = "attribute_type_mismatch"
+OF_PICTURES = (["image_blank"], ["image_not_found", "image_blank"])
 
 
 @pytest.mark.parametrize(
@@ -55,3 +58,29 @@ def test_values_of_their_types_and_attributes_that_are_not_listed_are_fine(worke
     job_id = worker.push(worker.product("p", picture(), attributes=attributes))
     worker.bells.answer()
     assert worker.job(job_id).with_warnings == 0
+
+
+@pytest.mark.parametrize("report_is_lost", [False, True])
+def test_all_warnings_of_a_product_are_told(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch, report_is_lost: bool
+) -> None:
+    product = worker.product("p", blank_picture(), attributes={"rating": "5", "color": 3})
+    jobs = [worker.push(product)]
+    worker.bells.answer()
+    worker.pictures.statuses["/p.jpg"] = 410
+    jobs.append(worker.push(product))
+    if report_is_lost:
+        with monkeypatch.context() as patch:
+            patch.setattr(worker.ledger, "report", lambda *_: [])
+            worker.bells.answer()
+        time.sleep(LEASE_SECONDS + 0.1)
+    worker.bells.answer()
+    for job_id, of_picture in zip(jobs, OF_PICTURES, strict=True):
+        item = worker.jobs.item(TENANT, worker.job(job_id))
+        assert item is not None
+        assert item.outcome is Outcome.INDEXED
+        assert list(item.warnings) == [*of_picture, MISMATCH]
+        assert (item.code, item.retryable) == (of_picture[0], False)
+        assert item.message is not None
+        assert all(word in item.message for word in ("one colour", "rating", "color"))
+    assert worker.job(jobs[1]).with_warnings == 1

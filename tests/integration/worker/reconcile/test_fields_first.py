@@ -431,6 +431,6 @@ def test_a_blank_picture_has_landed_whole_so_its_version_is_not_taken_again(
     worker.push(product)
     claim = worker.ledger.claim(list(Lane), 1)
     (wanted,) = claim.wanted
-    report = landed(wanted, Outcome.INDEXED, warning=BLANK)
+    report = landed(wanted, Outcome.INDEXED, BLANK)
     worker.ledger.report(claim, [report])
     assert worker.counts(worker.push(product)) == {Outcome.STALE: 1}

@@ -60,8 +60,8 @@ def test_crashes_use_up_attempts() -> None:
 
 
 def test_a_delete_lands_as_deleted() -> None:
-    assert found_done(wanted(kind=Kind.DELETE), None).result is Outcome.DELETED
-    assert found_done(wanted(), None).result is Outcome.INDEXED
+    assert found_done(wanted(kind=Kind.DELETE), None, {}).result is Outcome.DELETED
+    assert found_done(wanted(), None, {}).result is Outcome.INDEXED
 
 
 def live(warning: str) -> StoredProduct:
@@ -70,10 +70,10 @@ def live(warning: str) -> StoredProduct:
 
 
 def test_work_found_done_still_says_what_is_wrong_with_its_picture() -> None:
-    report = found_done(wanted(), live("image_not_found"))
+    report = found_done(wanted(), live("image_not_found"), {})
     assert (report.result, report.code) == (Outcome.INDEXED, "image_not_found")
-    assert found_done(wanted(kind=Kind.DELTA), live("image_not_found")).code == ""
-    blank = found_done(wanted(), live("image_blank"))
+    assert found_done(wanted(kind=Kind.DELTA), live("image_not_found"), {}).code == ""
+    blank = found_done(wanted(), live("image_blank"), {})
     assert (blank.result, blank.code) == (Outcome.INDEXED, "image_blank")
     assert "one colour" in blank.message
 
