@@ -194,6 +194,8 @@ def _beside_vector(
         live.warnings,
         awaited_url,
         after_fields=put.fields_rev is not None and awaited_url is None,
+        # Fields that were shown meanwhile are no part of what was read.
+        replaces=live.payload if put.fields_rev is None and awaited_url is None else None,
     )
     changed = changed_aspects(live.product, product)
     return PlannedWrite(put.wanted, point, Outcome.INDEXED, changed, refusal=put.merged.refusal)
