@@ -13,7 +13,7 @@ from shared.errors import ItemFault, ItemPermanent
 from shared.fetch.hosts import PicturePutOff
 from shared.models.attributes import AttributeType
 from shared.models.change import Kind, Outcome, Report, State, Wanted
-from shared.qdrant.points import StoredPoint
+from shared.qdrant.points import StoredPoint, state_of
 from worker.pictures.reader import Pictured, PictureResult, SamePicture
 from worker.reconcile.faults import crash
 from worker.reconcile.merge import Merged, merge, refusal_of
@@ -129,10 +129,3 @@ class Decisions:
             result=report.result,
         )
         return replace(report, found=found)
-
-
-def state_of(stored: StoredPoint | None) -> State:
-    """The state of the product in the index."""
-    if stored is None:
-        return State.ABSENT
-    return State.DELETED if stored.product is None else State.LIVE
