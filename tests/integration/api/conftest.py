@@ -222,7 +222,7 @@ def services_on(
             job_retention_seconds=600,
             max_pending=settings.ledger_max_pending,
         ),
-        loss=LedgerLoss(client, collection),
+        loss=LedgerLoss(client, qdrant.collection),
         jobs=Jobs(client),
         doorbell=Doorbell(celery_app(settings.celery_broker_url)),
         qdrant=qdrant,
