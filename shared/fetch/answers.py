@@ -5,6 +5,7 @@ from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
 from http import HTTPStatus
 from typing import Final
+from urllib.parse import quote
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
 from shared.fetch.http1 import Head
@@ -21,6 +22,7 @@ REDIRECTS: Final = frozenset(
         HTTPStatus.PERMANENT_REDIRECT,
     }
 )
+_ASCII: Final = bytes(range(128))
 _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _WITHOUT_PICTURE: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT})
 
@@ -46,7 +48,9 @@ def redirect_location(head: Head) -> str | None:
         # Header bytes arrive as Latin-1, servers mean UTF-8.
         return location.encode("latin-1").decode("utf-8")
     except UnicodeError:
-        return location
+        # Its other bytes go back as they came, as browsers send them: so a server finds its own
+        # name again, in whatever encoding it wrote it.
+        return quote(location, safe=_ASCII, encoding="latin-1")
 
 
 def status_fault(head: Head, now: datetime | None = None) -> ItemFault | None:

@@ -27,7 +27,8 @@ _STATUS: Final = re.compile(rb".{0,4}?(HTTP(?:/1\.1)?|ICY)\S*(?:\s+([0-9]+))?", 
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LENGTH: Final = re.compile(r"\+?([0-9]{1,18})(?![0-9])")
 _PLAIN_LENGTH: Final = re.compile(r"[0-9]{1,18}")
-_CHUNK: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,15})[ \t]*(?:;.*)?", re.DOTALL)
+# Some servers fill the number up with zeros. One that is too large ends with the answer's bound.
+_CHUNK: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,64})[ \t]*(?:;.*)?", re.DOTALL)
 _HARMLESS_INTERIM: Final = frozenset({100, 102, 103})
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 

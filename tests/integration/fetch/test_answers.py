@@ -304,6 +304,7 @@ def floods(prefix: bytes, unit: bytes) -> Script:
 @pytest.mark.parametrize(
     ("prefix", "unit", "code"),
     [
+        pytest.param(CHUNKED + b"f" * 64 + b"\r\n", bytes(65_536), "image_too_large", id="2^256"),
         pytest.param(CHUNKED + b"-5\r\n", bytes(65_536), "image_unreachable", id="chunk of -5"),
         pytest.param(CHUNKED + b"1;", b"a" * 65_536, "image_unreachable", id="chunk extension"),
         pytest.param(

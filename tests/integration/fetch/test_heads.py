@@ -118,6 +118,8 @@ BODIES = {
     "chunks with extensions": OK
     + b'Transfer-Encoding: chunked\r\n\r\n7;a="b;c"\r\npicture\r\n0;x\r\n\r\n',
     "chunks with spaces": OK + b"Transfer-Encoding: chunked\r\n\r\n 0007 \r\npicture\r\n0 \r\n\r\n",
+    "chunks with zeros": OK
+    + b"Transfer-Encoding: chunked\r\n\r\n0000000000000007\r\npicture\r\n0000000000000000\r\n\r\n",
     "chunks with LF alone": OK + b"Transfer-Encoding: chunked\n\n7\npicture\n0\n\n",
     "chunks with trailers": OK
     + b"Transfer-Encoding: chunked\r\n\r\n7\r\npicture\r\n0\r\nX: y\r\nnonsense\r\n\r\n",
