@@ -27,11 +27,11 @@ if TYPE_CHECKING:
 
 DEFAULT_TENANT = "default"
 
-TENANT = re.compile(r"[a-z0-9-]{1,64}")
+_TENANT = re.compile(r"[a-z0-9-]{1,64}")
 _DIGEST = re.compile(r"[0-9a-f]{64}")
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,79}")
+_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._@-]{0,79}")
 _DATE = re.compile(r"[0-9]{4}-[0-9]{2}-[0-9]{2}")
-_WORDS = {"name": NAME, "created": _DATE}
+_WORDS = {"name": _NAME, "created": _DATE}
 NAME_RULE = "1 to 80 letters, digits and ._@-, the first of them a letter or a digit"
 
 _NAMELESS = "sha256:"
@@ -59,6 +59,16 @@ class Key(NamedTuple):
     def called(self) -> str:
         """The name by which it is listed and revoked."""
         return self.name or f"{_NAMELESS}{self.digest[:_NAMELESS_DIGITS]}"
+
+
+def is_tenant(text: str) -> bool:
+    """Whether a tenant may be called so."""
+    return _TENANT.fullmatch(text) is not None
+
+
+def is_name(text: str) -> bool:
+    """Whether a key may be called so (`NAME_RULE`)."""
+    return _NAME.fullmatch(text) is not None
 
 
 def digest_of(key: str) -> str:
@@ -89,7 +99,7 @@ def parse_line(line: str) -> Key | None:
     if not entry:
         return None
     tenant, _, digest = entry.partition(":")
-    if not TENANT.fullmatch(tenant) or not _DIGEST.fullmatch(digest):
+    if not is_tenant(tenant) or not _DIGEST.fullmatch(digest):
         raise ValueError(
             "expected tenant:sha256 (a-z, 0-9 and - for the tenant, 64 hexadecimal digits)"
         )

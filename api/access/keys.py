@@ -18,12 +18,12 @@ from typing import TYPE_CHECKING
 
 from api.access.key_file import (
     DEFAULT_TENANT,
-    NAME,
     NAME_RULE,
-    TENANT,
     Key,
     KeysFileError,
     digest_of,
+    is_name,
+    is_tenant,
     parse_keys,
     parse_line,
     read_text,
@@ -50,9 +50,9 @@ def add_key(
     which takes root's rights. No link is followed then, because an account that may write to the
     folder could have any file read. Raises `KeysFileError` and `OSError`.
     """
-    if not TENANT.fullmatch(tenant):
+    if not is_tenant(tenant):
         raise KeysFileError(f"tenant {tenant!r}: 1 to 64 of a-z, 0-9 and -")
-    if name and not NAME.fullmatch(name):
+    if name and not is_name(name):
         raise KeysFileError(f"name {name!r}: {NAME_RULE}")
     key = secrets.token_urlsafe(32)
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
