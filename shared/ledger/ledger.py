@@ -177,7 +177,8 @@ class Ledger:
         if not accepted:
             raise NothingToRetry(
                 "nothing of this job can be retried: what failed will fail again, has been "
-                "retried already, was replaced by newer changes, or is no longer kept"
+                "retried already, was replaced by newer changes, or is no longer kept; once its "
+                "cause is mended, send the product again"
             )
         return Retried(job_id, accepted, sorted(map(Lane, lanes)))
 
@@ -332,7 +333,7 @@ def _raise_refusal(state: str, shortage: LedgerFull | None) -> None:
             "this Idempotency-Key was used for another request; take a new key for a new one"
         )
     if state == "absent":
-        raise ProductNotFound("there is no such product to change")
+        raise ProductNotFound("there is no such product to change; send it whole to /index-product")
     if state == "too_many_patches":
         raise LedgerFull(
             "too many patches of this product wait; send again when they have landed",
