@@ -44,7 +44,7 @@ _MEASUREMENTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
 _FORMS: Final[Mapping[str, Sizes]] = {"full": FULL, "quick": QUICK, "smoke": SMOKE}
 _NOT_QUICK: Final = frozenset({"growth"})
 _ASKED_FOR: Final = frozenset({"int8"})
-"""What is measured only where an option says so."""
+"""What is measured only if an option says so."""
 
 
 def main() -> None:

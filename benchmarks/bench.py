@@ -144,7 +144,7 @@ class Bench:
         self.finished(self.push(self.new_products(1)))
 
     def finished(self, job_id: str) -> Mapping[str, Any]:
-        """The job once it has ended. Raises RuntimeError where an item failed, and StackError."""
+        """The job once it has ended. Raises RuntimeError if an item failed, and StackError."""
         while True:
             job: Mapping[str, Any] = self.connection.call("GET", f"/jobs/{job_id}?wait=30")
             if job["finished_at"]:

@@ -1,4 +1,4 @@
-"""Vectors that lie as those of a catalogue do, for what no real catalogue is at hand for.
+"""Vectors that lie as those of a catalogue do, for studies without a real catalogue.
 
 Embeddings of pictures fill no sphere evenly: all share a direction, kinds of products lie close
 together, and their differences have far fewer than 512 dimensions. Words lie apart from all

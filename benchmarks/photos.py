@@ -24,7 +24,7 @@ def drawn_photos(count: int) -> Sequence[bytes]:
 def photos_of(folder: Path, count: int) -> Sequence[bytes]:
     """Up to `count` picture files of a folder and those below, in the order of their names.
 
-    Raises SystemExit where there is none.
+    Raises SystemExit if there is none.
     """
     files = sorted(path for path in folder.rglob("*") if path.suffix.lower() in _ENDINGS)
     if not files:

@@ -2,7 +2,7 @@
 
 `python -m benchmarks.picture_server FOLDER` serves the folder's files from memory, prints its port,
 and ends with its standard input. `GET /<file>?<anything>` answers with the file and the query
-behind its end, where no decoder looks: so each URL has bytes and an ETag of its own. 304 where the
+behind its end, where no decoder looks: so each URL has bytes and an ETag of its own. 304 if the
 client has them.
 
 It knows as much of HTTP as the fetcher asks for: what it takes of the processor is taken from the

@@ -16,7 +16,7 @@ _FURTHEST: Final = 20.0
 
 
 def draw(rows: Sequence[Row], file: Path) -> None:
-    """A bar for each row with a target, to the right of 1 where it is met, as PNG."""
+    """A bar for each row with a target, to the right of 1 if it is met, as PNG."""
     mpl.use("Agg")
     from matplotlib import pyplot  # noqa: PLC0415 - after the choice of a backend without a screen
 

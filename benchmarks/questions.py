@@ -23,7 +23,7 @@ _WHERE: Final = ("", "sale", "size m", "large", "cotton", "wool", "linen", "new"
 
 def questions(seed: int) -> Iterator[str]:
     """Without end, as far as a benchmark gets: there are some 300,000. Another seed gives other
-    questions, for its number is the last word."""
+    questions, because its number is the last word."""
     rng = random.Random(seed)
     asked: set[str] = set()
     while True:

@@ -34,7 +34,7 @@ def show(results: Results) -> None:
 def write(results: Results, document: Path = DOCUMENT) -> None:
     """Replaces the table in the document and draws the plot beside it.
 
-    Raises ValueError where the document has no place for it.
+    Raises ValueError if the document has no place for it.
     """
     text = document.read_text()
     before, begin, rest = text.partition(_BEGIN)

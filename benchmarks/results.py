@@ -30,7 +30,7 @@ class Row(BaseModel):
 
     @property
     def met(self) -> bool | None:
-        """Whether the value, as shown, is within its target; None where there is none."""
+        """Whether the value, as shown, is within its target; None if there is none."""
         if self.target is None:
             return None
         shown, target = round(self.value, self.digits), round(self.target, self.digits)

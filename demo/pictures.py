@@ -74,7 +74,7 @@ class _PictureHandler(BaseHTTPRequestHandler):
     pictures: ClassVar[dict[str, Picture]] = {}
 
     def do_GET(self) -> None:
-        """The picture; 304 where the client has it; 404."""
+        """The picture; 304 if the client has it; 404."""
         picture = self.pictures.get(urlsplit(self.path).path)
         if picture is None:
             self._answer(HTTPStatus.NOT_FOUND, {"Content-Type": "text/plain"}, b"no such picture\n")

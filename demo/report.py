@@ -1,4 +1,4 @@
-"""What the demo shows on the terminal, or line by line where there is none."""
+"""What the demo shows on the terminal, or line by line if there is none."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -19,7 +19,7 @@ from demo.client import PREFIX, Searched
 LOG_LINES: Final = 15
 _LOG_WIDTH: Final = 400
 _LINES_PER_PROGRESS: Final = 4
-"""Where nobody watches, a progress is told in so many lines."""
+"""If nobody watches, a progress is told in so many lines."""
 
 
 class Advance(Protocol):
@@ -58,7 +58,7 @@ class Report:
 
     @contextmanager
     def progress(self, label: str, total: int) -> Iterator[Advance]:
-        """A bar that fills, or a few lines where the output is no terminal."""
+        """A bar that fills, or a few lines if the output is no terminal."""
         if not self._console.is_terminal:
             yield _ProgressLines(self, label, total)
             return
@@ -147,7 +147,7 @@ def result_cells(rank: int, result: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def price(amount: float | None) -> str:
-    """An amount with its cents; empty where there is none. The API knows no currency."""
+    """An amount with its cents; empty if there is none. The API knows no currency."""
     return "" if amount is None else f"{amount:.2f}"
 
 
@@ -165,7 +165,7 @@ def times(searched: Searched) -> str:
 
 
 def tail(path: Path, count: int) -> list[str]:
-    """The last `count` lines of a log, cut to a readable length; none where there is no log."""
+    """The last `count` lines of a log, cut to a readable length; none if there is no log."""
     if not path.is_file():
         return []
     lines = path.read_text(encoding="utf-8", errors="replace").splitlines()

@@ -61,8 +61,8 @@ class Ended(BaseException):
 def main(arguments: Sequence[str]) -> int:
     """Runs the demo; returns the exit code.
 
-    0 where all went as it should and also after Ctrl-C once the story is told; 1 where it did
-    not; 128 + the signal's number where one came in the middle.
+    0 if all went as it should and also after Ctrl-C once the story is told; 1 if it did
+    not; 128 + the signal's number if one came in the middle.
     """
     options = _options(arguments)
     for number in (signal.SIGINT, signal.SIGTERM, signal.SIGHUP):

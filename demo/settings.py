@@ -32,7 +32,7 @@ class DemoSettings(Settings):
 def demo_settings(data_dir: Path, api_port: int, pictures_from: Network) -> Settings:
     """The settings of a demo whose data lies in `data_dir` and whose pictures in `pictures_from`.
 
-    Every setting is given, also where it is the default: the stack hands what is given to its
+    Every setting is given, also if it is the default: the stack hands what is given to its
     processes, and they would read the rest from the user's environment.
     """
     values: dict[str, Any] = {

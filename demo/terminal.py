@@ -10,7 +10,7 @@ import threading
 def hang_up_with_terminal() -> None:
     """Sends us SIGHUP when the terminal that we write to is closed, unless SIGHUP is ignored.
 
-    The kernel tells the session's leader alone, commonly a shell, which passes it on. Where make
+    The kernel tells the session's leader alone, commonly a shell, which passes it on. If make
     is the leader (`ssh -t host make demo`), it would wait for us instead.
     """
     if signal.getsignal(signal.SIGHUP) == signal.SIG_IGN or not sys.stdout.isatty():

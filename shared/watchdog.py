@@ -1,4 +1,4 @@
-"""Ends this process where its work stands still, so that whoever watches it starts it anew.
+"""Ends this process if its work stands still, so that whoever watches it starts it anew.
 
 There are two kinds of standing still. What holds the interpreter's lock, as an expression that
 backtracks for ever does, keeps every thread of Python from running. Only a thread of C can end such
@@ -127,7 +127,7 @@ class Watchdog:
                 self._steps.discard(step)
 
     def _arm(self) -> None:
-        """Sets the clock in C, anew where it runs. The lock is held, as in all that follow."""
+        """Sets the clock in C, anew if it runs. The lock is held, as in all that follow."""
         if self._started and self._steps and not self._loading:
             faulthandler.dump_traceback_later(self._decode_seconds, exit=True, file=_STDERR)
             self._armed = True

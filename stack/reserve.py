@@ -1,6 +1,6 @@
 """Room on the disk that nobody else can take: a file of zeros, given up if a start needs it.
 
-Qdrant's engine writes through mappings. Where the disk has no room for a page of one, the kernel
+Qdrant's engine writes through mappings. If the disk has no room for a page of one, the kernel
 kills the process (SIGBUS), also while it only opens what it holds, and no search would be answered
 any more. So writes end while there still is room, and a start on a full disk has the reserve.
 """

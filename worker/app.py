@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 _NICENESS: Final = 10
 """How far a worker that embeds pictures steps back for others on the same machine. A search takes
 milliseconds and somebody waits for it; an import takes minutes and loses next to nothing. It keeps
-its share where nobody else wants the cores."""
+its share if nobody else wants the cores."""
 
 
 def create_app(settings: Settings) -> Celery:

@@ -88,7 +88,7 @@ def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) 
 
 
 def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) -> Runtime:
-    """Loads the model only where a lane needs it. Raises `ModelUnavailable` and
+    """Loads the model only if a lane needs it. Raises `ModelUnavailable` and
     `CollectionMismatch`.
 
     `threads`: how many tasks the process runs at once. Half of them are kept from bulk.

@@ -121,7 +121,7 @@ def read_batch(body: bytes, media_type: str, *, refetch: bool = False) -> Batch:
 
 
 def _items(body: bytes) -> Iterable[object]:
-    """The document's items. Where one is no JSON, each is read by itself."""
+    """The document's items. If one is no JSON, each is read by itself."""
     try:
         return _listed(parse_json(body))
     except Problem as problem:

@@ -1,5 +1,5 @@
 """10,000 products in one call: how long it takes to accept, whom it keeps waiting, and how fast it
-is worked off where nothing needs embedding.
+is worked off if nothing needs embedding.
 """
 
 import statistics

@@ -29,7 +29,7 @@ _DRAWN: Final = 20
 """Pictures; the catalogue's products share them, but no picture's vector is ever reused."""
 
 _EDGE: Final = 800
-"""Pixels of a picture's edge as served. They are drawn smaller and enlarged, for that is faster."""
+"""Pixels of a picture's edge as served. Drawn smaller and enlarged, because it is faster."""
 
 _UNDER_WAY: Final = 64
 """Products that have landed once bulk is surely in all stages: one claim."""

@@ -3,7 +3,7 @@
 `python -m benchmarks.studies.write_batches` writes new products, then newer revs of them, 64, 128
 and 256 at a time, in turns, each write read back as workers do. Printed are medians of the rounds:
 products per second, and how long one write takes; a search that comes at its beginning waits for
-most of that, for the engine does one thing at a time.
+most of that, because the engine does one thing at a time.
 """
 
 import argparse

@@ -69,7 +69,7 @@ class Batcher(Generic[Item, Result]):
         `capacity` holds for each of the two queues, so that a full one keeps nothing urgent out.
         None waits for as long as it takes.
 
-        Raises EncoderBusy where the queue stays full or the batcher has been stopped.
+        Raises EncoderBusy if the queue stays full or the batcher has been stopped.
         """
         deadline = None if timeout is None else time.monotonic() + timeout
         queue = self._urgent if urgent else self._waiting
@@ -147,7 +147,7 @@ class Batcher(Generic[Item, Result]):
                 batch: list[tuple[Item, Future[Result]]] = []
                 while queue and len(batch) < self._max_batch:
                     item, future = queue.popleft()
-                    # False where the caller has given up: nobody waits for that result any more.
+                    # False if the caller has given up: nobody waits for that result any more.
                     if future.set_running_or_notify_cancel():
                         batch.append((item, future))
                 self._changed.notify_all()

@@ -18,7 +18,7 @@ def load_embedding_service(
 
     Another tower is loaded when first used. `fetch` serves `embed_image_from_url`; `threads`
     bounds the threads of one forward pass (None: one per physical core). Raises ModelUnavailable
-    within seconds where the weights can't be had or the backend can't run here.
+    within seconds if the weights can't be had or the backend can't run here.
     """
     encoder = load_encoder(settings, towers, threads)
     return EmbeddingService(

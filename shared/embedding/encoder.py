@@ -2,7 +2,7 @@
 
 1. *pre*, in the caller's thread: a picture or text becomes the model's input (numpy).
 2. *core*, in the batcher's thread: inputs of one kind become raw vectors.
-3. *post*: raw vectors become unit vectors, or a fault where the model produced nonsense.
+3. *post*: raw vectors become unit vectors, or a fault if the model produced nonsense.
 
 Nothing here imports a model library; another backend is another subclass of `Encoder`.
 """

@@ -1,8 +1,8 @@
 """In which precision a tower runs: the one that is set, or the fastest, found by trying once.
 
 That a CPU has instructions for bf16 doesn't make them fast: a Xeon with AVX512-BF16 but without AMX
-did half of float32's work per second in them. A lone short text still gained there, for it waits
-for memory and bf16 reads half of it. So towers are tried where both can run. What was measured is
+did half of float32's work per second in them. A lone short text still gained there, because it
+waits for memory and bf16 reads half of it. So towers are tried if both can run. The measurement is
 kept beside the model, so that later starts are quick and processes agree.
 """
 
@@ -79,7 +79,7 @@ def measure(
 ) -> dict[Precision, list[float]]:
     """Seconds of CPU time per input, the least of several rounds in turn.
 
-    CPU time, for the cores may be busy with other work when a process starts.
+    CPU time, because the cores may be busy with other work when a process starts.
     """
     best = {precision: [math.inf] * len(inputs) for precision in towers}
     for tower in towers.values():

@@ -116,7 +116,7 @@ class EmbeddingService:
         """The vector of one text, shape (dimensions,).
 
         Raises EncoderBusy when `timeout` seconds were not enough, and ItemPermanent
-        (`embedding_failed`) where the model fails on this text.
+        (`embedding_failed`) if the model fails on this text.
         """
         return self._vectors_of_texts([text], timeout)[0]
 
@@ -163,7 +163,7 @@ class EmbeddingService:
 
         Urgent ones overtake those of calls that are not. A picture that can't be embedded yields
         its fault in its place; the others are unharmed.
-        Blocks while the encoder has enough to do. Raises EncoderBusy where the encoder doesn't
+        Blocks while the encoder has enough to do. Raises EncoderBusy if the encoder doesn't
         get through them within `timeout` seconds, stops or breaks: then no picture is to blame.
         Without a `timeout` it may take as long as it likes, because a slow machine would never
         finish what it must begin anew after every deadline.

@@ -13,6 +13,6 @@ class Idempotency:
 
     @classmethod
     def of(cls, key: str, request: str, body: bytes) -> "Idempotency":
-        """`request` is method and path; the key is digested, for it may hold anything."""
+        """`request` is method and path; the key is digested, because it may hold anything."""
         fingerprint = hashlib.sha256(request.encode() + b"\n" + body).hexdigest()
         return cls(hashlib.sha256(key.encode()).hexdigest(), fingerprint)

@@ -52,7 +52,7 @@ class Jobs:
         self._redis = client
 
     def get(self, tenant: str, job_id: str) -> Job | None:
-        """The job as it stands now; None where the tenant has no such job (any more)."""
+        """The job as it stands now; None if the tenant has no such job (any more)."""
         with translated():
             # Text, for `connect` decodes answers; redis-py's types can't know that.
             fields = cast("dict[str, str]", self._redis.hgetall(f"{PREFIX}job:{tenant}:{job_id}"))
@@ -146,7 +146,7 @@ class Jobs:
         return (item for item in items if outcome is None or item.outcome is outcome)
 
     def item(self, tenant: str, job: Job) -> JobItem | None:
-        """The only item of a job of one; None where it has expired since the job was read."""
+        """The only item of a job of one; None if it has expired since the job was read."""
         return next(self._scan(tenant, job, 0), None)
 
     def _scan(self, tenant: str, job: Job, start: int) -> Iterator[JobItem]:

@@ -234,7 +234,7 @@ class Ledger:
         self._run("renew", claim.token, self._lease_us, *names)
 
     def refresh(self, claim: Claim, known: Sequence[Wanted]) -> Sequence[Wanted | None]:
-        """These wanted states of the claim as they are by now, for they may have been patched.
+        """These wanted states of the claim as they are by now, because they may have been patched.
 
         None stands in the place of each that the claim holds no more: its product has been put or
         deleted anew, or its lease was lost to another task.

@@ -24,7 +24,7 @@ class PictureEncoder(Protocol):
     def prepare(self, data: bytes, timeout: float, *, urgent: bool) -> PreparedPicture:
         """The decoded picture as the model's input; urgent ones have memory of their own.
 
-        Raises the picture's fault, and EncoderBusy where memory for it takes too long to come.
+        Raises the picture's fault, and EncoderBusy if memory for it takes too long to come.
         """
         ...
 
@@ -55,7 +55,7 @@ class QueryPictures:
         self._timeout_seconds = timeout_seconds
 
     def gathered(self, request: SearchRequest) -> Iterator[QueryPicture]:
-        """The request's pictures, fetched where a URL is given. Raises QueryPictureFault.
+        """The request's pictures, fetched if a URL is given. Raises QueryPictureFault.
 
         A URL is fetched for every search: what it serves may have changed, and only the bytes
         themselves tell.

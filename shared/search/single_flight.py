@@ -22,7 +22,7 @@ class SingleFlight(Generic[T]):
     def run(self, key: str, compute: Callable[[], T]) -> T:
         """The result of `compute`, run here or already under way; its errors are shared too.
 
-        Raises `SearchTimeout` where another's computation takes too long.
+        Raises `SearchTimeout` if another's computation takes too long.
         """
         with self._lock:
             flight = self._flights.get(key)

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 Result = TypeVar("Result")
 
 SHARE: Final = 3
-"""A host holds at most so many times as many threads as stay free: three quarters where it is
+"""A host holds at most so many times as many threads as stay free: three quarters if it is
 alone, and less the more hosts there are, so that one more finds a thread. (Switches share buffers
 among their ports like this: a dynamic threshold.)"""
 
@@ -20,7 +20,7 @@ _Task = tuple[str, Future[Any], Callable[[], Any]]
 class HostThreads:
     """A pool of threads with one queue per host; the hosts take turns.
 
-    Where there is more to do, a thread goes on by itself: handing each picture to an executor's
+    If there is more to do, a thread goes on by itself: handing each picture to an executor's
     thread took a tenth of the time of those that a server says have not changed.
     """
 
@@ -65,7 +65,7 @@ class HostThreads:
         while (task := self._begin()) is not None:
             if self._most - self._free > len(self._threads):
                 name = f"{self._name}_{len(self._threads)}"
-                # Nobody waits for them where the process ends without a shutdown.
+                # Nobody waits for them if the process ends without a shutdown.
                 thread = threading.Thread(target=self._serve, name=name, daemon=True)
                 self._threads.append(thread)
                 thread.start()

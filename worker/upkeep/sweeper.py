@@ -63,7 +63,7 @@ class Sweeper:
     def sweep(self) -> None:
         """Rings for each lane where products are due (retries, lost messages, ended leases).
 
-        Where the broker takes no message, as when its memory is used up, the sweeper works the
+        If the broker takes no message, as when its memory is used up, the sweeper works the
         lanes off itself: a full ledger must drain.
         """
         due = [

@@ -60,7 +60,7 @@ def build_demo_model(directory: Path = DEMO_MODEL_DIR) -> Any:
 def load_demo_model(directory: Path = DEMO_MODEL_DIR) -> Any:
     """The trained model on the CPU, float32, in eval mode.
 
-    Raises FileNotFoundError where the directory lacks a file, and RuntimeError where weights and
+    Raises FileNotFoundError if the directory lacks a file, and RuntimeError if weights and
     config do not belong together.
     """
     stored = load_file(directory / "weights.safetensors")

@@ -1,6 +1,6 @@
 """open_clip, imported without what the usual models never use.
 
-Importing it brings in timm and, where it is installed, transformers, for the towers that some
+Importing it brings in timm and, if it is installed, transformers, for the towers that some
 models take from there; timm and torchvision bring in torch's compiler (TorchDynamo). That is more
 than half of the processor time that the import takes, and 180 MB of each process with a model.
 open_clip goes on without the two libraries; a model that needs one asks for it (`with_towers_of`).
@@ -69,7 +69,7 @@ _ADAPTERS: Final = {"timm": open_clip.timm_model, "transformers": open_clip.hf_m
 def with_towers_of(library: Literal["timm", "transformers"]) -> None:
     """Has open_clip make models with towers of the library from now on. Takes two seconds once.
 
-    Where the library is not installed, open_clip says so when it makes such a model.
+    If the library is not installed, open_clip says so when it makes such a model.
     """
     adapter = _ADAPTERS[library]
     if getattr(adapter, library) is not None:

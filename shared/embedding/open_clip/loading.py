@@ -40,7 +40,7 @@ from shared.errors import ModelUnavailable
 log = structlog.get_logger(__name__)
 
 HUB_TIMEOUT: Final = 5.0
-"""Seconds for a first answer from the hub: it takes well under one where it can be reached."""
+"""Seconds for a first answer from the hub: it takes well under one if it can be reached."""
 
 _HUB_FILES: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _TOKENIZER_FILES: Final = ("tokenizer_config.json", "tokenizer.json", "config.json")

@@ -35,7 +35,7 @@ class PooledTransformer(nn.Module):
 
     @classmethod
     def of(cls, transformer: Any) -> "PooledTransformer | None":
-        """The form of a transformer for one place; None where its blocks are of another build."""
+        """The form of a transformer for one place; None if its blocks are of another build."""
         if type(transformer) is not _transformer.Transformer:
             return None
         blocks = list(transformer.resblocks)

@@ -35,7 +35,7 @@ class ImagePreprocessor:
         """`config` is open_clip's preprocess_cfg; `resize_mode` overrides the one in it."""
         merged = _transform.merge_preprocess_dict(dict(config), {"resize_mode": resize_mode})
         if not isinstance(merged["size"], int):
-            merged["size"] = tuple(merged["size"])  # a list where the config comes from JSON
+            merged["size"] = tuple(merged["size"])  # a list if the config comes from JSON
         self._config = _transform.PreprocessCfg(**merged)
         whole = _transform.image_transform_v2(self._config, is_train=False)
         self._to_rgb_of_input_size = [

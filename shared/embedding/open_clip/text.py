@@ -108,7 +108,7 @@ def stored_cut(facts: Mapping[str, Any]) -> Cut:
 
 
 class TextTokens:
-    """Turns texts into token ids, cut behind the end of the text where that is exact."""
+    """Turns texts into token ids, cut behind the end of the text if that is exact."""
 
     def __init__(self, tokenizer: Any, cut: Cut) -> None:
         """`tokenizer` maps a list of n texts to int64 ids of shape (n, context length). From now

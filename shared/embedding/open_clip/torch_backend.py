@@ -98,7 +98,7 @@ class TorchEncoder(OpenClipEncoder):
 
 
 def torch_device(wanted: Device) -> torch.device:
-    """The device that a setting stands for. Raises ModelUnavailable where there is none."""
+    """The device that a setting stands for. Raises ModelUnavailable if there is none."""
     if wanted == "cuda" and not torch.cuda.is_available():
         raise ModelUnavailable(
             "CLIP_DEVICE=cuda, but torch finds no CUDA device here. "

@@ -79,9 +79,9 @@ class OpenVinoEncoder(OpenClipEncoder):
     ) -> None:
         """Load towers from `directory`, or load the model and convert them there.
 
-        `precision` must be one of `supported_precisions()`; `auto` takes bf16 where it is faster
+        `precision` must be one of `supported_precisions()`; `auto` takes bf16 if it is faster
         than fp32 by a margin. `quantized` takes the stored int8 form of the image tower, and is
-        refused where there is none, also before that tower is asked for. `torch_may_help=False`
+        refused if there is none, also before that tower is asked for. `torch_may_help=False`
         refuses a tower that can't be converted instead of running it on torch. `threads` bounds
         the threads of one forward pass. Raises ModelUnavailable.
         """
@@ -108,7 +108,7 @@ class OpenVinoEncoder(OpenClipEncoder):
 
     @property
     def draft_edge(self) -> int:
-        """Coarser where the image tower is in int8, whose check on pictures covers that."""
+        """Coarser if the image tower is in int8, whose check on pictures covers that."""
         return coarse_draft_edge(self) if self.quantized else super().draft_edge
 
     def _open(self, tower: Tower) -> None:
@@ -145,7 +145,7 @@ class OpenVinoEncoder(OpenClipEncoder):
             )
 
     def _checked_form(self) -> tuple[ConvertedTower, Quantized]:
-        """The stored int8 form of the image tower. Raises ModelUnavailable where there is none."""
+        """The stored int8 form of the image tower. Raises ModelUnavailable if there is none."""
         stored = self.converted.find(QUANTIZED)
         if stored is not None:
             known = Quantized(**stored.facts["quantized"])

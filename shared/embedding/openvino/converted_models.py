@@ -83,7 +83,7 @@ class ConvertedModels:
     ) -> ConvertedTower | None:
         """Keep a tower, which `write` puts at the path it is given (and `.bin` beside it).
 
-        A whole one that is there already stays, unless `replace` is set. None where the disk
+        A whole one that is there already stays, unless `replace` is set. None if the disk
         doesn't take it: then every start converts.
         """
         try:

@@ -165,8 +165,8 @@ def _check_quantizer() -> None:
 
 
 def _quantized(path: Path, calibration: Sequence[PreparedImage]) -> Any:
-    """The model with int8 weights and, where it pays, int8 activations."""
-    openvino_runtime.openvino()  # First, for it keeps the telemetry out that NNCF would start.
+    """The model with int8 weights and, if it pays, int8 activations."""
+    openvino_runtime.openvino()  # First, because it keeps out NNCF's telemetry.
     import nncf  # noqa: PLC0415  # large, optional, and needed by this command alone
 
     nncf.set_log_level("ERROR")

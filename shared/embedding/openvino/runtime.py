@@ -24,7 +24,7 @@ _CAPABILITIES: Final[dict[str, Precision]] = {"FP32": "fp32", "BF16": "bf16", "F
 
 @cache
 def openvino() -> Any:
-    """The openvino package. Raises ImportError or OSError where it can't be loaded."""
+    """The openvino package. Raises ImportError or OSError if it can't be loaded."""
     sys.modules["openvino_telemetry"] = None  # type: ignore[assignment]
     import openvino  # noqa: PLC0415  # a quarter of a second that CLIP_BACKEND=torch need not pay
 
@@ -37,7 +37,7 @@ def _core() -> Any:
 
 
 def read_model(path: Path) -> Any:
-    """A model of OpenVINO from its .xml file. Raises RuntimeError where it can't be read."""
+    """A model of OpenVINO from its .xml file. Raises RuntimeError if it can't be read."""
     return _core().read_model(path)
 
 
@@ -55,7 +55,7 @@ def cpu_name() -> str:
 def has_vnni() -> bool:
     """Whether this CPU adds up products of 8 bits without clamping them at 16 (VNNI, or AMX).
 
-    Without it int8 weights may take half of their range alone. True where it can't be told.
+    Without it int8 weights may take half of their range alone. True if it can't be told.
     """
     try:
         facts = Path("/proc/cpuinfo").read_text()

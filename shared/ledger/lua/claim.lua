@@ -28,7 +28,7 @@ end
 local MAX_LOSSES = 100
 
 -- A product's lease ran out: whoever held it died or hung, perhaps of this very product. That counts
--- as a failed attempt if the product stood alone, for then nothing else can have been the cause.
+-- as a failed attempt if the product stood alone: nothing else can be the cause then.
 local function count_loss(wanted, stood_alone)
   local losses = redis.call('HINCRBY', wanted, 'losses', 1)
   redis.call('HDEL', wanted, 'stood_alone')

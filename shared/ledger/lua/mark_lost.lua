@@ -2,7 +2,7 @@
 -- again, and the row says what the index holds. A row that has changed since it was read, or of
 -- which something is wanted, stays as it is: what is wanted will land or fail by itself.
 -- ARGV: prefix, then per product: tenant, product, the rev that was read, state that was found
--- Returns, per product, 1 where its row was marked.
+-- Returns, per product, 1 if its row was marked.
 local marked = {}
 for i = 2, #ARGV, 4 do
   local tenant, product, rev, found = unpack(ARGV, i, i + 3)

@@ -1,4 +1,4 @@
--- Puts off the end of a task's leases, where it still holds them.
+-- Puts off the end of a task's leases, if it still holds them.
 -- ARGV: prefix, token, lease in microseconds, then per product: tenant, product
 local _, token, lease = unpack(ARGV, 1, 3)
 local until_us = integer(now_us() + tonumber(lease))

@@ -62,7 +62,7 @@ local function land_late(tenant, product, row, rev, result, incomplete)
 end
 
 -- Whether the newest put or delete has landed whole: until then its version may be sent again. A
--- patch says nothing of that, for it leaves alone what had failed.
+-- patch says nothing of that, because it leaves alone what had failed.
 local function note_completeness(row, kind, rev, incomplete)
   if kind == 'delta' then return end
   if incomplete == '0' then redis.call('HDEL', row, 'incomplete')
@@ -106,7 +106,7 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
     -- A product that never was leaves no row behind for ever.
     if redis.call('HGET', row, 'state') == 'absent' then redis.call('EXPIRE', row, retention) end
   else
-    -- Landed with a warning, as where a new picture is bad and the old vector stays.
+    -- Landed with a warning, for example because a new picture is bad and the old vector stays.
     if code ~= '' then detail = code .. '\n' .. retryable .. '\n' .. message end
     set_state(tenant, product, row, rev, LANDED[result])
     redis.call('HDEL', row, 'failed', 'message')

@@ -56,7 +56,7 @@ class LedgerRebuild:
         self._raise = client.register_script(script_source("raise_generations"))
 
     def is_empty(self) -> bool:
-        """Whether the ledger knows no product at all; looks through all keys where it doesn't."""
+        """Whether the ledger knows no product at all; looks through all keys if it doesn't."""
         with translated():
             return next(self._redis.scan_iter(f"{PREFIX}row:*", count=1000), None) is None
 

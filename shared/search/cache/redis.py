@@ -17,7 +17,7 @@ _PAUSE_SECONDS = 2.0
 
 
 class CacheConnection:
-    """GET and SETEX that answer "nothing held" where the server doesn't answer."""
+    """GET and SETEX that answer "nothing held" if the server doesn't answer."""
 
     def __init__(self, url: str) -> None:
         self._redis = redis.Redis.from_url(
@@ -39,7 +39,7 @@ class CacheConnection:
         if self._breaker.is_open:
             return None
         try:
-            # Bytes, for the client decodes nothing; redis-py's types can't know that.
+            # Bytes, because the client decodes nothing; redis-py's types can't tell.
             value = cast("bytes | None", self._redis.get(key))
         except redis.ResponseError:
             # The server answers: what it holds is no string, so it isn't ours.
