@@ -262,8 +262,8 @@ _EXAMPLES: Final = {
 def _fault(error: ErrorDetails) -> str:
     name, given = str(error["loc"][0]), str(error["input"])
     if error["type"] == "string_pattern_mismatch":
-        said = f"must be like {_EXAMPLES[name]}"
+        message = f"must be like {_EXAMPLES[name]}"
     else:
-        said = _FAULTS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
+        message = _FAULTS.get(error["type"], error["msg"]).format(**error.get("ctx", {}))
     shown = given if len(given) <= _SHOWN else f"{given[:_SHOWN]}…"
-    return f"{name.upper()}={shown}: {said}"
+    return f"{name.upper()}={shown}: {message}"

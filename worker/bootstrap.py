@@ -82,8 +82,8 @@ def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) 
             log.warning("waiting_for_qdrant", error=err.message)
             time.sleep(_QDRANT_RETRY_SECONDS)
         else:
-            for code, said in facts.warnings().items():
-                log.warning(code, reason=said)
+            for code, reason in facts.warnings().items():
+                log.warning(code, reason=reason)
             return
 
 

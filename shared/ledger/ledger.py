@@ -73,18 +73,18 @@ class Ledger:
         self._lease_us = int(lease_seconds * 1e6)
         self._retention = job_retention_seconds
         self._max_pending = max_pending
-        self._room_checked = float("-inf")
+        self._capacity_checked = float("-inf")
         self._scripts = {name: client.register_script(source) for name, source in _script_sources()}
 
     # Accepting
 
-    def check_room(self) -> None:
+    def check_capacity(self) -> None:
         """Raises `LedgerFull` if memory or backlog leave no room; looks once a second.
 
         What is kept for retries gives way, the oldest first, before a change is refused.
         """
         now = time.monotonic()
-        if now - self._room_checked < 1.0:
+        if now - self._capacity_checked < 1.0:
             return
         self._run("give_up_kept", self._max_pending, _GIVE_UP_AT_ONCE)
         used = self._memory_used()
@@ -99,7 +99,7 @@ class Ledger:
                 RETRY_AFTER_SECONDS,
             )
         self._check_backlog()
-        self._room_checked = now
+        self._capacity_checked = now
 
     def _memory_used(self) -> float:
         """The share of Redis' memory that is in use; 0 if it has no limit."""
@@ -132,7 +132,7 @@ class Ledger:
         short is completed. Raises `IdempotencyConflict`, `LedgerFull` and, for the patch of a
         product that isn't there, `ProductNotFound`. A patch comes alone.
         """
-        shortage = _raised_by(self.check_room)
+        shortage = _raised_by(self.check_capacity)
         opening = self._opening(tenant, len(changes), request_id, idempotency, shortage)
         job_id, wakes = "", None
         for start in range(0, len(changes), ACCEPT_AT_ONCE):

@@ -57,7 +57,7 @@ def _handler(endpoint: Endpoint, engine: Engine, reserve: Reserve, api_key: str 
             _check_key(request, api_key)
             call = await _call(request)
             if endpoint in WRITES:
-                _check_room(reserve, call.body_bytes)
+                _check_disk_space(reserve, call.body_bytes)
             future = engine.submit(endpoint(call), call.timeout)
             result = await _unless_gone(request, future)
         except Exception as error:  # whatever fails is answered, none closes the connection
@@ -114,7 +114,7 @@ def _check_key(request: Request, api_key: str | None) -> None:
         raise Refusal(401, "Must provide an API key or an Authorization bearer token")
 
 
-def _check_room(reserve: Reserve, body_bytes: int) -> None:
+def _check_disk_space(reserve: Reserve, body_bytes: int) -> None:
     if not reserve.has_room(body_bytes):
         raise disk_full()
 

@@ -142,8 +142,8 @@ class PictureReader:
         pool = self._urgent_pool if urgent else self._pool
         patience = _URGENT_STRAGGLER_SECONDS if urgent else STRAGGLER_SECONDS
         waiting = {
-            pool.submit(_host(asked.url), partial(self._prepare, asked, urgent)): asked.key
-            for asked in requests
+            pool.submit(_host(request.url), partial(self._prepare, request, urgent)): request.key
+            for request in requests
         }
         try:
             while waiting:
@@ -182,20 +182,20 @@ class PictureReader:
         self._urgent_pool.shutdown()
 
     def _prepare(
-        self, asked: PictureRequest[Key], urgent: bool
+        self, request: PictureRequest[Key], urgent: bool
     ) -> _Fetched | _Ready | SamePicture | ItemFault:
         """What one thread can do of it: a suspect is not decoded yet."""
-        result = _unless_faulty(asked.url, partial(self._fetch, asked))
-        if isinstance(result, _Fetched) and not asked.suspect:
+        result = _unless_faulty(request.url, partial(self._fetch, request))
+        if isinstance(result, _Fetched) and not request.suspect:
             with self.line.together():
                 return self._decoded(result, urgent)
         return result
 
-    def _fetch(self, asked: PictureRequest[Key]) -> _Fetched | SamePicture:
-        known = asked.known
-        last = known if asked.revalidate else None
+    def _fetch(self, request: PictureRequest[Key]) -> _Fetched | SamePicture:
+        known = request.known
+        last = known if request.revalidate else None
         validators = Validators(last.etag, last.last_modified) if last else None
-        picture = self._fetcher.fetch_if_changed(asked.url, validators)
+        picture = self._fetcher.fetch_if_changed(request.url, validators)
         if picture is None:
             assert known is not None  # noqa: S101 - "still that" answers a validator
             return SamePicture(known)
@@ -203,9 +203,9 @@ class PictureReader:
         if known and facts.sha256 == known.sha256:
             picture.close()
             return SamePicture(facts)
-        if asked.suspect:
+        if request.suspect:
             picture.free_memory()  # many may wait to be alone
-        return _Fetched(asked.url, picture, facts)
+        return _Fetched(request.url, picture, facts)
 
     def _decoded(self, fetched: _Fetched, urgent: bool) -> _Ready | ItemFault:
         def decode() -> _Ready:

@@ -290,7 +290,7 @@ def test_a_repeated_acceptance_wakes_nobody(ledger: Ledger) -> None:
 def test_beyond_the_backlog_nothing_is_accepted(client: redis.Redis) -> None:
     small = Ledger(client, lease_seconds=1, job_retention_seconds=600, max_pending=2)
     accept(small, put("a"), put("b", position=1))
-    small._room_checked = float("-inf")
+    small._capacity_checked = float("-inf")
     with pytest.raises(LedgerFull):
         accept(small, put("c"))
 
@@ -299,7 +299,7 @@ def test_the_repeat_of_an_accepted_request_is_answered_even_when_full(client: re
     small = Ledger(client, lease_seconds=1, job_retention_seconds=600, max_pending=1)
     key = Idempotency.of("k", "POST /x", b"1")
     first = small.accept(TENANT, Lane.BULK, [put("a")], idempotency=key)
-    small._room_checked = float("-inf")
+    small._capacity_checked = float("-inf")
     assert small.accept(TENANT, Lane.BULK, [put("a")], idempotency=key).job_id == first.job_id
     with pytest.raises(LedgerFull):
         accept(small, put("b"))
@@ -310,7 +310,7 @@ def test_short_memory_refuses_changes_but_takes_reports(
 ) -> None:
     job_id = accept(ledger, put("p"))
     claimed = claim(ledger)
-    ledger._room_checked = float("-inf")
+    ledger._capacity_checked = float("-inf")
     client.config_set("maxmemory", "1mb")
     try:
         with pytest.raises(LedgerFull):

@@ -283,7 +283,7 @@ def test_no_more_is_kept_than_may_wait_and_the_oldest_goes_first(client: redis.R
     small = Ledger(client, lease_seconds=1, job_retention_seconds=600, max_pending=3)
     for product in ("a", "b", "c", "d", "e"):
         failed_job(small, put(product))
-    small._room_checked = float("-inf")
+    small._capacity_checked = float("-inf")
     accept(small, put("f"))
     assert client.zrange("vitrine:kept", 0, -1) == [f"{TENANT}/{name}" for name in "cde"]
     assert len(list(client.scan_iter("vitrine:kept:*"))) == 3
@@ -297,7 +297,7 @@ def test_what_is_kept_gives_way_before_a_change_is_refused(
     used = int(client.info("memory")["used_memory"])
     client.config_set("maxmemory", str(int(used / 0.8)))
     try:
-        ledger._room_checked = float("-inf")
+        ledger._capacity_checked = float("-inf")
         accept(ledger, put("new"))
     finally:
         client.config_set("maxmemory", "1gb")

@@ -570,7 +570,7 @@ def test_a_broker_that_is_gone_takes_nothing_back(make_shop: MakeShop) -> None:
 def test_a_full_ledger_asks_to_come_back(make_shop: MakeShop) -> None:
     shop = make_shop(ledger_max_pending=1)
     assert shop.http.post(ONE, json=product("a")).status_code == 202
-    shop.services.ledger._room_checked = float("-inf")
+    shop.services.ledger._capacity_checked = float("-inf")
     answer = shop.http.post(ONE, json=product("b"))
     assert (answer.status_code, answer.json["code"]) == (503, "ledger_full")
 
