@@ -72,8 +72,8 @@ def ensure_collection(
     A new collection gets `tuning`. An existing one keeps its own, because building its index anew
     takes a server minutes or hours; `VectorIndex.tune` does that.
 
-    Raises CollectionMismatch if the collection holds other vectors, QdrantUnavailable if it is to
-    be created by a process that knows the model's `dimensions`, and the client's errors.
+    Raises CollectionMismatch if the collection holds other vectors, QdrantUnavailable if it is
+    missing and `dimensions` is None, and the client's errors.
     """
     if not client.collection_exists(name):
         if dimensions is None:

@@ -72,7 +72,9 @@ class SearchService:
     def search(self, tenant: str, request: SearchRequest) -> SearchAnswer:
         """The nearest products that meet the filters, also the one searched by, if any.
 
-        Raises the encoder's and Qdrant's errors, QueryPictureFault and ProductNotFound.
+        Raises EncoderBusy, ModelUnavailable, ItemPermanent (for a text that the model fails on),
+        QdrantUnavailable, QdrantRejected, SearchTimeout, SourcesCancelOut, QueryPictureFault and
+        ProductNotFound.
         """
         started = time.perf_counter()
         query = Query.of_search(request, list(self._pictures.gathered(request)))
@@ -81,7 +83,7 @@ class SearchService:
     def similar(self, tenant: str, request: SimilarRequest) -> SearchAnswer:
         """The products nearest to a product by its stored vector, without it and its group.
 
-        Raises Qdrant's errors and ProductNotFound.
+        Raises QdrantUnavailable, QdrantRejected, SearchTimeout and ProductNotFound.
         """
         return self._answer(tenant, Query.of_similar(request), time.perf_counter())
 
