@@ -144,7 +144,8 @@ def test_a_process_imports_the_library_when_a_model_needs_it(kind: str, tmp_path
         timeout=120,
         check=True,
     )
-    assert ended.stdout.splitlines() == ["False (1, 24)"]
+    # Above it stands the log's warning that the weights are random.
+    assert ended.stdout.splitlines()[-1] == "False (1, 24)"
 
 
 def test_trimmed_texts_have_open_clips_vectors_together_and_alone(

@@ -39,4 +39,5 @@ def test_no_library_of_other_towers_nor_the_compiler_is_imported_before_it_is_ne
         timeout=60,
         check=True,
     )
-    assert ended.stdout.splitlines() == ["[] (1, 16)", "True True"]
+    # Above them stands the log's warning that the weights are random.
+    assert ended.stdout.splitlines()[-2:] == ["[] (1, 16)", "True True"]
