@@ -47,7 +47,7 @@ _EMBEDDING_KEEP_SECONDS: Final = 5.0
 
 
 class Encoder(Protocol):
-    """What readiness needs of the embedding service."""
+    """The part of the embedding service that readiness needs."""
 
     def check(self) -> None:
         """Embeds a text for real. Raises one of our errors if that fails."""
@@ -88,7 +88,7 @@ class OpenResources:
 
 @dataclass(frozen=True, slots=True)
 class Parts:
-    """What the app is put together from. `keys`: None if it asks for none."""
+    """The parts of the app. `keys`: None if it asks for none."""
 
     settings: Settings
     keys: KeyRing | None

@@ -18,7 +18,7 @@ from shared.qdrant.recovery.transfer import PointTransfer
 
 @dataclass(frozen=True, slots=True)
 class BackedUp:
-    """What the file holds: points (products and tombstones) and records of the ledger."""
+    """The contents of the file: points (products and tombstones) and records of the ledger."""
 
     points: int
     records: int

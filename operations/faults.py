@@ -6,7 +6,7 @@ from shared.settings import SETTINGS_FAULT
 
 
 class ExitCode(IntEnum):
-    """What scripts can tell apart; 2 is click's for a wrong command line."""
+    """Exit codes, for scripts; 2 is click's for a wrong command line."""
 
     LOW_RECALL = 1
     """Searches find too few of the products that they should."""

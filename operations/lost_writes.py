@@ -21,7 +21,7 @@ NAMED: Final = 20
 
 @dataclass
 class LostWrites:
-    """What was found so far."""
+    """The counts so far."""
 
     lost: int = 0
     """Products whose last change the index doesn't hold, marked now or by an earlier run."""

@@ -44,7 +44,7 @@ class RowsFromIndex:
 
 
 def _awaited(point: RawPoint) -> str:
-    """What is still wanted of a product whose fields came before its picture, as a put's body."""
+    """The put that a product still waits for if its fields came before its picture."""
     url = point.payload.get("awaits_picture")
     if url is None:
         return ""

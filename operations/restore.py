@@ -33,7 +33,7 @@ class Target:
 
 @dataclass(frozen=True, slots=True)
 class Restored:
-    """What was restored: points, jobs, and the products that wait for a worker."""
+    """The counts of what was restored: points, jobs, and the products that wait for a worker."""
 
     points: int
     jobs: int

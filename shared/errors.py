@@ -178,5 +178,5 @@ class QueryPictureFault(PermanentError):
 
     @property
     def retryable(self) -> bool:
-        """Whether the same picture may do later, as where its server doesn't answer now."""
+        """Whether the same picture may do later, as if its server doesn't answer now."""
         return isinstance(self.fault, ItemTransient)

@@ -29,7 +29,7 @@ LogFormat = Literal["auto", "json", "console"]
 def configure_logging(level: str, process: str, log_format: LogFormat = "auto") -> None:
     """Sends the logs of this project and of its libraries to stdout in one format.
 
-    `log_format`: `json`, an object a line; `console`, lines for people; `auto`: these where stdout
+    `log_format`: `json`, an object a line; `console`, lines for people; `auto`: these if stdout
     is a terminal. What a request binds with `structlog.contextvars` (its request id) stands in each
     of its lines.
     """
@@ -42,7 +42,7 @@ def configure_logging(level: str, process: str, log_format: LogFormat = "auto") 
         stamper(fmt="%H:%M:%S", utc=False) if for_people else stamper(fmt="iso"),
         _naming(process),
     ]
-    # Without colours: where `make run` runs the process, it writes into a pipe.
+    # Without colours: if `make run` runs the process, it writes into a pipe.
     lines = [_printable, structlog.dev.ConsoleRenderer(colors=False, pad_event_to=0)]
     rendered: list[structlog.types.Processor] = [
         structlog.processors.format_exc_info,

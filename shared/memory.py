@@ -38,7 +38,7 @@ class MemoryBudget:
     def account(
         self, *, urgent: bool = False, timeout: float | None = None
     ) -> Iterator[Callable[[int], None]]:
-        """What takes bytes when called, once, and gives them back at the end.
+        """A function that takes bytes when called, once, and gives them back at the end.
 
         It waits for them, up to `timeout` seconds, and then raises EncoderBusy. None waits for as
         long as it takes: what those ahead do ends in any case, in seconds each. More bytes than
@@ -90,7 +90,7 @@ class MemoryBudget:
         return False
 
     def _first(self) -> object:
-        """Whose turn it is. In order, or many small ones would keep a large one waiting."""
+        """The next in the line. In order, or many small ones would keep a large one waiting."""
         if self._urgent_line and not (self._urgent_was_last and self._line):
             return self._urgent_line[0]
         return self._line[0]

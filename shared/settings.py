@@ -34,7 +34,7 @@ OF_COMPOSE: Final = frozenset(
         "VITRINE_GID",
     }
 )
-"""What docker compose alone takes from `.env`."""
+"""Names in `.env` that docker compose alone reads."""
 
 Network = IPv4Network | IPv6Network
 
@@ -256,7 +256,7 @@ _EXAMPLES: Final = {
     "image_user_agent": "Shop/1.0, in printable ASCII",
     "image_referer": "origin, or https://shop.example/",
 }
-"""What settings with a pattern look like."""
+"""The forms of settings with a pattern, in words."""
 
 
 def _fault(error: ErrorDetails) -> str:

@@ -220,7 +220,7 @@ class Stack:
                 )
 
     def processes(self) -> list[dict[str, Any]]:
-        """What the supervisor knows of each process: name, pid, statename, exitstatus…"""
+        """The supervisor's facts about each process: name, pid, statename, exitstatus…"""
         transport = SupervisorTransport(serverurl=f"unix://{self._socket}")
         # The socket appears a moment after the supervisor starts.
         with (

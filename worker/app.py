@@ -39,7 +39,7 @@ def create_app(settings: Settings) -> Celery:
 
     @signals.setup_logging.connect(weak=False)
     def keep_our_format(**_: object) -> None:
-        """Celery sets up no logs of its own where this signal has a receiver."""
+        """Celery sets up no logs of its own if this signal has a receiver."""
 
     @signals.worker_init.connect(weak=False)
     def start(sender: WorkController, **_: object) -> None:

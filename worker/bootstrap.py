@@ -38,7 +38,7 @@ _QDRANT_RETRY_SECONDS: Final = 1.0
 
 @dataclass
 class Runtime:
-    """What runs in a worker process beside Celery's own threads."""
+    """The threads of a worker process beside Celery's own."""
 
     watchdog: Watchdog
     bells: Bells

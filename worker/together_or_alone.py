@@ -1,4 +1,4 @@
-"""What a process may do beside other work, and what it does alone."""
+"""A line for work that goes on beside other work, or alone."""
 
 import threading
 from collections.abc import Iterator

@@ -98,7 +98,7 @@ class ProblemAnswer(TypedDict):
     last_error: NotRequired[LastError | None]
     """Why the missing product's last change failed, if it did."""
     waiting: NotRequired[WaitingAnswer | None]
-    """What the missing product's change waits for, if it waits."""
+    """The reason why the missing product's change waits, if it does."""
     failing: NotRequired[list[str]]
     """The parts of the service that are not ready."""
     checks: NotRequired[dict[str, str]]

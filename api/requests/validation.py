@@ -68,7 +68,7 @@ class Fault(TypedDict):
     code: str
     """A stable name of the fault, for programs."""
     message: str
-    """What is wrong, for people."""
+    """The fault in words for people."""
 
 
 class Invalid(Exception):

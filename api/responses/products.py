@@ -23,7 +23,7 @@ class LastError(TypedDict):
 
 @with_config(use_attribute_docstrings=True)
 class WaitingAnswer(TypedDict):
-    """What a pending change waits for."""
+    """The reason why a pending change waits."""
 
     code: str
     """Why its last attempt failed, as a stable name for programs."""
@@ -76,7 +76,7 @@ class ProductAnswer(TypedDict):
     last_error: NotRequired[LastError | None]
     """Why the last change failed, if it did."""
     waiting: NotRequired[WaitingAnswer | None]
-    """What the pending change waits for, if it has been tried."""
+    """The reason why the pending change waits, if it has been tried."""
     embedding: NotRequired[list[float]]
     """The vector, with `?include=embedding`."""
 
@@ -121,7 +121,7 @@ def product_answer(
 
 
 def waiting_answer(status: ProductStatus | None) -> WaitingAnswer | None:
-    """What the product's pending change waits for; None if it doesn't wait."""
+    """The reason why the product's pending change waits; None if it doesn't."""
     if status is None or status.waiting is None:
         return None
     waiting = status.waiting

@@ -13,7 +13,7 @@ class SearchResultsAnswer(TypedDict):
     """The nearest products, in falling order of similarity."""
 
     query_type: QueryType
-    """What was searched by: `text`, `image`, `product`, or `mixed` for several of them."""
+    """The kind of query: `text`, `image`, `product`, or `mixed` for several of them."""
     top_k: int
     """The most results that were asked for."""
     total_results: int

@@ -1,4 +1,4 @@
-"""What a model backend offers: three steps, so that the middle one runs alone on its device.
+"""The interface of a model backend: three steps, so that the middle one runs alone on its device.
 
 1. *pre*, in the caller's thread: a picture or text becomes the model's input (numpy).
 2. *core*, in the batcher's thread: inputs of one kind become raw vectors.

@@ -22,15 +22,15 @@ RANDOM_SEED: Final = 0
 DEMO_DIR: Final = Path(__file__).parent / "demo_model" / "weights"
 
 PREPROCESSING_VERSION: Final = 1
-"""Raise this where decoding or preprocessing changes what vectors come out."""
+"""Raise this if decoding or preprocessing changes what vectors come out."""
 
 CONVERSION_VERSION: Final = 3
-"""Raise this where towers are converted, stored or tried otherwise. What is quantized is another
+"""Raise this if towers are converted, stored or tried otherwise. What is quantized is another
 graph then, so the vectors of int8 go by it, too."""
 
 HUB: Final = "hf-hub:"
 LOCAL_DIR: Final = "local-dir:"
-"""What open_clip's names of models with their own weights begin with."""
+"""Prefixes of open_clip's names of models with their own weights."""
 
 _MODEL_FILES: Final = frozenset({".json", ".safetensors", ".bin", ".pt", ".pth"})
 _HASH_DIGITS: Final = 12
@@ -61,7 +61,7 @@ def collection_name(settings: EmbeddingSettings) -> str:
 
 
 def weights_identity(model: str, pretrained: str) -> str:
-    """What tells these weights from others: a checkpoint's digest, else the tag's name.
+    """The identity of the weights: a checkpoint's digest, else the tag's name.
 
     Raises ModelUnavailable where weights named by a path can't be read.
     """

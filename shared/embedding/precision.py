@@ -27,7 +27,7 @@ Seconds = Mapping[Precision, Sequence[float]]
 """CPU time of one pass for each probe, by precision."""
 
 LOSSLESS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
-"""What `auto` chooses from: within the parity bound and with float32's range. fp16 is closer to
+"""The choices of `auto`: within the parity bound and with float32's range. fp16 is closer to
 float32 than bf16, but overflows beyond 65,504, which nobody rules out for weights never seen."""
 
 WORTHWHILE: Final = 0.9
@@ -96,7 +96,7 @@ def measure(
 
 
 def relative_time(seconds: Seconds, precision: Precision) -> float:
-    """A precision's time as a share of fp32's, for the input where it does worst.
+    """A precision's time as a share of fp32's, for the input on which it does worst.
 
     A lone query waits for weights to be read, which bf16 halves; a full batch waits for
     multiplications, which may be slower in it, and a busy machine is busy with those.
@@ -112,7 +112,7 @@ def fastest(seconds: Seconds) -> Precision:
 
 
 def _known(noted: Any, candidates: Sequence[Precision]) -> Seconds | None:
-    """What was measured at an earlier start, if it can be used."""
+    """The measurement of an earlier start, if it can be used."""
     try:
         return {each: [float(second) for second in noted[each]] for each in candidates}
     except (KeyError, TypeError, ValueError):

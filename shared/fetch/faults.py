@@ -1,4 +1,4 @@
-"""What goes wrong between us and a picture server, as item faults."""
+"""Failures between us and a picture server, as item faults."""
 
 import ssl
 import time

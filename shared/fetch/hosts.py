@@ -1,4 +1,4 @@
-"""What is known of picture servers in trouble: they are left alone for a while.
+"""Picture servers in trouble: they are left alone for a while.
 
 A server that swallows packets holds each of its requests for the whole timeout, so after some in a
 row its pictures end at once. A server that asks for patience (`Retry-After`) gets it.
@@ -19,7 +19,7 @@ FAILURES_IN_A_ROW: Final = 5
 """A server that is merely slow answers in between."""
 
 PAUSE_SECONDS: Final = 30.0
-"""What one answer can bring upon all pictures of a host, which shops may share, at most."""
+"""The longest pause that one answer can cause for a host, which several shops may share."""
 
 _PRUNED_FROM: Final = 1_000
 _UNANSWERED: Final = frozenset({ItemCode.IMAGE_TIMEOUT, ItemCode.IMAGE_UNREACHABLE})

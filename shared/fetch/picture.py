@@ -106,7 +106,7 @@ def _disk() -> Iterator[None]:
 
 @dataclass(frozen=True, slots=True)
 class Validators:
-    """What a picture server said of the picture that is known, to ask whether it still holds."""
+    """Validators of the known picture, with which its server is asked whether it changed."""
 
     etag: str | None
     last_modified: str | None

@@ -46,12 +46,12 @@ def _refusal_arguments(refusal: Refusal | None) -> tuple[str, str]:
 
 
 def wanted_in(fields: Sequence[str]) -> list[Wanted]:
-    """What claim.lua hands out, product after product."""
+    """The products that claim.lua hands out."""
     return [_wanted(fields[i : i + _WANTED_FIELDS]) for i in range(0, len(fields), _WANTED_FIELDS)]
 
 
 def refreshed(known: Wanted, rev: str, deltas: str) -> Wanted | None:
-    """What refresh.lua says of a wanted state: None if its lease is lost."""
+    """The newest wanted state by refresh.lua: None if its lease is lost."""
     if not rev:
         return None
     if int(rev) == known.rev:

@@ -1,4 +1,4 @@
-"""What a client's Idempotency-Key stands for."""
+"""The request behind a client's Idempotency-Key."""
 
 import hashlib
 from dataclasses import dataclass

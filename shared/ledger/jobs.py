@@ -35,7 +35,7 @@ _SCAN_JOBS: Final = 200
 """Jobs looked at in one read while filtering by state."""
 
 _LOOKED_AT: Final = 1000
-"""Jobs looked at for one page, where a state is asked for that few have: some 50 ms of work."""
+"""Jobs looked at for one page, if a state is asked for that few have: some 50 ms of work."""
 
 _Place = tuple[int, str]
 """A job's place in the lists: when it was created (µs since 1970), and its id."""

@@ -47,7 +47,7 @@ _WORKING_SCRIPTS: Final = (
 
 @dataclass(frozen=True, slots=True)
 class LaneBacklog:
-    """What waits in one lane. `oldest_due` is in seconds since 1970, None if nothing waits."""
+    """The backlog of one lane. `oldest_due` is in seconds since 1970, None if nothing waits."""
 
     lane: Lane
     pending: int
@@ -207,8 +207,10 @@ class Ledger:
         idempotency: Idempotency | None,
         shortage: LedgerFull | None,
     ) -> tuple[str | int, ...]:
-        """What opens a job, the same for all scripts of one request. If room is short, they
-        still answer the repeat of a request that was accepted."""
+        """The arguments that open a job, the same for all scripts of one request.
+
+        If memory is short, they still answer the repeat of a request that was accepted.
+        """
         return (
             tenant,
             secrets.token_hex(12),
@@ -267,7 +269,7 @@ class Ledger:
     # Watching
 
     def backlog(self) -> list[LaneBacklog]:
-        """What waits, per lane."""
+        """The backlog of each lane."""
         fields = self._run("backlog", *Lane)
         return [
             LaneBacklog(lane, pending, due, float(oldest) / 1e6 if oldest else None)
@@ -277,7 +279,7 @@ class Ledger:
         ]
 
     def product_status(self, tenant: str, product_id: str) -> ProductStatus | None:
-        """What is known of one product beside the index; None if nothing is."""
+        """The facts about one product beside the index; None if there are none."""
         with translated(), self._redis.pipeline(transaction=True) as pipeline:
             pipeline.hgetall(f"{PREFIX}row:{tenant}:{product_id}")
             pipeline.exists(f"{PREFIX}wanted:{tenant}:{product_id}")

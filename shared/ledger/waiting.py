@@ -1,4 +1,4 @@
-"""What products wait for that are to be tried again."""
+"""The reasons why products wait to be tried again."""
 
 from collections.abc import Mapping, Sequence
 from typing import cast

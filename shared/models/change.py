@@ -22,7 +22,7 @@ class Lane(StrEnum):
 
 
 class Kind(StrEnum):
-    """What the wanted state of a product is."""
+    """The kind of a product's wanted state."""
 
     PUT = "put"
     DELETE = "delete"
@@ -55,7 +55,7 @@ class Aspect(StrEnum):
 
 
 class State(StrEnum):
-    """What the index holds of a product."""
+    """The state of a product in the index."""
 
     ABSENT = "absent"
     LIVE = "live"
@@ -148,7 +148,7 @@ class Claim:
 
 
 class Verdict(StrEnum):
-    """What a worker says of a wanted state that has not landed yet."""
+    """A worker's verdict on a wanted state that has not landed yet."""
 
     RETRY = "retry"
     """Try again after the delay; counts as an attempt."""
@@ -160,7 +160,7 @@ class Verdict(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Report:
-    """What became of one wanted state; `rev` tells which one."""
+    """The end of one wanted state, or its next step; `rev` tells which state."""
 
     tenant: str
     product_id: str
@@ -171,9 +171,9 @@ class Report:
     retryable: bool = False
     delay_seconds: float = 0.0
     changed: Set[Aspect] = frozenset()
-    """What searches must look at anew."""
+    """The aspects that searches must look at anew."""
     found: State | None = None
-    """What the index held of the product when the change failed."""
+    """The product's state in the index when the change failed."""
     refusal: Refusal | None = None
     """Patches among what was wanted that fail, however the rest ends."""
     picture_waits: bool = False

@@ -39,7 +39,7 @@ class Job:
 
     @property
     def state(self) -> JobState:
-        """Queued until the first item is taken; failed only where every item did."""
+        """Queued until the first item is taken; failed only if every item did."""
         if not self.finished:
             return JobState.QUEUED if self.started_at is None else JobState.RUNNING
         failed = self.counts[Outcome.FAILED]
@@ -103,7 +103,7 @@ class Retried:
 
 @dataclass(frozen=True, slots=True)
 class ProductStatus:
-    """What the ledger knows of a product beside what the index holds."""
+    """The ledger's facts about a product, beside those of the index."""
 
     rev: int
     state: str

@@ -85,7 +85,7 @@ _NOT_PATCHABLE: Final = frozenset(_EXPLANATIONS)
 def merged(product: Product, deltas: Iterable[str]) -> Product:
     """The product with the patches applied in their order.
 
-    Raises pydantic's ValidationError where together they break a limit, as by a 65th attribute.
+    Raises pydantic's ValidationError if together they break a limit, as by a 65th attribute.
     """
     fields = product.model_dump(exclude_none=True)
     for delta in deltas:
@@ -105,7 +105,7 @@ def merged_without_faulty(
     """The product with the patches that it can take, and what is wrong with the others, by their
     places in `deltas`.
 
-    Only where all together break a limit each is looked at by itself, in order, beside those before
+    Only if all together break a limit, each is looked at by itself, in order, beside those before
     it that are taken.
     """
     try:

@@ -197,7 +197,7 @@ class Product(BaseModel):
 
 @dataclass(frozen=True, slots=True)
 class ImageFacts:
-    """What is known of the picture behind a stored vector."""
+    """The facts about the picture behind a stored vector."""
 
     sha256: str
     etag: str | None = None

@@ -186,7 +186,7 @@ class Ranking(Filters):
 
 
 class SearchRequest(Ranking):
-    """What a shopper looks for: at least one source. Unknown fields are refused by name."""
+    """A shopper's query: at least one source. Unknown fields are refused by name."""
 
     text_query: Text | None = None
     """Words that describe the picture of what is looked for."""

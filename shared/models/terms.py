@@ -1,4 +1,4 @@
-"""What filters compare: a product's strings and attributes as terms. Pure.
+"""Terms, which filters compare: a product's strings and attributes. Pure.
 
 A point holds its product's terms in one list under one keyword index. So a condition costs the same
 whatever attribute and type of value it is about, and however many values it names; an attribute

@@ -1,4 +1,4 @@
-"""What a process should know of the index it works on, at its start and now and then."""
+"""Facts about the index that a process checks at its start and now and then."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ NEEDS_UPGRADE: Final = "index_needs_upgrade"
 """The warning's code: products are left that filters compare letter by letter."""
 
 COLLECTION_PREFIX: Final = "products-"
-"""What every model's collection is called by first (shared/embedding/identity.py)."""
+"""The prefix of every model's collection (shared/embedding/identity.py)."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +35,7 @@ class IndexFacts:
         }
 
     def warnings(self) -> Mapping[str, str]:
-        """What is to be told, and what to do about it, by code."""
+        """The warnings by code, each with its next step."""
         found = {}
         if not self.has_products and self.others:
             held = ", ".join(f"{name} holds {points}" for name, points in self.others.items())

@@ -3,7 +3,7 @@
 Products that share a picture have the same score, and Qdrant puts such in any order, another one
 for another page size: pages would then repeat some products and never show others. Here, equal
 scores are ordered by product id. For that, every run of equal scores that a page touches must have
-been read as a whole, so a little more than the page is asked for, and much more where that was not
+been read as a whole, so a little more than the page is asked for, and much more if that was not
 enough.
 """
 
@@ -54,7 +54,7 @@ def in_order(hits: Sequence[Scored]) -> list[Scored]:
 
 
 def windows(offset: int, top_k: int) -> Iterator[Window]:
-    """What to read for a page, one after the other until one gives it."""
+    """The reads for a page, one after the other until one gives it."""
     start = max(0, offset - _MARGIN)
     yield Window(start, offset - start + top_k + _MARGIN)
     limit = offset + top_k + _MARGIN

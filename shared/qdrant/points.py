@@ -121,7 +121,7 @@ class StoredRev(NamedTuple):
 
 @dataclass(frozen=True, slots=True)
 class StoredPoint:
-    """What the index holds of a product: the live product, or None for a tombstone."""
+    """A product as the index holds it: the live product, or None for a tombstone."""
 
     rev: int
     version: int | None
@@ -220,7 +220,7 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
 def stored_point(
     payload: Mapping[str, Any], embedding: Sequence[float] | None = None
 ) -> StoredPoint:
-    """What a retrieved point says. `embedding` is None if it wasn't asked for."""
+    """The product or tombstone of a retrieved point. `embedding` is None if it wasn't asked for."""
     product = stored_product(payload, embedding) if "tenant" in payload else None
     awaits_picture = "awaits_picture" in payload
     return StoredPoint(payload["rev"], payload.get("version"), product, awaits_picture)

@@ -43,7 +43,7 @@ class ProductReader:
     def stored(
         self, keys: Sequence[ProductKey], with_embeddings: bool = False
     ) -> dict[ProductKey, StoredPoint]:
-        """What the index holds of each product, in one request; unknown ones are left out."""
+        """The stored point of each product, in one request; unknown ones are left out."""
         return {
             key: stored_point(payload, embedding)
             for key, payload, embedding in self._retrieve(keys, True, with_embeddings)

@@ -24,7 +24,7 @@ log = structlog.get_logger(__name__)
 class QdrantService(ProductSearch, ProductWriter):
     """One collection of products, for all threads of a process.
 
-    Every method raises QdrantUnavailable where Qdrant is gone, frozen or overloaded (a write may
+    Every method raises QdrantUnavailable if Qdrant is gone, frozen or overloaded (a write may
     then have taken effect or not; writing it again does no harm), and QdrantRejected if it
     refuses the request.
     """
@@ -62,7 +62,7 @@ class QdrantService(ProductSearch, ProductWriter):
 
     @property
     def view(self) -> str:
-        """What an answer depends on beside the products: the collection, and how filters see it."""
+        """The collection and how filters see it: answers depend on both beside the products."""
         # Asked for here, too, so that the first answer is kept under the name of the next ones.
         with contextlib.suppress(QdrantUnavailable, QdrantRejected):
             self.terms.complete()
@@ -83,7 +83,7 @@ class QdrantService(ProductSearch, ProductWriter):
             )
 
     def facts(self) -> IndexFacts:
-        """What is to be known of this collection and those of other models; counts nothing."""
+        """Facts about this collection and those of other models; counts nothing."""
         with translated("look at the collections"):
             answer = self._get("/collections")
             names = [held["name"] for held in answer["collections"]]

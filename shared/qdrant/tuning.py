@@ -21,7 +21,7 @@ _QUANTILE: Final = 0.99
 
 @dataclass(frozen=True, slots=True)
 class IndexTuning:
-    """What the defaults are good for stands in docs/operations.md ("Qdrant for a large catalogue").
+    """The defaults' reasons stand in docs/operations.md ("Qdrant for a large catalogue").
 
     `indexing_threshold`: kB of vectors in a segment from which on a graph is built; a vector has
     two. `deleted_threshold`: share of a segment's points that may be moved or deleted before it is

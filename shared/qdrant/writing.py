@@ -75,8 +75,8 @@ class ProductWriter(ProductReader):
 
 
 def _operation(write: PayloadWrite) -> dict[str, Any]:
-    """What Qdrant is to do. Setting the few fields that differ takes its engine a third of the time
-    of writing all of them, because indexes are brought up to date for these fields alone.
+    """The write, for Qdrant. Setting the few fields that differ takes its engine a third of the
+    time of writing all of them, because indexes are brought up to date for these fields alone.
     """
     payload, stored = live_payload(write), write.replaces
     if stored is None or stored.keys() - payload.keys():  # a field is gone

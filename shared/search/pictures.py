@@ -19,7 +19,7 @@ from shared.search.query import QueryPicture
 
 
 class PictureEncoder(Protocol):
-    """What a picture query needs of the embedding service."""
+    """The part of the embedding service that a picture query needs."""
 
     def prepare(self, data: bytes, timeout: float, *, urgent: bool) -> PreparedPicture:
         """The decoded picture as the model's input; urgent ones have memory of their own.

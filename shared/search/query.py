@@ -50,7 +50,7 @@ class Query:
 
     @classmethod
     def of_similar(cls, request: SimilarRequest) -> "Query":
-        """What else looks like a product."""
+        """A query for other products that look like one."""
         return cls(
             ranking=request,
             query_type="product",
@@ -68,7 +68,7 @@ class Query:
         return QueryPictureFault(next(fields, fault.field), fault.fault, fault.sha256)
 
     def ranks_by(self) -> frozenset[Aspect]:
-        """What decides which products answer, and in which order: not what they show."""
+        """The parts that decide which products answer, and in which order: not what they show."""
         ranking = self.ranking
         aspects = {Aspect.MEMBERSHIP}
         if ranking.category_filter is not None:

@@ -32,7 +32,7 @@ _SMALLEST_NORM: Final = 1e-6
 
 
 class TextEncoder(Protocol):
-    """What a search by words needs of the embedding service."""
+    """The part of the embedding service that a search by words needs."""
 
     def embed_text(self, text: str, timeout: float, /) -> Vector:
         """The text's vector, float32 of shape (dimensions,), L2-normalised; `timeout`: seconds."""

@@ -27,7 +27,7 @@ class VectorSpace:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """What a collection is created with."""
+    """The body that creates a collection."""
 
     spaces: Sequence[VectorSpace]
     tuning: Tuning

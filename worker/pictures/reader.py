@@ -115,7 +115,7 @@ class PictureReader:
         )
         self._encoder = encoder
         self.line = TogetherOrAlone()
-        """What is decoded and embedded, and in what company."""
+        """The line for decoding and embedding: beside others, or alone."""
         self._pool = HostThreads(threads, "picture")
         self._urgent_pool = HostThreads(threads, "urgent-picture")
 
@@ -184,7 +184,7 @@ class PictureReader:
     def _prepare(
         self, request: PictureRequest[Key], urgent: bool
     ) -> _Fetched | _Ready | SamePicture | ItemFault:
-        """What one thread can do of it: a suspect is not decoded yet."""
+        """The part that one thread can do: a suspect is not decoded yet."""
         result = _unless_faulty(request.url, partial(self._fetch, request))
         if isinstance(result, _Fetched) and not request.suspect:
             with self.line.together():

@@ -1,4 +1,4 @@
-"""What to do about one change, by what the index holds and what came of its picture.
+"""The decision about one change, by the stored point and the result of its picture.
 
 Pure, but for the log: it reads and writes nothing.
 """
@@ -78,14 +78,14 @@ class Decisions:
         return put
 
     def while_reading(self, put: PendingPut) -> PlannedWrite | None:
-        """What to write of the put while its picture is still being read, if its fields changed."""
+        """The write of a put's fields while its picture is being read, if they changed."""
         if put.live is None or put.fields_stand or not put.may_show:
             return None
         planned = with_fields_first(put, put.live)
         return planned if planned.changed else None
 
     def after_picture(self, put: PendingPut, result: PictureResult) -> PlannedWrite | Report:
-        """What to write of the put, or to report, now that its picture has been read."""
+        """The put's write or report, now that its picture has been read."""
         if isinstance(result, Pictured):
             return with_new_vector(put, result)
         if isinstance(result, SamePicture):

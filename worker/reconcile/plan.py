@@ -1,4 +1,4 @@
-"""What to write of a change, and what the write makes of its product. Pure."""
+"""Planned writes: a change's point, and its outcome once the point stands. Pure."""
 
 import math
 from collections.abc import Mapping, Sequence, Set

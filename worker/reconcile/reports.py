@@ -1,4 +1,4 @@
-"""What a worker reports, and when it tries again. Pure, but for the log."""
+"""A worker's reports, and when it tries again. Pure, but for the log."""
 
 import random
 from collections.abc import Callable, Mapping, Sequence
@@ -74,7 +74,7 @@ def report(
     retries: RetryPolicy,
     types: Mapping[str, AttributeType],
 ) -> Report | None:
-    """What became of a write, by what the index holds afterwards.
+    """The report of a write, by what the index holds afterwards.
 
     None if the write was of fields whose picture is being read, and they don't stand. `types`: the
     listed attributes; a value of another type is a warning.

@@ -9,7 +9,7 @@ from shared.embedding.decoding.formats import OpenedFormat, looks_like_html, uns
 from shared.errors import ItemCode, ItemPermanent, ItemTransient, VitrineError
 
 BOMBS = (Image.DecompressionBombError, Image.DecompressionBombWarning)
-"""What Pillow raises beyond its own bound of 179 million pixels."""
+"""Pillow's error beyond its own bound of 179 million pixels."""
 
 
 def corrupt(kind: OpenedFormat) -> ItemPermanent:

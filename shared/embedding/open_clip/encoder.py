@@ -1,4 +1,4 @@
-"""What the backends have in common: open_clip's preprocessing, tokens, and two towers that open.
+"""The common part of the backends: open_clip's preprocessing, tokens, and two towers that open.
 
 How a tower gets into memory, and what runs it, is the backend's part.
 """

@@ -24,7 +24,7 @@ _EXACT_POOLERS = (_hf.MeanPooler, _hf.ClsPooler, _hf.ClsLastHiddenStatePooler)
 
 @dataclass(frozen=True)
 class Padding:
-    """What fills up shorter texts, and is masked wherever it stands."""
+    """The token that fills up shorter texts; it is masked wherever it stands."""
 
     pad_id: int
 
@@ -50,7 +50,7 @@ class MaskedTransformer(nn.Module):
 
     @classmethod
     def of(cls, tower: Any) -> "MaskedTransformer | None":
-        """The trimmed form of a tower, or None where trimming would not be exact."""
+        """The trimmed form of a tower, or None if trimming would not be exact."""
         if not isinstance(tower, _hf.HFTextEncoder) or tower.output_tokens:
             return None
         pad_id = getattr(tower.config, "pad_token_id", None)

@@ -43,7 +43,7 @@ class PooledTransformer(nn.Module):
 
     @property
     def dtype(self) -> torch.dtype:
-        """What the transformer computes in."""
+        """The type in which the transformer computes."""
         return self._blocks[0].get_weight_dtype()  # type: ignore[no-any-return]  # untyped
 
     def forward(self, x: Tensor, read: Tensor, mask: Tensor | None = None) -> Tensor:

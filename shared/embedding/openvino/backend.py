@@ -36,7 +36,7 @@ _TYPICAL_QUERY: Final = "a red summer dress"
 """Six tokens, to try precisions with."""
 
 _QUERIES_TOGETHER: Final = 16
-"""As many as share a forward pass where searches come faster than they can be answered: those of
+"""As many as share a forward pass if searches come faster than they can be answered: those of
 all API_THREADS, by its default."""
 
 
@@ -47,7 +47,7 @@ def coarse_draft_edge(encoder: Encoder) -> int:
 
 @dataclass(frozen=True)
 class Quantized:
-    """What is known of the int8 form of an image tower, and stored with it."""
+    """Facts about the int8 form of an image tower, stored with it."""
 
     resize_mode: str | None
     """How pictures were made square when it was calibrated; None: the model's own way."""

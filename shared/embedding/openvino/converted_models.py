@@ -33,7 +33,7 @@ QUANTIZED: Final = "image-int8"
 """The image tower in int8, as `quantization` makes and checks it."""
 
 Form = Tower | Literal["image-int8"]
-"""What is stored: each tower as it is, and the image tower in int8."""
+"""The stored forms: each tower as it is, and the image tower in int8."""
 
 _MODEL: Final = "model.xml"
 _FILES: Final = (_MODEL, "model.bin")

@@ -106,7 +106,7 @@ def quantize_image_tower(
 def top_overlap(lossless: NDArray[np.float32], other: NDArray[np.float32]) -> float:
     """How much of the ten nearest is the same, for vectors (n, dimensions) of the same n pictures.
 
-    Each picture is asked for by its own vector among all others. 1 where all ten always agree.
+    Each picture is asked for by its own vector among all others. 1 if all ten always agree.
     """
     same = [
         np.isin(one, two).mean()
@@ -116,7 +116,7 @@ def top_overlap(lossless: NDArray[np.float32], other: NDArray[np.float32]) -> fl
 
 
 class _Pictures(Iterator[tuple[PreparedImage, PreparedImage]]):
-    """What the files hold, each picture once: prepared as without loss, and as for int8."""
+    """The pictures of the files, each once: prepared as without loss, and as for int8."""
 
     def __init__(self, files: Sequence[Path], encoder: OpenVinoEncoder, max_pixels: int) -> None:
         """`encoder` is the one without loss."""

@@ -66,7 +66,7 @@ def has_vnni() -> bool:
 
 @cache
 def supported_precisions() -> frozenset[Precision]:
-    """What this CPU has instructions for, as OpenVINO finds it; fp32 always is.
+    """The precisions that this CPU has instructions for, as OpenVINO finds; fp32 always is.
 
     BF16 stands for AVX512-BF16 or AMX, FP16 for AVX512-FP16 or their likes on ARM.
     """

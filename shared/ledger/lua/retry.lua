@@ -12,7 +12,7 @@ local state = redis.call('HMGET', key, 'request', 'retention')
 local now = now_us()
 local lanes, out = {}, {job, opened}
 
--- The references (job:position …) as items of the new job where they are the failed job's. '-' keeps
+-- The references (job:position …) as items of the new job if they are the failed job's. '-' keeps
 -- the place of each other one, for patches know their items by their places. And the positions.
 local function taken_over(references)
   local taken, positions = {}, {}

@@ -16,7 +16,7 @@ _ROWS_AT_ONCE: Final = 250
 
 @dataclass(frozen=True, slots=True)
 class IndexedProduct:
-    """What the index tells of a product or its tombstone. `rev` in µs since 1970."""
+    """A product or tombstone of the index, as the ledger needs it. `rev` in µs since 1970."""
 
     tenant: str
     product_id: str
@@ -31,7 +31,7 @@ class IndexedProduct:
 
 @dataclass(frozen=True, slots=True)
 class RebuiltRows:
-    """What became of the rows: added, raised to what the index held, left as they were."""
+    """Counts of rows: added, raised to what the index held, left as they were."""
 
     added: int = 0
     raised: int = 0

@@ -36,7 +36,7 @@ class RowAtRest:
 class RowsAtRest:
     """Walks the rows and marks those whose writes are lost; may run beside everything else.
 
-    Methods raise `LedgerUnavailable`, and marking `LedgerFull` where Redis has too little memory.
+    Methods raise `LedgerUnavailable`, and marking `LedgerFull` if Redis has too little memory.
     """
 
     def __init__(self, client: redis.Redis) -> None:

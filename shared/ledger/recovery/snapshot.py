@@ -129,7 +129,7 @@ class LedgerRestore:
     """Takes records back, in the order: jobs and idempotency keys, then products.
 
     What the ledger knows already, or knows better, stays. Methods raise `LedgerUnavailable`, and
-    `LedgerFull` where Redis has too little memory.
+    `LedgerFull` if Redis has too little memory.
     """
 
     def __init__(self, client: redis.Redis) -> None:

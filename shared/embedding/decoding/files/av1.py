@@ -42,7 +42,7 @@ class _Bits:
 
 @dataclass(frozen=True, slots=True)
 class Frames:
-    """What a sample decodes to: bytes of all its frames, hidden ones too, and pixels of one."""
+    """The size of a decoded sample: bytes of all frames, hidden ones too, and pixels of one."""
 
     memory: int
     pixels: int
@@ -50,7 +50,7 @@ class Frames:
 
 @dataclass(frozen=True, slots=True)
 class _Sequence:
-    """What a sequence's header says of its frames."""
+    """The facts about frames in a sequence's header."""
 
     pixels: int
     """Of a frame that gives no size of its own."""
@@ -85,7 +85,7 @@ class _Sequence:
 
 
 def decoded(samples: Iterable[bytes], step: Callable[[], None]) -> Iterator[Frames]:
-    """What each sample of a stream decodes to; `step` is called for each part, and may raise.
+    """The decoded size of each sample of a stream; `step` is called for each part, and may raise.
 
     A frame may take its size from any frame before it, so each counts as the largest so far.
     """

@@ -109,13 +109,13 @@ class _File(Reader):
             yield item, tuple(places)
 
     def still(self, places: _Places) -> Frames:
-        """What a still picture's item decodes to. Several items may lie at the same places."""
+        """The decoded size of a still picture's item. Several items may lie at the same places."""
         if places not in self._known:
             (self._known[places],) = decoded([self._bytes(places)], self.step)
         return self._known[places]
 
     def moving(self, track: Box) -> Sequence[Frames]:
-        """What a track's first samples decode to."""
+        """The decoded sizes of a track's first samples."""
         places = islice(self._samples(list(self._tables(track))), MAX_FRAMES)
         return list(decoded((self._bytes((place,)) for place in places), self.step))
 

@@ -43,7 +43,7 @@ _READ: Final = frozenset({_APP0, _APP1, _APP2, _ADOBE, *_FRAMES, *_FORMS})
 
 
 class _Header:
-    """What is known before the first scan."""
+    """The facts that stand before the first scan."""
 
     __slots__ = ("form", "kept", "orientation", "profile", "profile_parts")
 
