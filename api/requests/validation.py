@@ -21,13 +21,25 @@ _FIELD_LENGTH: Final = 200
 
 _UNKNOWN: Final = "is not a known field"
 
+_TEXT: Final = ("text_query", "q")
+_IMAGE: Final = ("image", "image_base64", "image_url")
 _OTHER_NAMES: Final = {
-    "q": "text_query",
-    "text_query": "q",
-    "image": "image_base64",
-    "image_base64": "image",
+    "q": _TEXT,
+    "text_query": _TEXT,
+    "query": _TEXT,
+    "text": _TEXT,
+    "image": _IMAGE,
+    "image_base64": _IMAGE,
+    "file": _IMAGE,
+    "picture": _IMAGE,
+    "limit": ("top_k",),
+    "title": ("name",),
+    "product_id": ("id",),
 }
-"""The names of a search's fields in a JSON document, in a URL and in a form."""
+"""Names that other requests and other shops' systems use, and the fields here in their order.
+
+A search's fields are called differently in a JSON document, in a URL and in a form.
+"""
 
 _SLIP_LENGTH: Final = 64
 """Longer names are no known field's with a slip of the pen."""
@@ -104,8 +116,9 @@ def _names(model: type[BaseModel]) -> Collection[str]:
 def unknown_field(name: str, known: Collection[str]) -> Fault:
     """The fault of a name that is none of the known ones. It names the one that is near, if any."""
     message, near = _UNKNOWN, None
-    if _OTHER_NAMES.get(name) in known:
-        message = f"is called {_OTHER_NAMES[name]} here"
+    here = next((other for other in _OTHER_NAMES.get(name, ()) if other in known), None)
+    if here:
+        message = f"is called {here} here"
     elif len(name) <= _SLIP_LENGTH:
         near = _near(name, tuple(known))
     if near:

@@ -135,3 +135,25 @@ def test_what_no_patch_may_change_is_named_as_the_field(
     (fault,) = caught.value.faults
     assert fault["field"] == field
     assert not fault["message"].startswith(f"{field}:")
+
+
+@pytest.mark.parametrize(
+    ("name", "known", "here"),
+    [
+        ("query", ("text_query", "image_url"), "text_query"),
+        ("text", ("q", "top_k"), "q"),
+        ("file", ("text_query", "image"), "image"),
+        ("image_base64", ("text_query", "image"), "image"),
+        ("image", ("id", "name", "image_url"), "image_url"),
+        ("limit", ("q", "top_k"), "top_k"),
+        ("title", ("id", "name"), "name"),
+    ],
+)
+def test_a_name_that_others_use_leads_to_the_field_that_is_meant(
+    name: str, known: tuple[str, ...], here: str
+) -> None:
+    assert unknown_field(name, known)["message"] == f"is called {here} here"
+
+
+def test_a_name_that_others_use_leads_nowhere_if_no_such_field_is_there() -> None:
+    assert unknown_field("query", ("id", "price"))["message"] == "is not a known field"
