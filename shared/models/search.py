@@ -2,7 +2,7 @@
 
 import binascii
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 from typing import Annotated, Any, Final, Literal, NamedTuple
 
 from pydantic import (
@@ -276,16 +276,9 @@ class Hit:
     @classmethod
     def of(cls, payload: Mapping[str, Any], score: float) -> "Hit":
         """The hit of a live point, by its payload; fields that the product lacks are None."""
-        return cls(
-            product_id=payload["id"],
-            name=payload["name"],
-            description=payload.get("description"),
-            price=payload.get("price"),
-            category=payload.get("category"),
-            image_url=payload["image_url"],
-            attributes=payload.get("attributes", {}),
-            similarity_score=round(score, SCORE_DIGITS),
-        )
+        shown: dict[str, Any] = {name: payload.get(name) for name in _SHOWN}
+        shown["attributes"] = payload.get("attributes", {})
+        return cls(product_id=payload["id"], similarity_score=round(score, SCORE_DIGITS), **shown)
 
     @property
     def ranked(self) -> Ranked:
@@ -293,15 +286,11 @@ class Hit:
         return Ranked(self.product_id, self.similarity_score)
 
 
-PAYLOAD_OF_HIT: Final = (
-    "id",
-    "name",
-    "description",
-    "price",
-    "category",
-    "image_url",
-    "attributes",
+_SHOWN: Final = tuple(
+    field.name for field in fields(Hit) if field.name not in ("product_id", "similarity_score")
 )
+
+PAYLOAD_OF_HIT: Final = ("id", *_SHOWN)
 """The fields of a point's payload that `Hit.of` reads; nothing else is read for a search."""
 
 
