@@ -35,7 +35,7 @@ def disk(tmp_path: Path) -> Iterator[Path]:
         ["/bin/mount", "-o", "loop", image, mounted], capture_output=True, text=True, check=False
     )
     if told.returncode:
-        pytest.skip(f"a disk to fill can't be mounted here: {told.stderr.strip()}")
+        pytest.skip(f"LEFT OUT: a disk to fill can't be mounted here: {told.stderr.strip()}")
     yield mounted
     # Lazily: a process that hangs must not hide why.
     subprocess.run(["/bin/umount", "--lazy", mounted], check=True)

@@ -62,7 +62,8 @@ class PendingPut:
 
     `live`: the product as the index holds it; None if it is not live, and `found` says more.
     `fields_rev`: the rev under which the index holds the put's fields already, beside the picture
-    of before. `may_show`: whether its fields have not been sent to the index under its newest rev.
+    of before. `may_show`: whether its fields have not been sent to the index under its newest rev,
+    nor found to be those that the index holds.
     """
 
     wanted: Wanted

@@ -169,7 +169,12 @@ class Reconciler:
         have been patched or are suspects at once, and of all if the pictures take long.
         """
         puts = [put for put in reading if show_all or put.wanted.deltas or put.wanted.suspect]
-        planned = {put: step for put in puts if (step := self._decisions.while_reading(put))}
+        planned: dict[PendingPut, PlannedWrite] = {}
+        for put in puts:
+            if step := self._decisions.while_reading(put):
+                planned[put] = step
+            else:
+                put.may_show = False  # fields that are the same are compared once, not every look
         reports = self._write(list(planned.values())) if planned else []
         stand = {(told.tenant, told.product_id) for told in reports}
         for put, step in planned.items():

@@ -5,6 +5,7 @@ import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -14,8 +15,10 @@ from shared.models.product import Product
 from tests.integration.fetch.picture_server import ScriptedServer, reply, sends
 from tests.integration.worker.conftest import TENANT, Worker
 from tests.pictures import picture
+from worker.reconcile import decide
 from worker.reconcile.decide import Decisions
 from worker.reconcile.faults import BLANK
+from worker.reconcile.plan import PendingPut, PlannedWrite
 from worker.reconcile.reports import RetryPolicy, landed, released
 
 LATER = 3600
@@ -147,6 +150,31 @@ def test_fields_do_not_wait_for_a_picture_that_is_slow(worker: Worker) -> None:
     answering.join()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.stored("p").product.image_url == worker.pictures.url + "/slow.jpg"
+
+
+def test_fields_that_are_the_same_are_compared_once_while_the_picture_is_slow(
+    worker: Worker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    worker.reconciler._fields_seconds = 0.0
+    product = live(worker)
+    came = hang(worker, "/slow.jpg")
+    compared: list[str] = []
+    plan = decide.with_fields_first
+
+    def counted(put: PendingPut, *others: Any) -> PlannedWrite:
+        compared.append(put.product.id)
+        return plan(put, *others)
+
+    monkeypatch.setattr(decide, "with_fields_first", counted)
+    put = worker.push(moved(product, worker.pictures.url + "/slow.jpg"), lane=Lane.SINGLE)
+    with ThreadPoolExecutor(1) as thread:
+        answered = thread.submit(worker.bells.answer)
+        wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
+        time.sleep(0.5)  # ten looks of an urgent put
+        came.set()
+        answered.result(10)
+    assert compared == ["p"]
+    assert worker.counts(put) == {Outcome.INDEXED: 1}
 
 
 @pytest.mark.parametrize("lane", [Lane.SINGLE, Lane.BULK])
