@@ -1,0 +1,1 @@
+"""One result set for each query, and everything an answer tells of it. Pure."""
