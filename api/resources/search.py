@@ -27,7 +27,8 @@ from api.responses.answers import json_response
 from api.responses.problems import invalid
 from api.responses.searches import SearchResultsAnswer, search_answer
 from shared.errors import EncoderBusy, QueryPictureFault
-from shared.models.search import Ranking, SearchAnswer, SearchRequest, SimilarRequest, Text
+from shared.models.search.hits import SearchAnswer
+from shared.models.search.requests import Ranking, SearchRequest, SimilarRequest, Text
 from shared.search.service import SearchService
 
 _READING_SHARE: Final = 0.05

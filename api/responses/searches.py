@@ -5,7 +5,7 @@ from typing import Any
 from pydantic import with_config
 from typing_extensions import TypedDict
 
-from shared.models.search import Hit, QueryType, SearchAnswer
+from shared.models.search.hits import Hit, QueryType, SearchAnswer
 
 
 @with_config(use_attribute_docstrings=True)

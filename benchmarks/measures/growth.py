@@ -14,7 +14,7 @@ from benchmarks.memory import disk_mb, memory_of
 from benchmarks.results import Measured, Row
 from benchmarks.service import running_stack
 from shared.errors import TransientError
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from stack.run import Stack
 
 _QUERIES: Final = 100

@@ -12,7 +12,7 @@ from benchmarks.drawn_vectors import DIMENSIONS
 from benchmarks.measures.plain_loops import Loop, own_text
 from benchmarks.questions import questions
 from benchmarks.results import Measured, Row, percentiles
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 
 _ROUNDS: Final = 3
 _WARM_UP: Final = 5

@@ -10,7 +10,7 @@ from typing import Any, Final
 from shared.errors import QdrantRejected
 from shared.models.attributes import unfilterable
 from shared.models.product import point_id
-from shared.models.search import AttributeScalar, Filters
+from shared.models.search.filters import AttributeScalar, Filters
 from shared.models.terms import MARK
 from shared.qdrant.points import TERMS, LivePoint, PayloadWrite, Tombstone
 

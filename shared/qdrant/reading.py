@@ -8,7 +8,7 @@ from qdrant_client import QdrantClient, models
 
 from shared.errors import InvalidCursor
 from shared.models.product import StoredProduct, point_id
-from shared.models.search import PAYLOAD_OF_HIT, Hit, Ranked
+from shared.models.search.hits import PAYLOAD_OF_HIT, Hit, Ranked
 from shared.qdrant import filters as conditions
 from shared.qdrant.errors import translated
 from shared.qdrant.points import (

@@ -8,7 +8,8 @@ import orjson
 from numpy.typing import NDArray
 from qdrant_client import QdrantClient, models
 
-from shared.models.search import PAYLOAD_OF_HIT, Filters, Hit, Ranked
+from shared.models.search.filters import Filters
+from shared.models.search.hits import PAYLOAD_OF_HIT, Hit, Ranked
 from shared.qdrant import filters as conditions
 from shared.qdrant.errors import translated
 from shared.qdrant.paging import Scored, Window, in_order, windows

@@ -13,7 +13,7 @@ from shared.errors import (
     ItemTransient,
     QueryPictureFault,
 )
-from shared.models.search import MAX_PICTURE_BYTES, SearchRequest
+from shared.models.search.requests import MAX_PICTURE_BYTES, SearchRequest
 from shared.search.cache.vectors import QueryVectorCache, Vector
 from shared.search.query import QueryPicture
 

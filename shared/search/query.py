@@ -7,7 +7,8 @@ from typing import Literal
 
 from shared.errors import QueryPictureFault
 from shared.models.change import Aspect
-from shared.models.search import QueryType, Ranking, SearchRequest, SimilarRequest
+from shared.models.search.hits import QueryType
+from shared.models.search.requests import Ranking, SearchRequest, SimilarRequest
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,14 +9,8 @@ import numpy as np
 from shared.errors import ProductNotFound, QueryPictureFault, SourcesCancelOut
 from shared.ledger.generations import Generation, Generations
 from shared.metrics import SEARCH_CACHE_REQUESTS
-from shared.models.search import (
-    SCORE_DIGITS,
-    Hit,
-    Ranked,
-    SearchAnswer,
-    SearchRequest,
-    SimilarRequest,
-)
+from shared.models.search.hits import SCORE_DIGITS, Hit, Ranked, SearchAnswer
+from shared.models.search.requests import SearchRequest, SimilarRequest
 from shared.qdrant.points import StoredEmbedding
 from shared.qdrant.service import QdrantService
 from shared.search.cache.answers import AnswerCache, RankingCache, answer_key

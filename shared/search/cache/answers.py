@@ -13,7 +13,8 @@ from pydantic_core import to_json
 
 from shared.metrics import SEARCH_CACHE_REQUESTS, SEARCH_RANKING_REQUESTS
 from shared.models.change import Aspect
-from shared.models.search import MAX_TOP_K, Hit, Ranked
+from shared.models.search.hits import Hit, Ranked
+from shared.models.search.requests import MAX_TOP_K
 from shared.search.cache.redis import CacheConnection
 
 T = TypeVar("T")

@@ -11,7 +11,7 @@ from threading import Thread
 import httpx
 import pytest
 
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from shared.qdrant.points import Tombstone
 from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.recovery.transfer import PointTransfer

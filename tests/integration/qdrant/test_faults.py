@@ -9,7 +9,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from shared.errors import QdrantRejected, QdrantUnavailable
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from shared.qdrant.points import Tombstone
 from shared.qdrant.service import QdrantService
 from tests.servers import DIMENSIONS

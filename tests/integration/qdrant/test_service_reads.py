@@ -11,7 +11,7 @@ import pytest
 
 from shared.errors import CollectionMismatch, InvalidCursor, QdrantRejected, QdrantUnavailable
 from shared.models.product import ImageFacts, Product
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from shared.qdrant import paging
 from shared.qdrant.points import LivePoint
 from shared.qdrant.service import QdrantService

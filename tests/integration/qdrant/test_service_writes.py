@@ -7,7 +7,7 @@ import uuid
 import pytest
 
 from shared.models.product import ImageFacts, StoredProduct
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from shared.qdrant.points import Tombstone
 from shared.qdrant.service import QdrantService
 from tests.integration.qdrant.conftest import MakePoint, direction

@@ -7,7 +7,7 @@ from typing import Any
 import httpx
 import pytest
 
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from shared.models.terms import MARK
 from shared.qdrant.points import live_payload
 from shared.qdrant.recovery.transfer import PointTransfer

@@ -14,7 +14,7 @@ import httpx
 import pytest
 from structlog.testing import capture_logs
 
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from shared.qdrant.recovery.index import VectorIndex
 from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning

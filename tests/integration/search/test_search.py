@@ -12,7 +12,8 @@ from prometheus_client import REGISTRY
 from shared.errors import QdrantUnavailable
 from shared.ledger import Generations, connect
 from shared.models.change import Aspect
-from shared.models.search import Hit, SearchRequest
+from shared.models.search.hits import Hit
+from shared.models.search.requests import SearchRequest
 from tests.integration.search.conftest import TENANT, Searching, direction
 from tests.servers import RedisServer
 

@@ -11,7 +11,8 @@ import redis
 
 from shared.embedding.encoder import Vector
 from shared.errors import ProductNotFound, QueryPictureFault
-from shared.models.search import SearchAnswer, SearchRequest, SimilarRequest
+from shared.models.search.hits import SearchAnswer
+from shared.models.search.requests import SearchRequest, SimilarRequest
 from tests.integration.search.conftest import TENANT, Searching, direction
 from tests.servers import RedisServer
 

@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.search import Filters, Hit
+from shared.models.search.filters import Filters
+from shared.models.search.hits import Hit
 from shared.models.terms import MARK, attribute_term, field_term, terms_of
 
 ONE = [

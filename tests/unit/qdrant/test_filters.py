@@ -6,7 +6,7 @@ import pytest
 
 from shared.errors import QdrantRejected
 from shared.models.product import point_id
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from shared.qdrant import filters
 from shared.qdrant.collection import payload_indexes
 from shared.qdrant.points import Tombstone

@@ -3,7 +3,8 @@
 import numpy as np
 import pytest
 
-from shared.models.search import Filters, Hit
+from shared.models.search.filters import Filters
+from shared.models.search.hits import Hit
 from shared.qdrant.recall import around, measure, unit
 from shared.qdrant.service import QdrantService
 

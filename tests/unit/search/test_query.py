@@ -7,7 +7,7 @@ import pytest
 
 from shared.errors import SourcesCancelOut
 from shared.models.change import Aspect
-from shared.models.search import SearchRequest, SimilarRequest
+from shared.models.search.requests import SearchRequest, SimilarRequest
 from shared.search.cache.answers import answer_key
 from shared.search.query import Query, QueryPicture
 from shared.search.service import mixed

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from shared.models.change import Outcome
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from tests.integration.worker.conftest import LEASE_SECONDS, TENANT, Worker
 from tests.pictures import blank_picture, picture
 

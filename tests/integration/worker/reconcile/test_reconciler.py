@@ -10,7 +10,7 @@ from shared.errors import QdrantRejected, QdrantUnavailable
 from shared.ledger import Generations
 from shared.models.change import Aspect, Change, Lane, Outcome
 from shared.models.product import ImageFacts
-from shared.models.search import Filters
+from shared.models.search.filters import Filters
 from shared.qdrant.points import LivePoint, PointWrite, ProductKey
 from shared.qdrant.vectors import VectorSet
 from tests.integration.worker.conftest import LEASE_SECONDS, TENANT, Worker

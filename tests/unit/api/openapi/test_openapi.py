@@ -18,7 +18,7 @@ from api.openapi.page import DocumentationResource
 from api.resources.indexing import ProductsBody
 from shared.models.patch import Patch
 from shared.models.product import Product
-from shared.models.search import SearchRequest
+from shared.models.search.requests import SearchRequest
 
 DOCUMENT = document(described_app(), keys_needed=True)
 SCHEMAS = DOCUMENT["components"]["schemas"]

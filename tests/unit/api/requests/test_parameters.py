@@ -13,7 +13,7 @@ from api.requests.parameters import (
 )
 from api.requests.validation import Invalid, validated
 from api.resources.search import WordSearch
-from shared.models.search import Ranking, SimilarRequest
+from shared.models.search.requests import Ranking, SimilarRequest
 
 NO_NUMBERS = [
     "5_0",

@@ -6,7 +6,7 @@ from api.requests.batch import read_product
 from api.requests.validation import MAX_FAULTS, Invalid, unknown_field, validated
 from shared.models.patch import Patch
 from shared.models.product import Product
-from shared.models.search import SearchRequest
+from shared.models.search.requests import SearchRequest
 
 GOOD = {"id": "a", "name": "A", "image_url": "http://shop.example/a.jpg"}
 

@@ -1,49 +1,11 @@
-"""Search requests: their sources, and how values of attributes are read."""
+"""Filters: how they are read, and which products they admit."""
 
-import base64
-from dataclasses import asdict
 from typing import Any
 
 import pytest
 
-from shared.models.search import Filters, Hit, SearchRequest
-
-PICTURE = bytes(range(256))
-ENCODED = base64.b64encode(PICTURE).decode()
-
-
-@pytest.mark.parametrize(
-    ("fields", "query_type"),
-    [
-        ({"text_query": "a"}, "text"),
-        ({"image_url": "http://a/b"}, "image"),
-        ({"image_base64": ENCODED}, "image"),
-        ({"product_id": "p"}, "product"),
-        ({"text_query": "a", "image_url": None}, "text"),
-        ({"text_query": "a", "product_id": "p"}, "mixed"),
-        ({"image_url": "http://a/b", "image_base64": ENCODED}, "mixed"),
-        (
-            {
-                "text_query": "a",
-                "image_url": "http://a/b",
-                "image_base64": ENCODED,
-                "product_id": "p",
-            },
-            "mixed",
-        ),
-    ],
-)
-def test_one_source_names_the_type_and_several_are_a_mix(
-    fields: dict[str, Any], query_type: str
-) -> None:
-    request = SearchRequest.model_validate(fields)
-    assert request.query_type == query_type
-    assert request.has_picture == any(name.startswith("image") and fields[name] for name in fields)
-
-
-def test_base64_and_bytes_are_the_same_picture() -> None:
-    for given in (ENCODED, PICTURE):
-        assert SearchRequest.model_validate({"image_base64": given}).image == PICTURE
+from shared.models.search.filters import Filters
+from shared.models.search.hits import Hit
 
 
 def test_values_of_attributes_keep_their_kind() -> None:
@@ -108,17 +70,3 @@ def test_a_product_without_a_price_is_within_no_bounds() -> None:
     assert Filters().admit(fields)
     assert not Filters(price_min=0).admit(fields)
     assert not Filters(price_max=100).admit(fields)
-
-
-def test_a_hit_names_absent_fields_too_and_shows_six_digits_of_its_score() -> None:
-    hit = Hit.of({"id": "a", "name": "A", "image_url": "u", "tenant": "shop"}, 0.12345678)
-    assert asdict(hit) == {
-        "product_id": "a",
-        "name": "A",
-        "description": None,
-        "price": None,
-        "category": None,
-        "image_url": "u",
-        "attributes": {},
-        "similarity_score": 0.123457,
-    }

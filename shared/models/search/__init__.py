@@ -1,0 +1,1 @@
+"""A search: its filters, its requests, its hits."""
