@@ -28,7 +28,7 @@ folder() {
 }
 
 stamped() {
-    { cat requirements*.txt constraints.txt; folder; } | sha256sum | cut -d ' ' -f 1
+    { cat requirements*.txt constraints.txt client/pyproject.toml; folder; } | sha256sum | cut -d ' ' -f 1
 }
 
 fail() {

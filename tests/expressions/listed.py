@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, Final
 
 ROOT: Final = Path(__file__).parents[2]
-FOLDERS: Final = ("api", "worker", "shared", "stack", "demo", "operations")
+FOLDERS: Final = ("api", "worker", "shared", "stack", "demo", "operations", "client")
 
 _WHOLE: Final = frozenset({"fullmatch"})
 _AT_THE_BEGINNING: Final = frozenset({"match", "fullmatch"})

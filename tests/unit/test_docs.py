@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from shared.settings import OF_COMPOSE, Settings
+from vitrine.main import main as client
 
 ROOT = Path(__file__).parents[2]
 PAGES = [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md")]
@@ -18,9 +19,10 @@ FENCE = re.compile(r"^```.*?^```", re.MULTILINE | re.DOTALL)
 COMMANDS = re.compile(r"(?:^|[\s`(])make ((?:[a-z]+-)*[a-z]+)\b")
 MODULES = re.compile(r"(?:^|[\s`(/])python3? -m ([a-z_.]+)")
 PATHS = re.compile(
-    r"(?<![\w/])(?:api|worker|shared|stack|operations|demo|benchmarks|deploy|docs|tests)/[\w*./{},-]*"
+    r"(?<![\w/])(?:api|worker|shared|stack|operations|demo|benchmarks|client|deploy|docs|tests)/[\w*./{},-]*"
 )
-SETTINGS = {name.upper() for name in Settings.model_fields} | OF_COMPOSE
+OF_CLIENT = {str(option.envvar) for option in client.params if option.envvar}
+SETTINGS = {name.upper() for name in Settings.model_fields} | OF_COMPOSE | OF_CLIENT
 PREFIXES = {name.split("_")[0] for name in SETTINGS} - {"LOG"}
 
 

@@ -26,6 +26,8 @@ def checkout(tmp_path: Path) -> Path:
     shutil.copy(ROOT / "deploy" / "venv.sh", folder / "deploy")
     for name in ("requirements.txt", "requirements-dev.txt", "constraints.txt"):
         (folder / name).touch()
+    (folder / "client").mkdir()
+    (folder / "client" / "pyproject.toml").touch()
     return folder
 
 

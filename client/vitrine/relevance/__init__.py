@@ -1,0 +1,1 @@
+"""How good a search's answers are, held against people's ratings."""
