@@ -35,6 +35,12 @@ _LETTERS: Final = str.maketrans(
 """Latin letters whose accent or ligature Unicode doesn't take apart."""
 
 
+def drop_invisible(text: str) -> str:
+    """The text without characters that nobody sees, and without accents that stand apart from
+    their letters."""
+    return _DROPPED.sub("", text)
+
+
 def fold(text: str) -> str:
     """The text without case, accents and differences of mere form: É, e and ｅ become `e`, ß `ss`,
     ﬁ `fi`, ς `σ`. White space around it goes, and runs of it become one space. Folding twice
