@@ -24,7 +24,7 @@ from api.responses.landing import Landing
 from shared.doorbell import Doorbell, celery_app
 from shared.embedding.identity import collection_name
 from shared.errors import CollectionMismatch, QdrantUnavailable, VitrineError
-from shared.fetch.fetcher import Fetcher
+from shared.fetch.bootstrap import build_fetcher
 from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, Ledger, LedgerLoss, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.models.attributes import attribute_types
@@ -163,14 +163,10 @@ def build_services(settings: Settings, watchdog: Watchdog) -> Services:
 
 def picture_fetch(settings: Settings) -> Callable[[str], bytes]:
     """Fetches a query's picture by the workers' rules, within a search's time."""
-    fetcher = Fetcher(
-        settings.image_allowed_networks,
-        max_bytes=settings.image_max_bytes,
+    fetcher = build_fetcher(
+        settings,
         timeout_seconds=min(settings.image_timeout_seconds, settings.search_timeout_seconds),
         connections=settings.api_picture_queries,
-        own_ports=settings.own_ports,
-        user_agent=settings.image_user_agent,
-        referer=settings.image_referer,
         # These few are decoded at once. So a full disk stops no search.
         most_in_memory=settings.image_max_bytes,
     )

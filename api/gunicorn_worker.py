@@ -13,6 +13,7 @@ from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
 from pydantic_core import to_json
 
+from api.responses.headers import SAFE_HEADERS
 from api.responses.problems import MEDIA_TYPE, problem_document
 
 # Requests that gunicorn refuses before the app sees them; the most telling class first.
@@ -65,15 +66,11 @@ def _refusal(exc: Exception) -> tuple[int, str]:
 def _answer(status: int, code: str) -> bytes:
     document = problem_document(status, code, "this is no request that can be served")
     body = to_json(document)
-    head = (
-        f"HTTP/1.1 {status} {document['title']}\r\n"
-        "Connection: close\r\n"
-        f"Content-Type: {MEDIA_TYPE}\r\n"
-        "X-Content-Type-Options: nosniff\r\n"
-        "X-Frame-Options: DENY\r\n"
-        "Referrer-Policy: no-referrer\r\n"
-        "Content-Security-Policy: default-src 'none'; frame-ancestors 'none'\r\n"
-        "Cache-Control: no-store\r\n"
-        f"Content-Length: {len(body)}\r\n\r\n"
-    )
-    return head.encode("ascii") + body
+    headers = {
+        "Connection": "close",
+        "Content-Type": MEDIA_TYPE,
+        "Content-Length": len(body),
+        **SAFE_HEADERS,
+    }
+    lines = "".join(f"{name}: {value}\r\n" for name, value in headers.items())
+    return f"HTTP/1.1 {status} {document['title']}\r\n{lines}\r\n".encode("ascii") + body

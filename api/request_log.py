@@ -12,6 +12,7 @@ from structlog.contextvars import bind_contextvars, clear_contextvars
 
 from api.requests.bodies import DISCARD_SECONDS, discard
 from api.requests.targets import check_target
+from api.responses.headers import SAFE_HEADERS
 from shared.metrics import HTTP_REQUESTS, HTTP_SECONDS
 
 _access = structlog.get_logger("api.access")
@@ -26,16 +27,6 @@ _NOT_ADMITTED: Final = (
     HTTPStatus.FORBIDDEN,
     HTTPStatus.TOO_MANY_REQUESTS,
 )
-
-_HEADERS: Final = {
-    "X-Content-Type-Options": "nosniff",
-    "X-Frame-Options": "DENY",
-    "Referrer-Policy": "no-referrer",
-    "Cross-Origin-Resource-Policy": "same-origin",
-    # Answers are data; the page of the documentation sets its own policy.
-    "Content-Security-Policy": "default-src 'none'; frame-ancestors 'none'",
-    "Cache-Control": "no-store",
-}
 
 
 def register_request_log(app: Flask) -> None:
@@ -63,7 +54,7 @@ def register_request_log(app: Flask) -> None:
             refused = response.status_code in _NOT_ADMITTED
             discard(request, 0.5 if refused else DISCARD_SECONDS)
         response.headers["X-Request-ID"] = g.request_id
-        for name, value in _HEADERS.items():
+        for name, value in SAFE_HEADERS.items():
             response.headers.setdefault(name, value)
         _note(response)
         return response

@@ -13,6 +13,7 @@ from shared.doorbell import Doorbell
 from shared.embedding.identity import collection_name
 from shared.embedding.service import EmbeddingService
 from shared.errors import QdrantUnavailable
+from shared.fetch.bootstrap import build_fetcher
 from shared.fetch.fetcher import Fetcher
 from shared.ledger import LedgerLoss, connect
 from shared.ledger.bootstrap import build_ledger
@@ -27,6 +28,7 @@ from worker.reconcile.reconciler import Reconciler
 from worker.reconcile.reports import RetryPolicy
 from worker.upkeep.leases import LeaseKeeper
 from worker.upkeep.ledger_watch import LedgerWatch
+from worker.upkeep.periodic import Periodic
 from worker.upkeep.sweeper import Sweeper
 from worker.upkeep.upgrade import IndexUpgrade
 
@@ -38,38 +40,26 @@ _QDRANT_RETRY_SECONDS: Final = 1.0
 
 @dataclass
 class Runtime:
-    """The threads of a worker process beside Celery's own."""
+    """The parts of a worker process beside Celery's own."""
 
     watchdog: Watchdog
     bells: Bells
-    sweeper: Sweeper
-    watch: LedgerWatch
-    leases: LeaseKeeper
-    upgrade: IndexUpgrade | None
-    pictures: PictureReader | None
-    fetcher: Fetcher | None
-    encoder: EmbeddingService | None
+    upkeep: Sequence[Periodic]
+    used: Sequence[PictureReader | Fetcher | EmbeddingService]
+    """Parts that are closed in the end."""
 
     def start(self) -> None:
         """Starts the background threads."""
         self.watchdog.start()
-        self.leases.start()
-        self.sweeper.start()
-        if self.upgrade:
-            self.upgrade.start()
+        for thread in self.upkeep:
+            thread.start()
 
     def stop(self) -> None:
         """Ends them, once no task runs any more."""
-        self.sweeper.stop()
-        if self.upgrade:
-            self.upgrade.stop()
-        self.leases.stop()
-        if self.pictures:
-            self.pictures.close()
-        if self.fetcher:
-            self.fetcher.close()
-        if self.encoder:
-            self.encoder.close()
+        for thread in reversed(self.upkeep):
+            thread.stop()
+        for part in self.used:
+            part.close()
 
 
 def _ensure_collection(qdrant: QdrantService, attribute_indexes: Sequence[str]) -> None:
@@ -103,20 +93,15 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         # needs no model.
         from shared.embedding.bootstrap import load_embedding_service  # noqa: PLC0415
 
-        fetcher = Fetcher(
-            settings.image_allowed_networks,
-            max_bytes=settings.image_max_bytes,
+        fetcher = build_fetcher(
+            settings,
             timeout_seconds=settings.image_timeout_seconds,
             connections=2 * settings.image_threads,  # urgent pictures have threads of their own
-            own_ports=settings.own_ports,
-            user_agent=settings.image_user_agent,
-            referer=settings.image_referer,
         )
         encoder = load_embedding_service(settings, frozenset({"image"}), watchdog=watchdog)
         pictures = PictureReader(fetcher, encoder, settings.image_threads)
     qdrant = build_qdrant(settings, encoder.dimensions if encoder else None)
     _ensure_collection(qdrant, settings.attribute_indexes)
-    upgrade = IndexUpgrade(build_transfer(settings)) if Lane.FAST in lanes else None
     watch = LedgerWatch(LedgerLoss(redis, qdrant.collection), qdrant)
     watch.check()
     doorbell = Doorbell(app)
@@ -153,4 +138,8 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
         tombstone_days=settings.tombstone_days,
         watch=watch.check,
     )
-    return Runtime(watchdog, bells, sweeper, watch, leases, upgrade, pictures, fetcher, encoder)
+    upkeep: list[Periodic] = [leases, sweeper]
+    if Lane.FAST in lanes:
+        upkeep.append(IndexUpgrade(build_transfer(settings)))
+    used = [part for part in (pictures, fetcher, encoder) if part]
+    return Runtime(watchdog, bells, upkeep, used)

@@ -1,21 +1,16 @@
 """The tenant of a request, from its key and from nothing else."""
 
-from typing import Final
-
-from flask import Blueprint, Request, g, request
+from flask import Blueprint, Request, current_app, g, request
 from structlog.contextvars import bind_contextvars
 
 from api.access.key_file import DEFAULT_TENANT, Key
 from api.access.key_ring import KeyRing
 from api.access.rates import SEARCH, WRITE, RateLimiter
+from api.openapi.describe import Operation, operation_of
 from api.requests.idempotency import key_digest
 from api.responses.problems import Problem
 from shared.loopback import is_loopback
 from shared.settings import Settings
-
-_READ_METHODS: Final = frozenset({"GET", "HEAD"})
-_SEARCH_BLUEPRINT: Final = "search"
-"""Its POST is a read with a body."""
 
 
 class OpenToTheNetwork(Exception):
@@ -54,7 +49,7 @@ def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> B
             key = _key(keys, request)
             g.tenant, g.caller = key.tenant, key.digest
         bind_contextvars(tenant=g.tenant)
-        if request.method in _READ_METHODS or request.blueprint == _SEARCH_BLUEPRINT:
+        if not _operation(request).is_write:
             rates.spend(SEARCH, g.caller)
             return
         # The cost of a write is known once its body is read, which costs something, too.
@@ -63,6 +58,12 @@ def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> B
             rates.check(WRITE, g.caller)
 
     return blueprint
+
+
+def _operation(inbound: Request) -> Operation:
+    operation = operation_of(current_app.view_functions[inbound.endpoint or ""])
+    assert operation is not None  # noqa: S101 - `routes_of` adds no other views
+    return operation
 
 
 def _key(keys: KeyRing, inbound: Request) -> Key:

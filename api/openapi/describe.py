@@ -37,7 +37,7 @@ class Operation:
     """By media type."""
     problems: Sequence[int] = ()
     is_write: bool = False
-    """Whether it takes an Idempotency-Key."""
+    """Whether it takes an Idempotency-Key, and counts against the limit of writes."""
     is_open: bool = False
     """Whether it asks for no key."""
     is_hidden: bool = False

@@ -5,20 +5,17 @@ import re
 from collections.abc import Iterator, Mapping, Sequence
 from functools import lru_cache
 from http import HTTPStatus
-from typing import Any, Final, Literal, NotRequired
+from typing import Any, Final, Literal
 
 from flask import Flask
-from pydantic import BaseModel, TypeAdapter, with_config
-from typing_extensions import TypedDict
+from pydantic import BaseModel, TypeAdapter
 from werkzeug.routing import Rule
 
 from api.openapi.describe import Json, Operation, operation_of, template
-from api.requests.batch import Rejected
 from api.requests.bodies import JSON
-from api.requests.validation import Fault
 from api.responses.answers import PREFIX
+from api.responses.problem_answer import ProblemAnswer
 from api.responses.problems import MEDIA_TYPE
-from api.responses.products import LastError, WaitingAnswer
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
@@ -63,46 +60,6 @@ _PROBLEMS: Final[Mapping[int, str]] = {
 
 class Undescribed(Exception):
     """A view without an `Operation`."""
-
-
-@with_config(use_attribute_docstrings=True)
-class ProblemAnswer(TypedDict):
-    """An error (RFC 9457)."""
-
-    type: str
-    """Always `about:blank`: `code` tells errors apart."""
-    title: str
-    """The status in words."""
-    status: int
-    """The HTTP status."""
-    code: str
-    """A stable name of the error, for programs."""
-    detail: str
-    """A sentence for people, which may change."""
-    request_id: NotRequired[str]
-    """The name of this request in the service's log."""
-    errors: NotRequired[list[Fault]]
-    """Each faulty field."""
-    rejected: NotRequired[list[Rejected]]
-    """Each item of a batch that can't be taken."""
-    job_id: NotRequired[str]
-    """The job whose change failed while the caller waited."""
-    product_id: NotRequired[str]
-    """The product whose change failed while the caller waited."""
-    retryable: NotRequired[bool]
-    """Whether the same request may succeed later."""
-    accepted: NotRequired[int]
-    """Items of a batch that were taken."""
-    pending: NotRequired[bool]
-    """Whether a change of the missing product waits."""
-    last_error: NotRequired[LastError | None]
-    """Why the missing product's last change failed, if it did."""
-    waiting: NotRequired[WaitingAnswer | None]
-    """The reason why the missing product's change waits, if it does."""
-    failing: NotRequired[list[str]]
-    """The parts of the service that are not ready."""
-    checks: NotRequired[dict[str, str]]
-    """By part: `ok`, `timeout` or the fault's code."""
 
 
 def document(app: Flask, *, keys_needed: bool) -> Json:

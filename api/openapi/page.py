@@ -11,14 +11,8 @@ from api.openapi.document import document
 from api.openapi.examples import PICTURES
 from api.requests.bodies import JSON
 from api.responses.answers import PREFIX
+from api.responses.headers import POLICY, STYLED_PAGE_POLICY
 from api.responses.problems import Problem
-
-# Swagger UI puts style attributes into its markup, hence the one relaxation.
-_PAGE_POLICY: Final = (
-    "default-src 'none'; script-src 'self'; style-src 'self' 'unsafe-inline'; "
-    "img-src 'self' data:; connect-src 'self'; frame-ancestors 'none'; base-uri 'none'; "
-    "form-action 'none'"
-)
 
 _PAGE: Final = """<!DOCTYPE html>
 <html lang="en">
@@ -97,7 +91,7 @@ class DocumentationResource:
         return Response(
             _PAGE,
             content_type="text/html; charset=utf-8",
-            headers={"Content-Security-Policy": _PAGE_POLICY},
+            headers={POLICY: STYLED_PAGE_POLICY},
         )
 
     @Operation("GET", "/docs/<name>", {}, is_open=True, is_hidden=True)

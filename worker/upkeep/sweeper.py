@@ -1,6 +1,5 @@
 """Rings for work that no doorbell announces, and buries what was deleted long ago."""
 
-import threading
 import time
 from collections.abc import Callable, Collection
 from typing import Final
@@ -8,11 +7,11 @@ from typing import Final
 import structlog
 
 from shared.doorbell import Doorbell, DoorbellFailed
-from shared.errors import VitrineError
 from shared.ledger import Ledger
 from shared.models.change import Lane
 from shared.qdrant.service import QdrantService
 from worker.upkeep.ledger_watch import CHECK_SECONDS
+from worker.upkeep.periodic import Periodic
 
 log = structlog.get_logger(__name__)
 
@@ -21,7 +20,7 @@ _PURGE_SECONDS: Final = 3600
 _DAY_US: Final = 86_400 * 1_000_000
 
 
-class Sweeper:
+class Sweeper(Periodic):
     """A thread of every worker.
 
     Sweeping twice rings twice; a needless ring costs one claim that finds nothing.
@@ -41,6 +40,7 @@ class Sweeper:
         """`answer` works off one claim of each lane and tells whether more is due. It calls nobody:
         it is for a broker that takes no message. `watch` looks whether the ledger was lost.
         """
+        super().__init__("sweeper", SWEEP_SECONDS, "sweep_failed")
         self._ledger = ledger
         self._doorbell = doorbell
         self._answer = answer
@@ -48,17 +48,19 @@ class Sweeper:
         self._lanes = lanes
         self._tombstone_us = int(tombstone_days * _DAY_US)
         self._watch = watch
-        self._stopped = threading.Event()
-        self._thread = threading.Thread(target=self._run, name="sweeper", daemon=True)
+        self._purge_at = time.monotonic()
+        self._watch_at = self._purge_at + CHECK_SECONDS
 
-    def start(self) -> None:
-        """Starts sweeping every second."""
-        self._thread.start()
-
-    def stop(self) -> None:
-        """Ends the thread."""
-        self._stopped.set()
-        self._thread.join(10)
+    def turn(self) -> bool:
+        """Sweeps, and looks for lost rows and old tombstones once it is time."""
+        if time.monotonic() >= self._watch_at:
+            self._watch_at = time.monotonic() + CHECK_SECONDS
+            self._watch()
+        self.sweep()
+        if time.monotonic() >= self._purge_at:
+            self._purge_at += _PURGE_SECONDS
+            self.purge_in_turn()
+        return False
 
     def sweep(self) -> None:
         """Rings for each lane where products are due (retries, lost messages, ended leases).
@@ -94,21 +96,3 @@ class Sweeper:
         self._qdrant.purge_tombstones(before)
         while self._ledger.purge_deleted(before):
             pass
-
-    def _run(self) -> None:
-        purge_at = time.monotonic()
-        watch_at = purge_at + CHECK_SECONDS
-        while not self._stopped.wait(SWEEP_SECONDS):
-            try:
-                if time.monotonic() >= watch_at:
-                    watch_at = time.monotonic() + CHECK_SECONDS
-                    self._watch()
-                self.sweep()
-                if time.monotonic() >= purge_at:
-                    purge_at += _PURGE_SECONDS
-                    self.purge_in_turn()
-            except VitrineError as err:
-                log.warning("sweep_failed", code=err.code, error=err.message)
-            except Exception:
-                # The thread must outlive any fault: without it, lost doorbells stay lost.
-                log.exception("sweep_failed")
