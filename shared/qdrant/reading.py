@@ -2,7 +2,7 @@
 
 import uuid
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, NamedTuple
 
 from qdrant_client import QdrantClient, models
 
@@ -20,7 +20,16 @@ from shared.qdrant.points import (
     stored_product,
 )
 from shared.qdrant.recovery.upgrade import TermsWatch
-from shared.qdrant.vectors import IMAGE
+from shared.qdrant.vectors import IMAGE, DenseVector, VectorSet
+
+
+class SampledProduct(NamedTuple):
+    """A live product drawn for measuring; `embedding`: float32 of shape (dimensions,)."""
+
+    name: str
+    group_id: str
+    image_sha256: str
+    embedding: DenseVector
 
 
 class ProductReader:
@@ -83,6 +92,32 @@ class ProductReader:
             )
         products = [stored_product(record.payload or {}) for record in records]
         return products, None if next_offset is None else str(next_offset)
+
+    def sample(self, tenant: str, count: int) -> list[SampledProduct]:
+        """Up to `count` live products of the tenant, the same ones until some of them change.
+
+        Points are in the order of their ids, which are digests: products that follow each other
+        have nothing in common.
+        """
+        with translated("draw products"):
+            records, _ = self._client.scroll(
+                self.collection,
+                scroll_filter=models.Filter(**conditions.of_tenant(tenant)),
+                limit=count,
+                with_payload=["name", "group_id", "image_sha256"],
+                with_vectors=True,
+                timeout=self._read_timeout,
+            )
+        return [
+            SampledProduct(
+                payload["name"],
+                payload["group_id"],
+                payload["image_sha256"],
+                VectorSet.of_record(record.vector)[IMAGE],
+            )
+            for record in records
+            if (payload := record.payload)
+        ]
 
     def holds_points(self) -> bool:
         """Whether there is any point: a product or a tombstone, of whatever tenant."""
