@@ -13,8 +13,8 @@ from typing import Final
 class ItemCode(StrEnum):
     """Why one item of a job failed, or its warning; stable, part of the public contract.
 
-    IMAGE_BLANK and ATTRIBUTE_TYPE_MISMATCH fail no item: the product is indexed with its picture,
-    and they are its warning.
+    IMAGE_BLANK, ATTRIBUTE_TYPE_MISMATCH and GTIN_CHECK_DIGIT fail no item: the product is indexed
+    with its picture, and they are its warning.
     """
 
     INVALID_URL = "invalid_url"
@@ -31,10 +31,13 @@ class ItemCode(StrEnum):
     IMAGE_BLANK = "image_blank"
     EMBEDDING_FAILED = "embedding_failed"
     ATTRIBUTE_TYPE_MISMATCH = "attribute_type_mismatch"
+    GTIN_CHECK_DIGIT = "gtin_check_digit"
     INTERNAL_ERROR = "internal_error"
 
 
-REMARKS: Final = frozenset({ItemCode.IMAGE_BLANK, ItemCode.ATTRIBUTE_TYPE_MISMATCH})
+REMARKS: Final = frozenset(
+    {ItemCode.IMAGE_BLANK, ItemCode.ATTRIBUTE_TYPE_MISMATCH, ItemCode.GTIN_CHECK_DIGIT}
+)
 """Codes of products that have landed whole: sending the same again would change nothing."""
 
 

@@ -184,7 +184,9 @@ def text_fields(model: type[BaseModel]) -> Mapping[str, Json]:
     for name, described in model.model_json_schema(ref_template=_REFERENCE)["properties"].items():
         schema = _standard(described)
         while kinds := schema.pop("anyOf", None):
-            for kind in kinds:
+            # A list comes as its members, and so a lone value is a list of one.
+            of_lists = [kind for kind in kinds if kind.get("type") == "array"]
+            for kind in of_lists or kinds:
                 schema.update(kind if kind != {"type": "null"} else {})
         hidden = {"title"} if schema.get("default") is not None else {"title", "default"}
         fields[name] = {key: value for key, value in schema.items() if key not in hidden}

@@ -137,25 +137,35 @@ class JobsParameters(Parameters):
 
 def read_parameters(model: type[M], request: Request) -> M:
     """The request's parameters. Raises a 422 problem."""
-    check_once(request.args)
+    check_once(request.args, except_for=lists(model))
     try:
         return validated(model, read_texts(model, request.args))
     except Invalid as err:
         raise invalid(err.faults) from err
 
 
-def read_texts(model: type[BaseModel], texts: Mapping[str, str]) -> dict[str, Any]:
+def read_texts(model: type[BaseModel], texts: "MultiDict[str, str]") -> dict[str, Any]:
     """The texts of a URL or a form with the types that the model's JSON document has.
 
     Known fields that are empty are left out, because forms send fields that nobody filled in. A
-    text that is not of its field's type stays as it is, and the model refuses it.
+    text that is not of its field's type stays as it is, and the model refuses it. A list's members
+    come one by one under the list's name.
     """
     kinds = _kinds(model)
-    return {
-        name: _typed(text, kinds.get(name, frozenset()))
-        for name, text in texts.items()
-        if text or name not in kinds
-    }
+    read: dict[str, Any] = {}
+    for name, given in texts.lists():
+        of_field = kinds.get(name, frozenset())
+        filled = [text for text in given if text or name not in kinds]
+        if "array" in of_field and filled:
+            read[name] = filled
+        elif filled:
+            read[name] = _typed(filled[0], of_field)
+    return read
+
+
+def lists(model: type[BaseModel]) -> Set[str]:
+    """The fields that may have several values."""
+    return {name for name, kinds in _kinds(model).items() if "array" in kinds}
 
 
 @lru_cache
@@ -176,19 +186,21 @@ def _typed(text: str, kinds: Set[str]) -> object:
         return int(text)
     if "number" in kinds and _NUMBER.fullmatch(text):
         return float(text) if "." in text else int(text)
+    if "boolean" in kinds and text in ("true", "false"):
+        return text == "true"
     if "object" in kinds:
         with contextlib.suppress(ValueError):
             return from_json(text, allow_inf_nan=False)
     return text
 
 
-def check_once(*given: "MultiDict[str, Any]") -> None:
-    """Raises a 422 problem for every name that comes more than once."""
+def check_once(*given: "MultiDict[str, Any]", except_for: Set[str] = frozenset()) -> None:
+    """Raises a 422 problem for every name that comes more than once but those of lists."""
     names = [name for fields in given for name, _ in fields.items(multi=True)]
     repeated = [
         Fault(field=name, code="repeated", message="must be given once")
         for name, times in Counter(names).items()
-        if times > 1
+        if times > 1 and name not in except_for
     ]
     if repeated:
         raise invalid(repeated)

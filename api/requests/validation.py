@@ -14,7 +14,7 @@ from shared.models.version import NOW
 M = TypeVar("M", bound=BaseModel)
 
 MAX_FAULTS: Final = 32
-"""Faults named per item; a product has ten fields, so only garbage has more."""
+"""Faults named per item; a product has some twenty fields, so only garbage has more."""
 
 _FIELD_LENGTH: Final = 200
 """Names of unknown fields are echoed up to this length."""
@@ -57,9 +57,16 @@ _MESSAGES: Final = {
 }
 
 # Fields that take one of several types: pydantic reports each type's refusal, people want one.
-_CODE_OF_UNION: Final = {"attributes": "attribute_type"}
+_CODE_OF_UNION: Final = {
+    "attributes": "attribute_type",
+    "category_filter": "string_type",
+    "brand_filter": "string_type",
+    "additional_image_urls": "url_type",
+}
 _MESSAGE_OF_UNION: Final = {
     "attribute_type": "must be a string, a number, a boolean or a list of strings",
+    "string_type": "must be a string or a list of strings",
+    "url_type": "must be a list of URLs",
     "number_type": "must be a number",
 }
 

@@ -37,13 +37,14 @@ from api.responses.products import (
     waiting_answer,
 )
 from shared.breaker import Breaker
-from shared.errors import ItemCode, LedgerUnavailable
+from shared.errors import LedgerUnavailable
 from shared.ledger import Ledger
-from shared.models.attributes import AttributeType, mismatches
+from shared.models.attributes import AttributeType
 from shared.models.change import Change, Lane
 from shared.models.job import ProductStatus
 from shared.models.patch import Patch
 from shared.models.product import ProductId, StoredProduct
+from shared.models.remarks import remarks
 from shared.qdrant.service import QdrantService
 
 _PRODUCT_ID: Final[TypeAdapter[str]] = TypeAdapter(ProductId)
@@ -175,8 +176,8 @@ class ProductsResource:
 
     def _listed(self, stored: StoredProduct) -> dict[str, Any]:
         # Not stored, because it depends on a setting that may change.
-        is_mismatch = mismatches(stored.product.attributes, self._attribute_types)
-        return listed_product(stored, [ItemCode.ATTRIBUTE_TYPE_MISMATCH] if is_mismatch else [])
+        found = remarks(stored.product, self._attribute_types)
+        return listed_product(stored, [remark.code for remark in found])
 
     def _status(self, product_id: str) -> tuple[ProductStatus | None, bool]:
         """The ledger's part, and whether it could be asked: reading goes on without it."""

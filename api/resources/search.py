@@ -21,7 +21,7 @@ from api.requests.bodies import (
     too_large,
 )
 from api.requests.forms import MULTIPART, parse_form
-from api.requests.parameters import NoParameters, read_parameters, read_texts
+from api.requests.parameters import NoParameters, lists, read_parameters, read_texts
 from api.requests.validation import Fault, Invalid, unknown_field, validated
 from api.responses.answers import json_response
 from api.responses.problems import invalid
@@ -163,7 +163,7 @@ def _from_document(body: bytes) -> SearchRequest:
 
 
 def _from_form(body: bytes) -> SearchRequest:
-    form = parse_form(request, body)
+    form = parse_form(request, body, lists(SearchRequest))
     if _PICTURE_FILE in form.texts:
         message = "must be a file, with a file name"
         raise invalid([Fault(field=_PICTURE_FILE, code="file_missing", message=message)])

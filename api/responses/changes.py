@@ -75,7 +75,8 @@ class LandedAnswer(TypedDict):
     warnings: NotRequired[list[str]]
     """Codes of what is wrong with a product that is in the index all the same: that of a new
     picture that can't be used, so that the earlier one stays; `image_blank` of a picture of one
-    colour; `attribute_type_mismatch` of a value of another type than ATTRIBUTE_INDEXES lists."""
+    colour; `attribute_type_mismatch` of a value of another type than ATTRIBUTE_INDEXES lists;
+    `gtin_check_digit` of a `gtin` whose last digit does not fit the others."""
 
 
 def status_url(job_id: str) -> str:

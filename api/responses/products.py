@@ -54,7 +54,7 @@ class ProductAnswer(TypedDict):
     category: str | None
     """The product's category."""
     price: float | None
-    """The product's price."""
+    """The product's regular price."""
     attributes: dict[str, Any]
     """Further facts by name."""
     created_at: datetime
@@ -63,6 +63,24 @@ class ProductAnswer(TypedDict):
     """The shop's own version of the product, the highest accepted."""
     group_id: str | None
     """The id that the variants of one product share."""
+    brand: str | None
+    """The product's brand."""
+    sku: str | None
+    """The shop's own number of the article."""
+    gtin: str | None
+    """The number of the article in the world's trade."""
+    mpn: str | None
+    """The manufacturer's number of the article."""
+    url: str | None
+    """The address of the product's page."""
+    currency: str | None
+    """The currency of the prices (ISO 4217)."""
+    sale_price: float | None
+    """What the shopper pays, if it is less than `price`."""
+    availability: str | None
+    """`in_stock`, `out_of_stock`, `preorder` or `backorder`; null counts as in stock."""
+    additional_image_urls: list[str] | None
+    """Addresses of further pictures."""
     rev: int
     """The service's version of the product: microseconds since 1970, rising with every change."""
     indexed_at: str
@@ -70,7 +88,8 @@ class ProductAnswer(TypedDict):
     warnings: list[str]
     """Codes of what is wrong with the product: that of a new picture that can't be used, so that
     the earlier one stays; `image_blank` of a picture of one colour; `attribute_type_mismatch` of a
-    value of another type than ATTRIBUTE_INDEXES lists."""
+    value of another type than ATTRIBUTE_INDEXES lists; `gtin_check_digit` of a `gtin` whose last
+    digit does not fit the others."""
     pending: NotRequired[bool | None]
     """Whether a newer change waits; null if the ledger doesn't answer."""
     last_error: NotRequired[LastError | None]

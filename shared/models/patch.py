@@ -16,13 +16,23 @@ from pydantic_core import PydanticCustomError, from_json
 from shared.models.product import (
     AttributeName,
     AttributeValue,
+    Availability,
+    Brand,
     Category,
     CreatedAt,
+    Currency,
     Description,
+    Gtin,
+    Mpn,
     Name,
+    PageUrl,
+    PictureUrls,
     Price,
     Product,
     ProductId,
+    SalePrice,
+    Sku,
+    check_sale_price,
     filterable_names,
 )
 
@@ -54,6 +64,16 @@ class Patch(BaseModel):
     """The product's date. Without a zone it is in UTC; null makes it the date of the patch."""
     group_id: ProductId | None = None
     """The id that the variants of one product share."""
+    brand: Brand | None = None
+    sku: Sku | None = None
+    gtin: Gtin | None = None
+    mpn: Mpn | None = None
+    url: PageUrl | None = None
+    currency: Currency | None = None
+    sale_price: SalePrice | None = None
+    availability: Availability | None = None
+    additional_image_urls: PictureUrls | None = None
+    """The new list of further pictures, in place of the former one."""
 
     @model_validator(mode="before")
     @classmethod
@@ -68,6 +88,12 @@ class Patch(BaseModel):
                     "not_removable", "every product needs one", {"field": "name"}
                 )
         return data
+
+    @model_validator(mode="after")
+    def _check_sale_price(self) -> "Patch":
+        # Against a stored price it is checked by `merged`.
+        check_sale_price(self.price, self.sale_price)
+        return self
 
     def fields(self) -> dict[str, Any]:
         """The fields that were sent, null ones included."""

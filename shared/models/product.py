@@ -6,7 +6,7 @@ import uuid
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
-from typing import Annotated, Any, Final
+from typing import Annotated, Any, Final, Literal
 
 from ada_url import URL
 from pydantic import (
@@ -29,6 +29,8 @@ from shared.models.attributes import CONTROL_CHARACTER, MAX_NAME, unfilterable
 from shared.models.version import MAX_VERSION, not_ahead
 
 _NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
+_GTIN: Final = re.compile("^[0-9]{8,14}$")
+_CURRENCY: Final = re.compile("^[A-Za-z]{3}$")
 
 # Any namespace does, as long as it never changes: point ids are derived from it.
 _POINT_NAMESPACE: Final = uuid.UUID("6d1c3d52-4f0e-5a0b-9d0e-7a3f1c55b1aa")
@@ -42,13 +44,27 @@ def point_id(tenant: str, product_id: str) -> str:
     return str(uuid.uuid5(_POINT_NAMESPACE, f"{tenant}/{product_id}"))
 
 
+def paid_price(fields: Mapping[str, Any]) -> int | float | None:
+    """What the shopper pays, of a product by its fields: the sale price if there is one."""
+    sale_price: int | float | None = fields.get("sale_price")
+    return fields.get("price") if sale_price is None else sale_price
+
+
+def check_sale_price(price: float | None, sale_price: float | None) -> None:
+    """Raises PydanticCustomError for a sale price above the price."""
+    if price is not None and sale_price is not None and sale_price > price:
+        raise PydanticCustomError(
+            "sale_price_above_price", "must not be above price", {"field": "sale_price"}
+        )
+
+
 def _without_control_characters(value: str) -> str:
     if CONTROL_CHARACTER.search(value):
         raise PydanticCustomError("control_character", "must not hold control characters")
     return value
 
 
-def _image_url(value: str) -> str:
+def _http_url(value: str) -> str:
     """Refuse what can't be fetched at all; which addresses may be reached is for `shared/fetch`."""
     value = value.strip(WHITE_SPACE)
     if FORBIDDEN_IN_URL.search(value):
@@ -60,6 +76,20 @@ def _image_url(value: str) -> str:
     if not fine:
         raise PydanticCustomError("invalid_url", "must be an absolute http or https URL")
     return value
+
+
+def _gtin(value: str) -> str:
+    if not _GTIN.fullmatch(value):
+        raise PydanticCustomError("gtin_digits", "must be 8 to 14 digits and nothing else")
+    return value
+
+
+def _currency(value: str) -> str:
+    if not _CURRENCY.fullmatch(value):
+        raise PydanticCustomError(
+            "currency_code", "must be the three letters of a currency, such as EUR"
+        )
+    return value.upper()
 
 
 def _created_at(value: object) -> object:
@@ -134,7 +164,12 @@ Description = Annotated[
 MAX_PRICE: Final = 1e15
 Price = Annotated[
     StrictInt | StrictFloat,
-    Field(ge=0, le=MAX_PRICE, allow_inf_nan=False, description="The price, in any one currency."),
+    Field(
+        ge=0,
+        le=MAX_PRICE,
+        allow_inf_nan=False,
+        description="The regular price. All prices of a catalogue are in one currency.",
+    ),
 ]
 Version = Annotated[
     StrictInt,
@@ -148,10 +183,71 @@ Version = Annotated[
 ]
 Category = Annotated[
     StrictStr,
-    Field(min_length=1, max_length=128, description="The one category that filters compare."),
+    Field(
+        min_length=1,
+        max_length=128,
+        description="The product's category. `Women > Dresses` is one within `Women`.",
+    ),
     AfterValidator(_without_control_characters),
 ]
-ImageUrl = Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_image_url)]
+ImageUrl = Annotated[StrictStr, Field(min_length=1, max_length=2000), AfterValidator(_http_url)]
+Brand = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=128, description="The brand, as shown."),
+    AfterValidator(_without_control_characters),
+]
+Sku = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=64, description="The shop's own number of the article."),
+    AfterValidator(_without_control_characters),
+]
+Gtin = Annotated[
+    StrictStr,
+    Field(
+        json_schema_extra={"pattern": _GTIN.pattern},
+        description="The number of the article in the world's trade (EAN, UPC, ISBN): 8 to 14 "
+        "digits. A wrong check digit gets the warning `gtin_check_digit`.",
+    ),
+    AfterValidator(_gtin),
+]
+Mpn = Annotated[
+    StrictStr,
+    Field(min_length=1, max_length=70, description="The manufacturer's number of the article."),
+    AfterValidator(_without_control_characters),
+]
+Currency = Annotated[
+    StrictStr,
+    Field(
+        json_schema_extra={"pattern": _CURRENCY.pattern},
+        description="The currency of the prices: three letters (ISO 4217), kept in capitals.",
+    ),
+    AfterValidator(_currency),
+]
+SalePrice = Annotated[
+    StrictInt | StrictFloat,
+    Field(
+        ge=0,
+        le=MAX_PRICE,
+        allow_inf_nan=False,
+        description="What the shopper pays for now, at most `price`. Filters and sorts use it.",
+    ),
+]
+Availability = Annotated[
+    Literal["in_stock", "out_of_stock", "preorder", "backorder"],
+    Field(description="Whether the product can be bought. Without it the product is in stock."),
+]
+PictureUrls = Annotated[
+    list[ImageUrl],
+    Field(
+        max_length=10,
+        description="Addresses of further pictures, at most 10: kept and shown, not searched by.",
+    ),
+]
+PageUrl = Annotated[
+    StrictStr,
+    Field(max_length=2000, description="The address (http or https) of the product's page."),
+    AfterValidator(_http_url),
+]
 
 
 CreatedAt = Annotated[
@@ -182,6 +278,15 @@ class Product(BaseModel):
     version: Version | None = None
     group_id: ProductId | None = None
     """The id that the variants of one product share. `/similar` leaves a product's group out."""
+    brand: Brand | None = None
+    sku: Sku | None = None
+    gtin: Gtin | None = None
+    mpn: Mpn | None = None
+    url: PageUrl | None = None
+    currency: Currency | None = None
+    sale_price: SalePrice | None = None
+    availability: Availability | None = None
+    additional_image_urls: PictureUrls | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -193,6 +298,11 @@ class Product(BaseModel):
                 {"field": "embedding"},
             )
         return data
+
+    @model_validator(mode="after")
+    def _check_sale_price(self) -> "Product":
+        check_sale_price(self.price, self.sale_price)
+        return self
 
 
 @dataclass(frozen=True, slots=True)

@@ -12,19 +12,27 @@ from typing import Any, Final
 
 from shared.models.folding import fold
 
-FOLDED_FIELDS: Final = ("category",)
-"""The fields of a product, beside its attributes, that are compared without case and accents."""
+TERM_FIELDS: Final = ("category", "brand", "availability")
+"""The fields of a product, beside its attributes, that have terms."""
 
-MARK: Final = "terms\t1"
-"""In every live point's terms. A change of what terms there are, or how they are folded, counts it
-up; points without it are then written anew (`shared/qdrant/recovery/upgrade.py`)."""
+IN_STOCK: Final = "in_stock"
+"""The availability of a product that says nothing of it."""
+
+MARK: Final = "terms\t2"
+"""In every live point's terms. A change of what terms there are, or how they are folded, or of
+another field that filters rely on, counts it up; points without it are then written anew
+(`shared/qdrant/recovery/upgrade.py`)."""
+
+_ATTRIBUTE: Final = "attributes."
 
 _LONGEST: Final = 64
 """Characters of a folded string that are kept in a term; of a longer one its digest."""
 
 
 def field_term(field: str, value: str) -> str:
-    """The term of one of `FOLDED_FIELDS`."""
+    """The term of one of `TERM_FIELDS`, by a value that a filter names."""
+    if field == "category":
+        return _path_terms(value)[-1]
     return f"{field}\t{_text(value)}"
 
 
@@ -39,10 +47,26 @@ def terms_of(fields: Mapping[str, Any]) -> list[str]:
     return list(dict.fromkeys([MARK, *_terms(fields)]))
 
 
+def terms_about(attribute: str, fields: Mapping[str, Any]) -> Iterator[str]:
+    """The product's terms about one thing: one of `TERM_FIELDS`, or `attributes.<name>`.
+
+    A category has the terms of all paths that lead to it.
+    """
+    if attribute.startswith(_ATTRIBUTE):
+        name = attribute.removeprefix(_ATTRIBUTE)
+        for value in members(fields.get("attributes", {}).get(name, ())):
+            yield attribute_term(name, value)
+        return
+    value = fields.get(attribute)
+    if attribute == "availability":
+        yield field_term(attribute, value or IN_STOCK)
+    elif value is not None:
+        yield from _path_terms(value) if attribute == "category" else [field_term(attribute, value)]
+
+
 def _terms(fields: Mapping[str, Any]) -> Iterator[str]:
-    for field in FOLDED_FIELDS:
-        if fields.get(field) is not None:
-            yield field_term(field, fields[field])
+    for field in TERM_FIELDS:
+        yield from terms_about(field, fields)
     for name, held in fields.get("attributes", {}).items():
         for value in members(held):
             yield attribute_term(name, value)
@@ -80,3 +104,11 @@ def _text(value: str) -> str:
         return folded
     # Bounds what an index holds of a description that was pushed as an attribute.
     return f"\t{hashlib.blake2b(folded.encode(), digest_size=16).hexdigest()}"
+
+
+@lru_cache(maxsize=2048)
+def _path_terms(category: str) -> Sequence[str]:
+    """The terms of a category and of those around it, the widest first."""
+    steps = [step for part in category.split(">") if (step := _text(part))]
+    paths = [" > ".join(steps[: depth + 1]) for depth in range(len(steps))]
+    return [f"category\t{path}" for path in paths] or [f"category\t{_text(category)}"]

@@ -8,9 +8,9 @@ from qdrant_client import QdrantClient, models
 from qdrant_client.http.exceptions import UnexpectedResponse
 
 from shared.errors import CollectionMismatch, QdrantUnavailable
-from shared.models.attributes import attribute_types
+from shared.models.attributes import AttributeType, attribute_types
 from shared.qdrant.filters import attribute_path
-from shared.qdrant.points import TERMS
+from shared.qdrant.points import PAID_PRICE, TERMS
 from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.vectors import IMAGE
 
@@ -27,7 +27,8 @@ def payload_indexes(listed: Sequence[str]) -> dict[str, IndexSchema]:
     query some fifteen times slower at 50,000 points.
 
     Searches compare terms. `listed` attributes have an index of their own beside, of their type:
-    until all products have terms, filters look into it, and Qdrant's own tools always can.
+    ranges of numbers look into it, filters do until all products have terms, and Qdrant's own tools
+    always can.
     """
     return {
         "tenant": models.KeywordIndexParams(type=models.KeywordIndexType.KEYWORD, is_tenant=True),
@@ -36,15 +37,17 @@ def payload_indexes(listed: Sequence[str]) -> dict[str, IndexSchema]:
             type=models.IntegerIndexType.INTEGER, lookup=False, range=True
         ),
         TERMS: _KEYWORD,
-        "price": models.PayloadSchemaType.FLOAT,
+        PAID_PRICE: models.PayloadSchemaType.FLOAT,
         "group_id": _KEYWORD,
         "tombstone_of": _KEYWORD,
         "image_sha256": _KEYWORD,
-        **{
-            attribute_path(name): models.PayloadSchemaType(kind)
-            for name, kind in attribute_types(listed).items()
-        },
+        **{attribute_path(name): _index_of(kind) for name, kind in attribute_types(listed).items()},
     }
+
+
+def _index_of(kind: AttributeType) -> models.PayloadSchemaType:
+    # An index of whole numbers holds no 4.5, so a range would miss it if a shop sends one after all.
+    return models.PayloadSchemaType("float" if kind is AttributeType.INTEGER else kind)
 
 
 def vector_params(dimensions: int, tuning: IndexTuning) -> dict[str, models.VectorParams]:

@@ -10,9 +10,9 @@ from typing import Any, Final
 from shared.errors import QdrantRejected
 from shared.models.attributes import unfilterable
 from shared.models.product import point_id
-from shared.models.search.filters import AttributeScalar, Filters
+from shared.models.search.filters import AnyOf, AttributeScalar, Filters, Range, Within
 from shared.models.terms import MARK
-from shared.qdrant.points import TERMS, LivePoint, PayloadWrite, Tombstone
+from shared.qdrant.points import PAID_PRICE, TERMS, LivePoint, PayloadWrite, Tombstone
 
 Filter = dict[str, Any]
 """Clauses `must`, `must_not` and `should`, each a list of conditions."""
@@ -43,7 +43,7 @@ def attribute_path(name: str) -> str:
 def of_tenant(tenant: str, category: str | None = None, *, all_have_terms: bool = True) -> Filter:
     """Every live product of a tenant, or those of one category. Tombstones have no tenant."""
     filters = Filters(category_filter=category)
-    return {"must": [_equals("tenant", tenant), *_of_terms(filters, all_have_terms)]}
+    return {"must": [_equals("tenant", tenant), *_that_hold(filters, all_have_terms)]}
 
 
 def of_search(
@@ -58,12 +58,7 @@ def of_search(
     `all_have_terms`: whether no product of before terms is left
     (`shared/qdrant/recovery/upgrade.py`).
     """
-    must = [_equals("tenant", tenant)]
-    bounds = {"gte": filters.price_min, "lte": filters.price_max}
-    given = {name: bound for name, bound in bounds.items() if bound is not None}
-    if given:
-        must.append(_within("price", **given))
-    must += _of_terms(filters, all_have_terms)
+    must = [_equals("tenant", tenant), *_that_hold(filters, all_have_terms)]
     if without_group is None:
         return {"must": must}
     return {"must": must, "must_not": [_equals("group_id", without_group)]}
@@ -146,11 +141,22 @@ def _replaceable(write: LivePoint | Tombstone | PayloadWrite) -> list[Condition]
     return [older[0], {"should": [older[1], awaits_picture]}]
 
 
-def _of_terms(filters: Filters, all_have_terms: bool) -> list[Condition]:
-    conditions = [_has_a_term_of(terms) for terms in filters.terms()]
+def _that_hold(filters: Filters, all_have_terms: bool) -> list[Condition]:
+    """The filters' conditions. `all_have_terms`: whether terms and paid prices can be relied on."""
+    conditions = [_holds(condition) for condition in filters.conditions()]
     if all_have_terms or not conditions or any(map(unfilterable, filters.attributes)):
         return conditions
-    return [{"should": [{"must": conditions}, {"must": _as_stored(filters)}]}]
+    of_before = {"must": _as_stored(filters), "must_not": [_equals(TERMS, MARK)]}
+    return [{"should": [{"must": conditions}, of_before]}]
+
+
+def _holds(condition: AnyOf | Within) -> Condition:
+    if isinstance(condition, AnyOf):
+        return _has_a_term_of(condition.terms)
+    if condition.attribute == "price":
+        return _within(PAID_PRICE, **condition.bounds.bounds())
+    name = condition.attribute.removeprefix("attributes.")
+    return _within(attribute_path(name), **condition.bounds.bounds())
 
 
 def _has_a_term_of(terms: Sequence[str]) -> Condition:
@@ -161,11 +167,22 @@ def _has_a_term_of(terms: Sequence[str]) -> Condition:
 
 
 def _as_stored(filters: Filters) -> list[Condition]:
-    """The same of products without terms: on their fields as they stand, letter by letter."""
-    must = [_has_one_of(name, values) for name, values in sorted(filters.attributes.items())]
-    if filters.category_filter is not None:
-        must.append(_equals("category", filters.category_filter))
-    return must
+    """The same of products without terms: on their fields as they stand, letter by letter.
+
+    They have neither brand, availability nor sale price, which came after the terms.
+    """
+    must: list[Condition] = []
+    for name, wanted in sorted(filters.attributes.items()):
+        if isinstance(wanted, Range):
+            must.append(_within(attribute_path(name), **wanted.bounds()))
+        else:
+            must.append(_has_one_of(name, wanted))
+    for field, values in (("category", filters.category_filter), ("brand", filters.brand_filter)):
+        if values is not None:
+            must.append({"key": field, "match": {"any": list(values)}})
+    prices = {"gte": filters.price_min, "lte": filters.price_max}
+    bounds = {name: price for name, price in prices.items() if price is not None}
+    return [*must, _within("price", **bounds)] if bounds else must
 
 
 def _has_one_of(name: str, values: Sequence[AttributeScalar]) -> Condition:

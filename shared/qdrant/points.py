@@ -8,6 +8,7 @@ A live point carries its product's fields (those that are set), and beside them:
 - `image_sha256`, `image_etag`, `image_last_modified`: the picture behind the vector,
 - `indexed_at` and `warnings`,
 - `terms`: what filters compare of its strings and attributes (`shared/models/terms.py`),
+- `paid_price`: what the shopper pays, if it has a price,
 - `awaits_picture` while the fields are those of `rev`, and `image_url`, the vector and the facts of
   its picture still those of before: the URL of the picture that is to come. The write that brings
   it carries the same `rev`.
@@ -23,12 +24,15 @@ from datetime import datetime
 from typing import Any, Final, NamedTuple, Protocol
 
 from shared.models.change import State
-from shared.models.product import ImageFacts, Product, StoredProduct, point_id
+from shared.models.product import ImageFacts, Product, StoredProduct, paid_price, point_id
 from shared.models.terms import terms_of
 from shared.qdrant.vectors import VectorSet
 
 TERMS: Final = "terms"
 """The payload's field of them."""
+
+PAID_PRICE: Final = "paid_price"
+"""The payload's field of what the shopper pays."""
 
 ProductKey = tuple[str, str]
 """Tenant and product id."""
@@ -206,7 +210,7 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
         "image_sha256": point.image.sha256,
         "indexed_at": point.indexed_at,
         "warnings": list(point.warnings),
-        TERMS: terms_of(payload),
+        **derived(payload),
     }
     if isinstance(point, PayloadWrite) and point.awaited_url is not None:
         payload["awaits_picture"] = point.awaited_url
@@ -215,6 +219,15 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
     if point.image.last_modified is not None:
         payload["image_last_modified"] = point.image.last_modified
     return payload
+
+
+def derived(fields: Mapping[str, Any]) -> Payload:
+    """The part of a live point that filters look at and that follows from its product's fields."""
+    made: Payload = {TERMS: terms_of(fields)}
+    paid = paid_price(fields)
+    if paid is not None:
+        made[PAID_PRICE] = paid
+    return made
 
 
 def stored_point(

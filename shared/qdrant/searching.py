@@ -45,7 +45,7 @@ class ProductSearch(ProductReader):
         hit's is below `min_score`. `without_group` leaves out the products of that group. `exact`
         compares every vector although a server would use a graph, to measure what that misses.
         """
-        all_have_terms = not filters.terms() or self.terms.complete()
+        all_have_terms = not filters.conditions() or self.terms.complete()
         # As in `upsert`, a body of our own saves the client's second look at every number.
         request: dict[str, Any] = {
             "query": np.ascontiguousarray(vector, dtype=np.float32),

@@ -70,15 +70,10 @@ class Query:
 
     def ranks_by(self) -> frozenset[Aspect]:
         """The parts that decide which products answer, and in which order: not what they show."""
-        ranking = self.ranking
-        aspects = {Aspect.MEMBERSHIP}
-        if ranking.category_filter is not None:
-            aspects.add(Aspect.CATEGORY)
-        if ranking.price_min is not None or ranking.price_max is not None:
-            aspects.add(Aspect.PRICE)
-        if ranking.attributes:
-            aspects.add(Aspect.ATTRIBUTES)
-        return frozenset(aspects)
+        filtered_on = self.ranking.filtered_on()
+        # All attributes of products are one aspect, whatever their names.
+        of_filters = {Aspect(attribute.partition(".")[0]) for attribute in filtered_on}
+        return frozenset({Aspect.MEMBERSHIP, *of_filters})
 
     def normalised(self) -> Mapping[str, object]:
         """The same for all queries that have the same answer, however they were written.
@@ -93,13 +88,6 @@ class Query:
             "leaves_out_group": self.leaves_out_group,
             "top_k": ranking.top_k,
             "offset": ranking.offset,
-            # 20 and 20.0 ask for the same.
-            "price_min": _float(ranking.price_min),
-            "price_max": _float(ranking.price_max),
-            "min_score": _float(ranking.min_score),
-            "terms": ranking.terms(),
+            "min_score": None if ranking.min_score is None else float(ranking.min_score),
+            "filters": [condition.normalised() for condition in ranking.conditions()],
         }
-
-
-def _float(number: int | float | None) -> float | None:
-    return None if number is None else float(number)

@@ -132,7 +132,8 @@ class SearchService:
         None if one doesn't meet the filters any more: a write stands that nobody has reported yet.
         """
         hits = self._qdrant.hits(tenant, ranking)
-        return hits if all(map(query.ranking.admit, hits)) else None
+        admits = query.ranking.predicate()
+        return hits if all(admits(hit.fields) for hit in hits) else None
 
     def _compute(self, tenant: str, query: Query) -> Sequence[Hit]:
         ranking = query.ranking

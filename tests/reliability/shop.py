@@ -126,7 +126,9 @@ def _fields(product: Product) -> dict[str, object]:
 _FIELDS_OF_ASPECTS = {
     Aspect.MEMBERSHIP: {"group_id"},
     Aspect.CATEGORY: {"category"},
-    Aspect.PRICE: {"price"},
+    Aspect.BRAND: {"brand"},
+    Aspect.AVAILABILITY: {"availability"},
+    Aspect.PRICE: {"price", "sale_price"},
     Aspect.ATTRIBUTES: {"attributes"},
     Aspect.SHOWN: {"name", "description", "image_url"},
 }

@@ -26,7 +26,10 @@ from worker.reconcile.merge import Merged, merge
 
 _ASPECTS: Final = {
     "category": Aspect.CATEGORY,
+    "brand": Aspect.BRAND,
+    "availability": Aspect.AVAILABILITY,
     "price": Aspect.PRICE,
+    "sale_price": Aspect.PRICE,
     "attributes": Aspect.ATTRIBUTES,
     # Groups decide which products are similar.
     "group_id": Aspect.MEMBERSHIP,

@@ -7,9 +7,10 @@ from dataclasses import dataclass, replace
 import structlog
 
 from shared.errors import ItemCode, ItemFault, ItemPermanent, ItemTransient
-from shared.models.attributes import AttributeType, mismatches
+from shared.models.attributes import AttributeType
 from shared.models.change import EVERYTHING, Kind, Outcome, Report, Verdict, Wanted
-from shared.models.product import Product, StoredProduct
+from shared.models.product import StoredProduct
+from shared.models.remarks import remarks
 from shared.qdrant.points import PayloadWrite, StoredRev, Tombstone
 from worker.reconcile.faults import BLANK, crash, vanished
 from worker.reconcile.plan import PlannedWrite
@@ -113,12 +114,7 @@ def _warnings(
     of_picture = [planned.warning]
     if planned.warning and BLANK.code in planned.point.warnings[1:]:
         of_picture.append(BLANK)  # the bad picture's place is still held by a blank one
-    return (*of_picture, _mismatch(planned.point.product, types))
-
-
-def _mismatch(product: Product, types: Mapping[str, AttributeType]) -> ItemFault | None:
-    found = mismatches(product.attributes, types)
-    return ItemPermanent(ItemCode.ATTRIBUTE_TYPE_MISMATCH, " ".join(found)) if found else None
+    return (*of_picture, *remarks(planned.point.product, types))
 
 
 def landed(wanted: Wanted, outcome: Outcome, *warnings: ItemFault | None) -> Report:
@@ -152,7 +148,7 @@ def found_done(
         for code in live.warnings
         if wanted.kind is Kind.PUT
     ]
-    return landed(wanted, Outcome.INDEXED, *of_picture, _mismatch(live.product, types))
+    return landed(wanted, Outcome.INDEXED, *of_picture, *remarks(live.product, types))
 
 
 def released(wanted: Wanted, delay_seconds: float) -> Report:

@@ -35,11 +35,33 @@ class Hit:
     description: str | None
     """The text about the product."""
     price: int | float | None
-    """The product's price."""
+    """The product's regular price."""
+    sale_price: int | float | None
+    """What the shopper pays, if it is less than `price`."""
+    currency: str | None
+    """The currency of the prices (ISO 4217)."""
+    availability: str | None
+    """`in_stock`, `out_of_stock`, `preorder` or `backorder`; null counts as in stock."""
     category: str | None
     """The product's category."""
+    brand: str | None
+    """The product's brand."""
+    sku: str | None
+    """The shop's own number of the article."""
+    gtin: str | None
+    """The number of the article in the world's trade."""
+    mpn: str | None
+    """The manufacturer's number of the article."""
+    url: str | None
+    """The address of the product's page."""
     image_url: str
     """The address of the product's picture."""
+    additional_image_urls: list[str] | None
+    """Addresses of further pictures."""
+    group_id: str | None
+    """The id that the variants of one product share."""
+    created_at: str | None
+    """The product's date, in UTC (ISO 8601)."""
     attributes: dict[str, Any]
     """Further facts by name."""
     similarity_score: float
@@ -51,7 +73,14 @@ class Hit:
         """The hit of a live point, by its payload; fields that the product lacks are None."""
         shown: dict[str, Any] = {name: payload.get(name) for name in _SHOWN}
         shown["attributes"] = payload.get("attributes", {})
+        if payload.get("ungrouped"):  # stands under its own id in the index
+            shown["group_id"] = None
         return cls(product_id=payload["id"], similarity_score=round(score, SCORE_DIGITS), **shown)
+
+    @property
+    def fields(self) -> Mapping[str, Any]:
+        """The product's own fields by name, as filters look at them."""
+        return {name: getattr(self, name) for name in _SHOWN}
 
     @property
     def ranked(self) -> Ranked:
@@ -63,7 +92,7 @@ _SHOWN: Final = tuple(
     field.name for field in fields(Hit) if field.name not in ("product_id", "similarity_score")
 )
 
-PAYLOAD_OF_HIT: Final = ("id", *_SHOWN)
+PAYLOAD_OF_HIT: Final = ("id", "ungrouped", *_SHOWN)
 """The fields of a point's payload that `Hit.of` reads; nothing else is read for a search."""
 
 

@@ -8,13 +8,12 @@ import orjson
 
 from shared.errors import REMARKS
 from shared.models.product import point_id
-from shared.models.terms import terms_of
 from shared.qdrant.collection import ensure_collection
 from shared.qdrant.connection import connect
 from shared.qdrant.errors import translated
 from shared.qdrant.facts import COLLECTION_PREFIX
 from shared.qdrant.filters import older_points
-from shared.qdrant.points import TERMS, Payload, ProductKey
+from shared.qdrant.points import Payload, ProductKey, derived
 from shared.qdrant.recovery.upgrade import add_terms
 from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.upsert import upsert
@@ -189,7 +188,7 @@ class PointTransfer:
 
 def _with_terms(payload: Payload) -> Payload:
     """A backup may be of before terms, or of before their last change."""
-    return {**payload, TERMS: terms_of(payload)} if "tenant" in payload else payload
+    return {**payload, **derived(payload)} if "tenant" in payload else payload
 
 
 def _raw(record: dict[str, Any]) -> RawPoint:

@@ -1,4 +1,4 @@
-"""Finds the points without today's terms, and adds the terms.
+"""Finds the points without today's terms, and adds the terms, and what else filters rely on.
 
 A point gets its terms with every write of its product. Points that an earlier release wrote get
 theirs here, and no picture is fetched or embedded for it. Until all points have them, filters look
@@ -13,10 +13,10 @@ from typing import Any, Final
 import orjson
 from qdrant_client import QdrantClient, models
 
-from shared.models.terms import FOLDED_FIELDS, terms_of
+from shared.models.terms import TERM_FIELDS
 from shared.qdrant import filters as conditions
 from shared.qdrant.errors import translated
-from shared.qdrant.points import TERMS
+from shared.qdrant.points import derived
 from shared.qdrant.upsert import check_applied
 
 _PAGE: Final = 256
@@ -30,7 +30,7 @@ _LOOK_AGAIN_SECONDS: Final = 30.0
 _LOOK_ONCE_MORE_SECONDS: Final = 300.0
 """A worker of an earlier release may still be running, and write."""
 
-_FACTS: Final = ["rev", "attributes", *FOLDED_FIELDS]
+_FACTS: Final = ["rev", "attributes", "price", "sale_price", *TERM_FIELDS]
 
 
 class TermsWatch:
@@ -113,9 +113,7 @@ def _set_terms(client: QdrantClient, collection: str, records: list[models.Recor
     for record in records:
         payload = record.payload or {}
         unchanged = conditions.of_rev(str(record.id), payload["rev"])
-        operations.append(
-            {"set_payload": {"payload": {TERMS: terms_of(payload)}, "filter": unchanged}}
-        )
+        operations.append({"set_payload": {"payload": derived(payload), "filter": unchanged}})
     with translated("write terms"):
         answer = client.http.points_api.batch_update(
             collection,

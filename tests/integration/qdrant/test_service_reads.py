@@ -12,6 +12,7 @@ import pytest
 from shared.errors import CollectionMismatch, InvalidCursor, QdrantRejected, QdrantUnavailable
 from shared.models.product import ImageFacts, Product
 from shared.models.search.filters import Filters
+from shared.models.search.hits import Hit
 from shared.qdrant import paging
 from shared.qdrant.points import LivePoint
 from shared.qdrant.service import QdrantService
@@ -32,6 +33,10 @@ def shop(qdrant: QdrantService, make_point: MakePoint) -> None:
     )
 
 
+def set_fields(hit: Hit) -> dict[str, Any]:
+    return {name: value for name, value in asdict(hit).items() if value is not None}
+
+
 @pytest.mark.usefixtures("shop")
 def test_a_hit_shows_the_public_fields_and_the_plain_cosine(
     qdrant: QdrantService, tenant: str
@@ -41,7 +46,7 @@ def test_a_hit_shows_the_public_fields_and_the_plain_cosine(
     expected = float(query @ direction(4)) / float(query @ query) ** 0.5
     assert [hit.product_id for hit in hits] == ["gift", "red"]
     assert hits[0].similarity_score == pytest.approx(expected, abs=1e-5)
-    assert asdict(hits[1]) == {
+    assert set_fields(hits[1]) == {
         "product_id": "red",
         "name": "red",
         "description": "a shirt",
@@ -51,12 +56,9 @@ def test_a_hit_shows_the_public_fields_and_the_plain_cosine(
         "attributes": {},
         "similarity_score": hits[1].similarity_score,
     }
-    assert asdict(hits[0]) == {
+    assert set_fields(hits[0]) == {
         "product_id": "gift",
         "name": "gift",
-        "description": None,
-        "price": None,
-        "category": None,
         "image_url": "https://shop.example/a.jpg",
         "attributes": {},
         "similarity_score": hits[0].similarity_score,

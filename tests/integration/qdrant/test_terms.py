@@ -160,7 +160,8 @@ def test_terms_are_added_to_many_and_nothing_else_is_changed(
     after = {p.id: p for page in transfer.points() for p in page}
     for id_, point in after.items():
         category = point.payload["category"].lower()
-        assert point.payload.pop("terms") == [MARK, f"category\t{category}"]
+        of_fields = [f"category\t{category}", "availability\tin_stock"]
+        assert point.payload.pop("terms") == [MARK, *of_fields]
         assert point.payload == before[id_].payload
         assert (point.vectors["image"] == before[id_].vectors["image"]).all()
 
@@ -187,7 +188,7 @@ def test_a_changed_list_of_attributes_changes_the_indexes(
     assert types == {
         "attributes.color": "bool",
         "attributes.n": "float",
-        'attributes."shoe size"': "integer",
+        'attributes."shoe size"': "float",
     }
     assert found(service, tenant, attributes={"color": "RED", "n": 1.5}) == ["a"]
     service.ensure_collection(["color"])

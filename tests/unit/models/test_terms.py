@@ -6,8 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from shared.models.search.filters import Filters
-from shared.models.search.hits import Hit
+from shared.models.search.filters import AnyOf, Filters
 from shared.models.terms import MARK, attribute_term, field_term, terms_of
 
 ONE = [
@@ -43,6 +42,7 @@ def test_no_attribute_is_taken_for_a_field_or_for_the_mark() -> None:
     assert terms_of(fields) == [
         MARK,
         "category\ta",
+        "availability\tin_stock",
         "attributes\tcategory\tstring\ta",
         "attributes\tterms\tnumber\t1",
     ]
@@ -50,7 +50,8 @@ def test_no_attribute_is_taken_for_a_field_or_for_the_mark() -> None:
 
 def test_each_term_is_there_once_and_a_list_has_its_members() -> None:
     terms = terms_of({"category": None, "attributes": {"size": ["S", "s", "M"], "none": []}})
-    assert terms == [MARK, "attributes\tsize\tstring\ts", "attributes\tsize\tstring\tm"]
+    of_sizes = ["attributes\tsize\tstring\ts", "attributes\tsize\tstring\tm"]
+    assert terms == [MARK, "availability\tin_stock", *of_sizes]
 
 
 def test_a_long_value_is_kept_short_and_still_found() -> None:
@@ -72,7 +73,26 @@ SCALARS = st.one_of(
 @given(SCALARS, st.lists(SCALARS, min_size=1, max_size=8))
 def test_a_product_is_admitted_by_the_values_that_it_is_found_by(held: Any, asked: Any) -> None:
     filters = Filters(attributes={"a": asked})
-    hit = Hit.of({"id": "p", "name": "P", "image_url": "u", "attributes": {"a": held}}, 0.5)
-    (condition,) = filters.terms()
-    assert filters.admit(hit) is (attribute_term("a", held) in condition)
-    assert Filters(attributes={"a": held}).admit(hit)
+    fields = {"attributes": {"a": held}}
+    (condition,) = filters.conditions()
+    assert isinstance(condition, AnyOf)
+    assert filters.admits(fields) is (attribute_term("a", held) in condition.terms)
+    assert Filters(attributes={"a": held}).admits(fields)
+
+
+PATHS = ["Women", "women > dresses", "Women>Dresses > MAXI"]
+
+
+@pytest.mark.parametrize(
+    "spelt", ["Women > Dresses > Maxi", "women>dresses>maxi", " WÓMEN >Dresses> Maxi >"]
+)
+def test_a_category_is_found_by_each_path_that_leads_to_it(spelt: str) -> None:
+    terms = terms_of({"category": spelt})
+    assert [field_term("category", path) in terms for path in PATHS] == [True] * 3
+    for other in ("Dresses", "Women > Maxi", "Wo", "Women > Dresses > Maxi > Red"):
+        assert field_term("category", other) not in terms
+
+
+@pytest.mark.parametrize("category", [">", " > > ", "> >"])
+def test_a_category_of_no_step_is_one_all_the_same(category: str) -> None:
+    assert field_term("category", category) in terms_of({"category": category})

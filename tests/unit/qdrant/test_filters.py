@@ -7,6 +7,7 @@ import pytest
 from shared.errors import QdrantRejected
 from shared.models.product import point_id
 from shared.models.search.filters import Filters
+from shared.models.terms import MARK
 from shared.qdrant import filters
 from shared.qdrant.collection import payload_indexes
 from shared.qdrant.points import Tombstone
@@ -26,11 +27,11 @@ CATEGORY = one_of("category\thats")
     [
         (Filters(), []),
         (Filters(category_filter="hats"), [CATEGORY]),
-        (Filters(price_min=0), [{"key": "price", "range": {"gte": 0.0}}]),
-        (Filters(price_max=9.5), [{"key": "price", "range": {"lte": 9.5}}]),
+        (Filters(price_min=0), [{"key": "paid_price", "range": {"gte": 0.0}}]),
+        (Filters(price_max=9.5), [{"key": "paid_price", "range": {"lte": 9.5}}]),
         (
             Filters(category_filter="hats", price_min=1, price_max=2),
-            [{"key": "price", "range": {"gte": 1.0, "lte": 2.0}}, CATEGORY],
+            [CATEGORY, {"key": "paid_price", "range": {"gte": 1.0, "lte": 2.0}}],
         ),
         (
             Filters(attributes={"size": 42, "color": "red"}),
@@ -82,24 +83,38 @@ def test_each_condition_is_one_whatever_its_values_are() -> None:
 
 
 def test_while_products_lack_terms_both_kinds_are_looked_for() -> None:
-    given = Filters(category_filter="Hats", attributes={"Color": ["Red", 1]})
+    given = Filters(
+        category_filter="Hats",
+        brand_filter="A",
+        in_stock=True,
+        price_min=5,
+        attributes={"Color": ["Red", 1], "n": {"lt": 3}},
+    )
     asked = filters.of_search("shop", given, all_have_terms=False)["must"]
-    either = [
-        one_of("attributes\tColor\tnumber\t1", "attributes\tColor\tstring\tred"),
+    of_today = [
         CATEGORY,
+        one_of("brand\ta"),
+        one_of("availability\tin_stock"),
+        {"key": "paid_price", "range": {"gte": 5}},
+        one_of("attributes\tColor\tnumber\t1", "attributes\tColor\tstring\tred"),
+        {"key": "attributes.n", "range": {"lt": 3}},
     ]
     number = {"key": "attributes.Color", "range": {"gte": 1, "lte": 1}}
     as_stored = [
         {"should": [{"key": "attributes.Color", "match": {"any": ["Red"]}}, number]},
-        {"key": "category", "match": {"value": "Hats"}},
+        {"key": "attributes.n", "range": {"lt": 3}},
+        {"key": "category", "match": {"any": ["Hats"]}},
+        {"key": "brand", "match": {"any": ["A"]}},
+        {"key": "price", "range": {"gte": 5}},
     ]
-    assert asked == [TENANT, {"should": [{"must": either}, {"must": as_stored}]}]
+    of_before = {"must": as_stored, "must_not": [{"key": "terms", "match": {"value": MARK}}]}
+    assert asked == [TENANT, {"should": [{"must": of_today}, of_before]}]
     assert filters.of_search("shop", Filters(), all_have_terms=False) == {"must": [TENANT]}
 
 
 @pytest.mark.parametrize("name", ['5" heel', "a\\b", '"', "\\"])
 def test_a_name_that_no_path_can_say_is_filtered_on_by_its_terms_alone(name: str) -> None:
-    given = Filters.model_construct(category_filter=None, attributes={name: ("a",)})
+    given = Filters.model_construct(attributes={name: ("a",)})
     asked = [TENANT, one_of(f"attributes\t{name}\tstring\ta")]
     for all_have_terms in (True, False):
         found = filters.of_search("shop", given, all_have_terms=all_have_terms)

@@ -51,7 +51,8 @@ def test_a_live_payload_holds_the_set_fields_and_the_facts() -> None:
         "image_last_modified": "Sat, 02 Nov 2024 10:30:00 GMT",
         "indexed_at": "2026-01-01T00:00:00+00:00",
         "warnings": [],
-        "terms": [MARK],
+        "terms": [MARK, "availability\tin_stock"],
+        "paid_price": 3,
     }
 
 

@@ -2,6 +2,7 @@
 
 import pytest
 from flask import Request
+from werkzeug.datastructures import MultiDict
 from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.test import EnvironBuilder
 
@@ -24,11 +25,11 @@ def _parsed(*parts: bytes, end: bytes = b"--b--\r\n", boundary: str = "; boundar
 def test_texts_and_files_come_apart() -> None:
     picture = bytes(range(256)) * 10_000
     form = _parsed(_part("top_k", b"5"), _part("image", picture, "a.jpg"))
-    assert form == Form({"top_k": "5"}, {"image": picture})
+    assert form == Form(MultiDict({"top_k": "5"}), {"image": picture})
 
 
 def test_a_form_of_nothing_is_one() -> None:
-    assert _parsed() == Form({}, {})
+    assert _parsed() == Form(MultiDict(), {})
 
 
 @pytest.mark.parametrize(
@@ -53,7 +54,7 @@ def test_what_is_no_form_is_called_malformed(
 
 
 @pytest.mark.parametrize(
-    "parts", [[_part("a", b"x" * 300_000)], [_part(f"a{number}", b"") for number in range(40)]]
+    "parts", [[_part("a", b"x" * 300_000)], [_part(f"a{number}", b"") for number in range(300)]]
 )
 def test_texts_and_parts_are_bounded(parts: list[bytes]) -> None:
     with pytest.raises(RequestEntityTooLarge):

@@ -1,6 +1,7 @@
 """Numbers of URLs and forms: ASCII digits, and nothing else that Python would take for a number."""
 
 import pytest
+from werkzeug.datastructures import MultiDict
 
 from api.requests.parameters import (
     DeleteParameters,
@@ -62,7 +63,7 @@ def test_what_only_looks_like_a_number_is_refused_by_its_field(
     model: type[Ranking | Parameters], field: str, others: dict[str, str], text: str
 ) -> None:
     with pytest.raises(Invalid) as caught:
-        validated(model, read_texts(model, {**others, field: text}))
+        validated(model, read_texts(model, MultiDict({**others, field: text})))
     assert [fault["field"] for fault in caught.value.faults] == [field]
 
 
@@ -70,13 +71,15 @@ def test_what_only_looks_like_a_number_is_refused_by_its_field(
 def test_digits_are_a_number(
     model: type[Ranking | Parameters], field: str, others: dict[str, str]
 ) -> None:
-    assert getattr(validated(model, read_texts(model, {**others, field: "1"})), field) == 1
+    assert (
+        getattr(validated(model, read_texts(model, MultiDict({**others, field: "1"}))), field) == 1
+    )
 
 
 def test_fractions_and_signs_are_for_fields_that_have_them() -> None:
     texts = {"q": "a", "min_score": "-0.25", "price_max": "29.99", "offset": "0"}
-    read = validated(WordSearch, read_texts(WordSearch, texts))
+    read = validated(WordSearch, read_texts(WordSearch, MultiDict(texts)))
     assert (read.min_score, read.price_max, read.offset) == (-0.25, 29.99, 0)
     for text in ("1.0", "1.5"):
         with pytest.raises(Invalid):
-            validated(WordSearch, read_texts(WordSearch, {"q": "a", "top_k": text}))
+            validated(WordSearch, read_texts(WordSearch, MultiDict({"q": "a", "top_k": text})))
