@@ -46,7 +46,8 @@ def payload_indexes(listed: Sequence[str]) -> dict[str, IndexSchema]:
 
 
 def _index_of(kind: AttributeType) -> models.PayloadSchemaType:
-    # An index of whole numbers holds no 4.5, so a range would miss it if a shop sends one after all.
+    # An index of whole numbers holds no 4.5, so ranges would miss it if a shop sends one all the
+    # same.
     return models.PayloadSchemaType("float" if kind is AttributeType.INTEGER else kind)
 
 

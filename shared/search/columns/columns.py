@@ -9,12 +9,22 @@ import numpy as np
 from numpy.typing import NDArray
 
 from shared.models.change import Aspect
-from shared.models.search.filters import Filters
+from shared.models.search.filters import AnyOf, Filters, Within
 from shared.models.terms import field_term
-from shared.search.columns.values import ATTRIBUTE, Column, Mask, Numbers, Positions
+from shared.search.columns.values import Column, Mask, Numbers, Positions
 
 MAX_PRODUCTS: Final = 50_000
 """Live products of a tenant. Beyond, the table would take a search's time to build."""
+
+_NOT_IN_STOCK: Final = [
+    field_term("availability", other) for other in ("out_of_stock", "preorder", "backorder")
+]
+_COMPARISONS: Final = {
+    "gt": np.greater,
+    "gte": np.greater_equal,
+    "lt": np.less,
+    "lte": np.less_equal,
+}
 
 Names = NDArray[np.object_]
 Ranks = NDArray[np.int64]
@@ -119,22 +129,30 @@ class Columns:
         Raises `NotHeld` for a filter on an attribute that was left out.
         """
         mask = self.live.copy()
-        if filters.price_min is not None:
-            mask &= self.prices >= filters.price_min  # NaN is neither above nor below
-        if filters.price_max is not None:
-            mask &= self.prices <= filters.price_max
-        for name in filters.attributes:
-            self.column(ATTRIBUTE + name)
-        for terms in filters.terms():
-            mask &= self._having(terms)
+        for condition in filters.conditions():
+            if isinstance(condition, AnyOf):
+                mask &= self._having(condition)
+            else:
+                mask &= self._within(condition)
         return mask
 
-    def _having(self, terms: Sequence[str]) -> Mask:
-        """Whether the product has one of these terms, in whatever field."""
-        mask = np.zeros(len(self.live), np.bool_)
-        for column in self.fields.values():
-            if column.store.codes_of(terms):
-                mask |= column.having(terms)
+    def _having(self, condition: AnyOf) -> Mask:
+        column = self.column(condition.attribute)
+        if condition.attribute == "availability":
+            # A product that says nothing is in stock.
+            return ~column.having(_NOT_IN_STOCK) if column is not None else self.live
+        if column is None:
+            return np.zeros(len(self.live), np.bool_)
+        return column.having(condition.terms)
+
+    def _within(self, condition: Within) -> Mask:
+        of_price = condition.attribute == "price"
+        numbers = self.prices if of_price else self.numbers(condition.attribute)
+        if numbers is None:
+            return np.zeros(len(self.live), np.bool_)
+        mask = np.ones(len(self.live), np.bool_)
+        for name, bound in condition.bounds.bounds().items():
+            mask &= _COMPARISONS[name](numbers, bound)  # NaN is neither above nor below
         return mask
 
 

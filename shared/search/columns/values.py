@@ -16,7 +16,7 @@ from typing import Any, Final
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.models.terms import MARK, attribute_term, field_term, members, terms_of
+from shared.models.terms import attribute_term, field_term, members, terms_about
 
 NONE: Final = -1
 """The code of a product that has no value."""
@@ -222,7 +222,7 @@ def _terms(field: str, value: Value) -> Sequence[str]:
     held = list(value) if isinstance(value, tuple) else value
     name = field.removeprefix(ATTRIBUTE)
     fields = {field: held} if name == field else {"attributes": {name: held}}
-    return [term for term in terms_of(fields) if term != MARK]
+    return list(dict.fromkeys(terms_about(field, fields)))
 
 
 def _members(values: Values, value: Value) -> Sequence[tuple[str, Scalar]]:
