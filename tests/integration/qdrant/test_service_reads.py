@@ -194,7 +194,7 @@ def test_processes_that_set_up_the_collection_at_once_all_succeed(
         "tenant": "keyword",
         "rev": "integer",
         "terms": "keyword",
-        "price": "float",
+        "paid_price": "float",
         "group_id": "keyword",
         "tombstone_of": "keyword",
         "image_sha256": "keyword",
