@@ -73,6 +73,8 @@ class Hit:
         """The hit of a live point, by its payload; fields that the product lacks are None."""
         shown: dict[str, Any] = {name: payload.get(name) for name in _SHOWN}
         shown["attributes"] = payload.get("attributes", {})
+        if "created_at" in payload:  # written as in the answers about products
+            shown["created_at"] = payload["created_at"].replace("+00:00", "Z")
         if payload.get("ungrouped"):  # stands under its own id in the index
             shown["group_id"] = None
         return cls(product_id=payload["id"], similarity_score=round(score, SCORE_DIGITS), **shown)

@@ -33,7 +33,7 @@ BAD: list[tuple[dict[str, Any], str, str]] = [
     ({"text_query": "a", "min_score": True}, "min_score", "number_type"),
     ({"text_query": "a", "attributes": ["color"]}, "attributes", "dict_type"),
     ({"text_query": "a", "attributes": {"color": None}}, "attributes.color", "attribute_type"),
-    ({"text_query": "a", "attributes": {"color": {"a": 1}}}, "attributes.color", "attribute_type"),
+    ({"text_query": "a", "attributes": {"color": {"a": 1}}}, "attributes.color", "attribute_range"),
     ({"text_query": "a", "attributes": {"color": [["a"]]}}, "attributes.color", "attribute_type"),
     ({"text_query": "a", "attributes": {"n": 2**53}}, "attributes.n", "attribute_type"),
     ({"text_query": "a", "attributes": {"c": "x" * 1025}}, "attributes.c", "attribute_type"),
