@@ -7,8 +7,9 @@ import signal
 import sys
 from typing import Any
 
-from api.access.auth import OpenToTheNetwork, key_ring
+from api.access.auth import key_ring
 from api.access.key_file import KeysFileError
+from shared.loopback import OpenToTheNetwork
 from shared.metrics import forget_process
 from shared.settings import SETTINGS_FAULT, get_settings
 

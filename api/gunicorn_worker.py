@@ -11,8 +11,8 @@ from typing import Any, Final
 from gunicorn import util
 from gunicorn.http import errors
 from gunicorn.workers.gthread import ThreadWorker
-from pydantic_core import to_json
 
+from api.responses.answers import json_line
 from api.responses.headers import SAFE_HEADERS
 from api.responses.problems import MEDIA_TYPE, problem_document
 
@@ -65,7 +65,7 @@ def _refusal(exc: Exception) -> tuple[int, str]:
 
 def _answer(status: int, code: str) -> bytes:
     document = problem_document(status, code, "this is no request that can be served")
-    body = to_json(document)
+    body = json_line(document)
     headers = {
         "Connection": "close",
         "Content-Type": MEDIA_TYPE,

@@ -7,12 +7,12 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import structlog
 from flask import Flask
 
-from api.access.auth import OpenToTheNetwork
 from api.access.key_file import KeysFileError
 from api.app import create_app
 from api.bootstrap import build_parts, build_services
 from shared.errors import CollectionMismatch, ModelUnavailable
 from shared.logs import configure_logging
+from shared.loopback import OpenToTheNetwork
 from shared.settings import get_settings, unknown_names
 from shared.watchdog import Watchdog
 

@@ -30,7 +30,8 @@ def back_up(
     """Writes the file, or nothing. `model`: the settings that name the collection's model.
 
     Raises `OperationFault` if the file can't be written, if there is nothing to back up, or if only
-    another model's products are there; and LedgerUnavailable, QdrantUnavailable and QdrantRejected.
+    another model's collection is there; and LedgerUnavailable, QdrantUnavailable and
+    QdrantRejected.
     """
     started = datetime.now(UTC)
     with ArchiveWriter(path) as archive:
@@ -45,10 +46,10 @@ def back_up(
         if not total and (others := points.other_models()):
             raise OperationFault(
                 ExitCode.SETTINGS,
-                f"{points.collection} holds no products, but {', '.join(others)} does: the service "
-                "runs with another model. Set CLIP_MODEL, CLIP_PRETRAINED and CLIP_RESIZE_MODE as "
-                "the service has them, best in .env, which all commands read: what stands on the "
-                "command line of `make run` reaches that command alone",
+                f"{points.collection} holds no products, and {', '.join(others)} is there: the "
+                "service runs with another model. Set CLIP_MODEL, CLIP_PRETRAINED and "
+                "CLIP_RESIZE_MODE as the service has them, best in .env, which all commands "
+                "read: what stands on the command line of `make run` reaches that command alone",
             )
         written = 0
         with progress_bar("products", total) as advance:

@@ -92,7 +92,7 @@ def _check_model(archive: ArchiveReader, collection: str) -> None:
 def _check_empty(target: Target) -> None:
     held = target.points.count()
     what = (
-        counted(held, "point")
+        f"{counted(held, 'point')} (products, and the traces of deleted ones)"
         if held
         else ""
         if target.rows.is_empty()

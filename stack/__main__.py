@@ -8,8 +8,11 @@ import sys
 import time
 from types import FrameType
 
-from shared.loopback import is_loopback
-from shared.settings import get_settings, unknown_names
+import structlog
+
+from shared.logs import configure_logging
+from shared.loopback import OpenToTheNetwork, check_closed, is_loopback
+from shared.settings import SETTINGS_FAULT, get_settings, unknown_names
 from stack.run import Stack, StackError
 from stack.supervision import STOP_SECONDS
 
@@ -21,7 +24,8 @@ def _interrupt(number: int, _: FrameType | None) -> None:
 def main() -> None:
     """Runs the stack in the foreground until a signal or a process's settings end it.
 
-    Exits with 1 and a line if the stack can't start or go on.
+    Exits with 1 and a line if the stack can't start or go on, and with `SETTINGS_FAULT` before
+    anything is started if other machines could use it without a key.
     """
     if stat.S_ISREG(os.fstat(1).st_mode):
         # The supervisor appends the processes' logs to it; our lines must not lie over them.
@@ -29,6 +33,11 @@ def main() -> None:
     settings = get_settings()  # exits, with the setting's name, if one is wrong
     for warning in unknown_names():
         _say(warning)
+    try:
+        check_closed(settings)
+    except OpenToTheNetwork as err:
+        print(f"vitrine: {err}", file=sys.stderr)  # noqa: T201
+        sys.exit(SETTINGS_FAULT)
     if not is_loopback(settings.api_host):
         _say(
             f"API_HOST={settings.api_host} is within reach of slow clients, each of which can hold "
@@ -53,7 +62,11 @@ def main() -> None:
                         "its disk be full, the processes end"
                     )
                 it.wait_until_ready(900)  # the first start may have to fetch the model
-                _say(f"ready at {it.api_url}/docs; Ctrl-C stops it", apart=True)
+                if it.logs_are_for_people:
+                    _say(f"ready at {it.api_url}/docs; Ctrl-C stops it", apart=True)
+                else:
+                    configure_logging(settings.log_level, "stack", "json")
+                    structlog.get_logger("stack").info("ready", url=f"{it.api_url}/docs")
                 while True:
                     time.sleep(1)
                     it.check()

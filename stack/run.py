@@ -126,6 +126,11 @@ class Stack:
         return bool(self._ending)
 
     @property
+    def logs_are_for_people(self) -> bool:
+        """Whether the processes write lines for people to stdout, not JSON."""
+        return self.environ.get("LOG_FORMAT") == "console"
+
+    @property
     def api_url(self) -> str:
         """Where the API listens."""
         return f"http://{self.settings.api_host}:{self.settings.api_port}"

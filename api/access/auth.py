@@ -9,12 +9,8 @@ from api.access.rates import SEARCH, WRITE, RateLimiter
 from api.openapi.describe import Operation, operation_of
 from api.requests.idempotency import key_digest
 from api.responses.problems import Problem
-from shared.loopback import is_loopback
+from shared.loopback import check_closed
 from shared.settings import Settings
-
-
-class OpenToTheNetwork(Exception):
-    """The process would serve every machine that can reach it."""
 
 
 def key_ring(settings: Settings) -> KeyRing | None:
@@ -22,15 +18,8 @@ def key_ring(settings: Settings) -> KeyRing | None:
 
     Raises `OpenToTheNetwork` and `KeysFileError`.
     """
-    if settings.api_keys_file is not None:
-        return KeyRing(settings.api_keys_file)
-    if not is_loopback(settings.api_host):
-        raise OpenToTheNetwork(
-            f"API_HOST is {settings.api_host} and API_KEYS_FILE is not set: anybody on the network "
-            "could change the catalogue. Make a key with `make api-key` and set "
-            "API_KEYS_FILE=deploy/api-keys, or set API_HOST to 127.0.0.1."
-        )
-    return None
+    check_closed(settings)
+    return KeyRing(settings.api_keys_file) if settings.api_keys_file else None
 
 
 def protect(blueprint: Blueprint, keys: KeyRing | None, rates: RateLimiter) -> Blueprint:

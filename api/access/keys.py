@@ -165,10 +165,13 @@ def _add(options: argparse.Namespace) -> None:
     owner = options.owner if os.geteuid() == 0 else None
     key = add_key(options.file, options.tenant, name=options.name, owner=owner)
     print(key)  # noqa: T201 - alone on stdout, for scripts
+    digest = digest_of(key)
+    keys = parse_keys(read_text(options.file), options.file)
+    name = next(added.called for added in keys if added.digest == digest)
     _say(
-        f"This is the key of tenant {options.tenant}. It is shown this once: keep it now. Its "
-        f"hash was added to {options.file}; a running API knows it from now on. An API asks for "
-        f"keys if API_KEYS_FILE={options.file} is set."
+        f"This is the key {name} of tenant {options.tenant}. It is shown this once: keep it "
+        f"now. Its hash was added to {options.file}; a running API knows it from now on. "
+        f"An API asks for keys if API_KEYS_FILE={options.file} is set."
     )
 
 

@@ -4,13 +4,12 @@ from importlib import resources
 from typing import Final
 
 from flask import Response, current_app
-from pydantic_core import to_json
 
 from api.openapi.describe import Operation, text_answer
 from api.openapi.document import document
 from api.openapi.examples import PICTURES
 from api.requests.bodies import JSON
-from api.responses.answers import PREFIX
+from api.responses.answers import PREFIX, json_line
 from api.responses.headers import POLICY, STYLED_PAGE_POLICY
 from api.responses.problems import Problem
 
@@ -75,7 +74,7 @@ class DocumentationResource:
         Programs can make a client of it.
         """
         # Made at the first request, once all routes are there: it takes a tenth of a second.
-        self._document = self._document or to_json(
+        self._document = self._document or json_line(
             document(current_app, keys_needed=self._keys_needed)
         )
         return Response(self._document, content_type=JSON)

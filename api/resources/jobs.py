@@ -6,7 +6,6 @@ from typing import Final
 from urllib.parse import urlencode
 
 from flask import Response, g, request
-from pydantic_core import to_json
 
 from api.access.slots import Slots
 from api.intake import Intake
@@ -19,7 +18,7 @@ from api.requests.parameters import (
     WaitParameters,
     read_parameters,
 )
-from api.responses.answers import json_response
+from api.responses.answers import json_line, json_response
 from api.responses.changes import RetryQueuedAnswer, accepted_response, status_url
 from api.responses.jobs import JobAnswer, JobItemsAnswer, JobsAnswer, item_answer, job_answer
 from api.responses.problems import Problem
@@ -169,7 +168,7 @@ def _lines(items: Iterator[JobItem]) -> Iterator[bytes]:
 
     def parts() -> Iterator[bytes]:
         while part := list(islice(items, _LINES_AT_ONCE)):
-            yield b"".join(to_json(item_answer(item)) + b"\n" for item in part)
+            yield b"".join(json_line(item_answer(item)) for item in part)
 
     rest = parts()
     return chain([next(rest, b"")], rest)

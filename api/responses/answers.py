@@ -14,5 +14,10 @@ def json_response(
 ) -> Response:
     """The value as a JSON response."""
     return Response(
-        to_json(value), status, headers=dict(headers or {}), content_type="application/json"
+        json_line(value), status, headers=dict(headers or {}), content_type="application/json"
     )
+
+
+def json_line(value: Mapping[str, Any]) -> bytes:
+    """The value as JSON with a line's end, after which a terminal begins a new line."""
+    return to_json(value) + b"\n"

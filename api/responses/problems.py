@@ -8,10 +8,10 @@ from typing import Any, Final
 
 import structlog
 from flask import Flask, Response, g
-from pydantic_core import to_json
 from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 
 from api.requests.validation import Fault
+from api.responses.answers import json_line
 from shared.errors import (
     EncoderBusy,
     IdempotencyConflict,
@@ -155,7 +155,7 @@ def problem_response(problem: Problem) -> Response:
         extensions["request_id"] = request_id
     document = problem_document(problem.status, problem.code, problem.detail, extensions)
     return Response(
-        to_json(document),
+        json_line(document),
         problem.status,
         headers=dict(problem.headers or {}),
         content_type=MEDIA_TYPE,

@@ -12,6 +12,21 @@ from shared.settings import SETTINGS_FAULT
 from stack.run import ROOT
 
 
+def test_a_stack_open_to_the_network_without_keys_starts_nothing(tmp_path: Path) -> None:
+    ran = subprocess.run(
+        [sys.executable, "-m", "stack"],
+        cwd=tmp_path,
+        env={"PATH": os.defpath, "PYTHONPATH": str(ROOT), "API_HOST": "0.0.0.0"},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert (ran.returncode, ran.stdout) == (SETTINGS_FAULT, "")
+    assert ran.stderr.startswith("vitrine: API_HOST is 0.0.0.0 and API_KEYS_FILE is not set")
+    assert list(tmp_path.iterdir()) == []
+
+
 @pytest.mark.parametrize(
     "command",
     [

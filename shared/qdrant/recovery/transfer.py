@@ -110,7 +110,9 @@ class PointTransfer:
             return self._client.count(self.collection, exact=True).count
 
     def other_models(self) -> list[str]:
-        """The collections of other models that hold points here."""
+        """The collections of other models that hold points here; empty ones, too, if this model
+        has no collection.
+        """
         with translated("list the collections"):
             names = [held.name for held in self._client.get_collections().collections]
             return sorted(
@@ -118,7 +120,7 @@ class PointTransfer:
                 for name in names
                 if name != self.collection
                 and name.startswith(COLLECTION_PREFIX)
-                and self._client.count(name, exact=True).count
+                and (self.collection not in names or self._client.count(name, exact=True).count)
             )
 
     def facts(self) -> Iterator[list[RawPoint]]:

@@ -9,10 +9,10 @@ import pytest
 from openapi_spec_validator import validate
 from structlog.testing import capture_logs
 
-from api.access.auth import OpenToTheNetwork
 from api.access.keys import KeysFileError, add_key
 from api.app import create_app
 from api.bootstrap import build_parts
+from shared.loopback import OpenToTheNetwork
 from shared.settings import Settings
 from tests.integration.api.conftest import MakeShop, Shop, product
 from tests.servers import EmbeddedQdrantProcess

@@ -148,7 +148,7 @@ def test_no_header_names_another_path(port: int) -> None:
         b"PATH_INFO: /metrics\r\nX-Forwarded-Prefix: /y\r\nConnection: close\r\n\r\n",
     )
     assert answer.startswith(b"HTTP/1.1 200 ")
-    assert answer.endswith(b'{"status":"ok"}')
+    assert answer.endswith(b'{"status":"ok"}\n')
 
 
 def test_metrics_come_from_the_shared_directory(connection: http.client.HTTPConnection) -> None:

@@ -165,10 +165,24 @@ def test_a_backup_without_the_models_products_is_refused(
     assert list(tmp_path.iterdir()) == []
 
 
+def test_a_backup_of_an_empty_catalogue_with_another_model_is_refused(
+    site: Site, qdrant_server: EmbeddedQdrantProcess, tmp_path: Path
+) -> None:
+    site.put("p1")  # no worker has landed it yet
+    unset = PointTransfer(qdrant_server.url, "products-unset-model")
+    with pytest.raises(OperationFault) as caught:
+        back_up(tmp_path / "b.zip", unset, site.snapshot, MODEL)
+    unset.close()
+    assert caught.value.code == ExitCode.SETTINGS
+    assert site.points.collection in caught.value.message
+    assert list(tmp_path.iterdir()) == []
+
+
 def test_without_room_for_the_file_nothing_is_left_of_it(
     command: Operations, site: Site, tmp_path: Path
 ) -> None:
     # The command's collection is the demo model's: only the ledger has something to say here.
+    assert command("upgrade-index")[0] == 0  # makes that collection
     for number in range(2000):
         site.redis.hset(f"vitrine:row:shop:p{number}", mapping={"rev": number, "state": "live"})
     file = tmp_path / "b.zip"

@@ -161,7 +161,9 @@ def test_a_port_in_use_is_told_in_one_line_before_anything_starts(tmp_path: Path
 
 
 def test_an_address_of_another_machine_is_told_by_its_setting(tmp_path: Path) -> None:
-    ran = _make_run(tmp_path, DATA_DIR=str(tmp_path / "data"), API_HOST="192.0.2.1")
+    ran = _make_run(
+        tmp_path, DATA_DIR=str(tmp_path / "data"), API_HOST="192.0.2.1", API_KEYS_FILE="keys"
+    )
     assert (ran.returncode, ran.stderr.count("\n")) == (1, 1)
     assert "API_HOST=192.0.2.1" in ran.stderr
 
@@ -173,7 +175,7 @@ def test_an_address_of_another_machine_is_told_by_its_setting(tmp_path: Path) ->
 def test_an_api_within_reach_of_others_is_warned_of_slow_clients_once(
     tmp_path: Path, host: str, warnings: int
 ) -> None:
-    ran = _make_run(tmp_path, DATA_DIR="/proc/nowhere", API_HOST=host)
+    ran = _make_run(tmp_path, DATA_DIR="/proc/nowhere", API_HOST=host, API_KEYS_FILE="keys")
     assert ran.returncode == 1
     assert ran.stdout.count("deploy/nginx.conf") == warnings
 

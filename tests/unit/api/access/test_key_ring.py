@@ -5,9 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from api.access.auth import OpenToTheNetwork, key_ring
+from api.access.auth import key_ring
 from api.access.key_ring import KeyRing
 from api.access.keys import KeysFileError, add_key, revoke_key
+from shared.loopback import OpenToTheNetwork
 from shared.settings import Settings
 
 

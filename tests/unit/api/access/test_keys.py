@@ -182,6 +182,7 @@ def test_the_commands_make_list_and_revoke(
     main(["add", "--tenant", "one", "--name", "web", "--file", str(file)])
     said = capsys.readouterr()
     assert held(file)[1].digest == hashlib.sha256(said.out.strip().encode()).hexdigest()
+    assert "the key web of tenant one" in said.err
     assert "shown this once" in said.err
     assert f"API_KEYS_FILE={file}" in said.err
     main(["list", "--file", str(file)])
