@@ -15,7 +15,7 @@ from typing import Any, Final, NamedTuple
 from shared.models.folding import fold
 from shared.models.product import Product
 from shared.models.terms import members
-from shared.words.codes import Code, code_of_query, codes_of
+from shared.words.codes import Code, code_of_query, codes_of, fold_code
 from shared.words.languages import LIBRARY_VERSION, Stems
 from shared.words.sparse import SparseVector, dimension, sparse_vector
 from shared.words.tokens import MAX_WORD, Compound, compounds, is_number, short_pair
@@ -37,14 +37,17 @@ class Field(NamedTuple):
 
 
 FIELDS: Final[Mapping[str, Field]] = {
-    "name": Field(3.0, 10, 0.3),
+    "name": Field(3.0, 10, 0.5),
     "brand": Field(2.0, 1, 0.0),
-    "category": Field(1.5, 3, 0.3),
-    "attributes": Field(1.0, 12, 0.5),
-    "description": Field(0.5, 40, 0.5, spelled=False),
+    "category": Field(1.5, 3, 0.5),
+    "attributes": Field(1.0, 12, 0.4),
+    "description": Field(0.5, 40, 0.25, spelled=False),
+    # Many shops write prose where a part number goes; and codes are typed with other words, too.
+    "mpn": Field(0.15, 4, 0.5, spelled=False),
+    "sku": Field(0.15, 4, 0.5, spelled=False),
 }
 
-SATURATION: Final = 1.2
+SATURATION: Final = 2.0
 """BM25's k1: how soon a term that is said once more adds nothing."""
 
 TYPO: Final = 0.8
@@ -160,31 +163,28 @@ class Analyser:
         corrected: dict[str, str] = {}
         unknown: list[str] = []
         for word in self._asked(text, vocabulary):
-            if vocabulary is None or any(term in vocabulary for term in word.terms):
-                found = [word]
-            else:
-                found = self._corrected(word, vocabulary)
-                if found:
-                    corrected[word.text] = " ".join(
-                        self._readable(other.text, vocabulary) for other in found
-                    )
-                else:
-                    unknown.append(word.text)
-                    found = [word]
-            for one in found:
+            known = _known(word, vocabulary)
+            found = [known] if known else self._corrected(word, vocabulary)
+            if not known and found:
+                corrected[word.text] = " ".join(one.text for one in found)
+            elif not known:
+                unknown.append(word.text)
+            for one in found or [word]:
                 words.setdefault(one.terms, one)
             if len(words) >= MAX_QUERY_WORDS:
                 break
         chosen = tuple(words.values())[:MAX_QUERY_WORDS]
-        only_unknown = bool(unknown) and len(chosen) == 1
         return QueryWords(
             words=chosen,
             needed=needed(len(chosen)),
             vector=_asked_vector(chosen),
-            code=code_of_query(text, unknown=only_unknown or bool(corrected)),
+            code=code_of_query(text, known=self._knows(fold_code(text), vocabulary)),
             corrected=corrected,
             unknown=tuple(unknown),
         )
+
+    def _knows(self, word: str, vocabulary: Vocabulary | None) -> bool:
+        return vocabulary is None or any(term in vocabulary for term in self._forms(word).terms)
 
     def _asked(self, text: str, vocabulary: Vocabulary | None) -> Iterator[QueryWord]:
         groups = list(islice(compounds(text), 2 * MAX_QUERY_WORDS))
@@ -207,22 +207,25 @@ class Analyser:
         short = min(map(len, group.parts)) <= 2 or len(group.parts) == 1
         if not short or not all(map(str.isalpha, group.parts)):
             return False
-        return vocabulary is None or any(
-            term in vocabulary for solid in group.solids for term in self._forms(solid).terms
-        )
+        return any(self._knows(solid, vocabulary) for solid in group.solids)
 
     def _word(self, text: str, forms: Sequence[str]) -> QueryWord:
         terms = dict.fromkeys(term for form in forms for term in self._forms(form).terms)
         return QueryWord(_folded(text), tuple(terms))
 
-    def _corrected(self, word: QueryWord, vocabulary: Vocabulary) -> list[QueryWord]:
+    def _corrected(self, word: QueryWord, vocabulary: Vocabulary | None) -> list[QueryWord]:
         """The known words that stand nearest: one at one edit, or two without the space between
-        them, or one at two edits."""
+        them, or one at two edits. Their text is as the catalogue writes them."""
+        if vocabulary is None:
+            return []
         near = vocabulary.nearest(word.text, edits=1)
         if near is None and (halves := self._halves(word.text, vocabulary)):
             return halves
         near = near or vocabulary.nearest(word.text, edits=2)
-        return [QueryWord(near, self._forms(near).terms, TYPO)] if near else []
+        if near is None:
+            return []
+        terms = dict.fromkeys((*self._forms(near).terms, *word.terms))
+        return [QueryWord(self._readable(near, vocabulary), tuple(terms), TYPO)]
 
     def _halves(self, text: str, vocabulary: Vocabulary) -> list[QueryWord]:
         if not text.isalpha():
@@ -276,7 +279,7 @@ def _words(product: Product, name: str, *, spelled: bool) -> Iterator[str]:
         for group in compounds(text):
             yield from group.parts
             yield from group.solids
-            yield from group.pieces
+            yield from group.characters
             single = _single(group)
             if spelled and before is not None and single is not None and short_pair(before, single):
                 yield before + single
@@ -304,7 +307,7 @@ def _attribute_texts(attributes: Mapping[str, Any]) -> Iterator[str]:
 
 def _single(group: Compound) -> str | None:
     """The word of a compound that is one word of a script with spaces."""
-    return group.parts[0] if len(group.parts) == 1 and not group.unspaced else None
+    return group.parts[0] if len(group.parts) == 1 and not group.characters else None
 
 
 def _joined(singles: Sequence[str | None], at: int) -> Iterator[str]:
@@ -314,6 +317,14 @@ def _joined(singles: Sequence[str | None], at: int) -> Iterator[str]:
             continue
         if len(first) + len(second) <= MAX_WORD:
             yield first + second
+
+
+def _known(word: QueryWord, vocabulary: Vocabulary | None) -> QueryWord | None:
+    """The word with those of its terms that the catalogue knows; None if it knows none."""
+    if vocabulary is None:
+        return word
+    terms = tuple(term for term in word.terms if term in vocabulary)
+    return word._replace(terms=terms) if terms else None
 
 
 def _products(word: QueryWord, vocabulary: Vocabulary) -> int:

@@ -33,11 +33,15 @@ _SIGNS: Final = re.compile("[™℠®©]")
 _BETWEEN: Final = re.compile(r"[\s,;|()\[\]\"]+")
 _DIGIT: Final = re.compile(r"[0-9]")
 _MEASURE: Final = re.compile(
-    r"[0-9]{1,4}|([0-9]+x)*[0-9]+("
+    r"([0-9]+x)*[0-9]+("
     r"mm|cm|dm|m|km|in|inch|ft|g|kg|mg|lb|lbs|oz|ml|cl|l|b|kb|mb|gb|tb|mah|ah|wh|v|w|kw|va|hz|khz|mhz"
-    r"|ghz|p|k|x|d|dpi|fps|rpm|pc|pcs|pack|er|st|nd|rd|th|eme)s?"
+    r"|ghz|k|x|d|dpi|fps|rpm|pc|pcs|pack|er|st|nd|rd|th|eme)s?"
+    r"|(480|720|1080|1440|2160)[ip]|[0-9]+x[0-9]+"
 )
-"""1080p, 256GB, 10cm, 2x500ml, and numbers of up to four digits, which are sizes and years."""
+"""1080p, 256GB, 10cm, 2x500ml: they begin or are many a product's name, and few codes."""
+
+_YEAR: Final = 4
+"""Digits of a number in a name that is a size or a year rather than a code."""
 
 _SHORT: Final = 3
 """Letters of the longest group without a digit that a code's beginning has, if it has several."""
@@ -79,21 +83,22 @@ def codes_of(product: Product) -> tuple[str, ...]:
     return tuple(dict.fromkeys([*codes, *beginnings]))
 
 
-def code_of_query(text: str, *, unknown: bool) -> Code | None:
+def code_of_query(text: str, *, known: bool) -> Code | None:
     """The query as a code; None if it has no letter or digit, or too many for a code.
 
-    `unknown`: it is one word, which no text of the catalogue has; so it may begin a code although
-    it has no digit.
+    `known`: without spaces and dashes it is a word of the catalogue. One that isn't may begin a
+    code although it has no digit.
     """
     folded = fold_code(text)
     if not 0 < len(folded) <= MAX_CODE:
         return None
     like_one = len(folded) >= MIN_PREFIX and not _MEASURE.fullmatch(folded)
-    certain = like_one and bool(_DIGIT.search(folded))
-    # "size 10 red shirt" and "windows 10" begin many a product's name.
     groups = text.split()
-    begins = certain and (len(groups) == 1 or not any(map(_is_word, groups)))
-    return Code(folded, certain, begins or (unknown and like_one))
+    if _DIGIT.search(folded):
+        # "size 10 red shirt" and "windows 10" begin many a product's name.
+        begins = like_one and (len(groups) == 1 or not any(map(_is_word, groups)))
+        return Code(folded, like_one, begins)
+    return Code(folded, False, like_one and len(groups) == 1 and not known)
 
 
 def exact_terms(code: str) -> tuple[str, ...]:
@@ -116,7 +121,8 @@ def _in_names(product: Product) -> Iterator[str]:
                 continue
             for part in dict.fromkeys([token, *token.split("/")]):
                 code = fold_code(part)[:MAX_CODE]
-                if len(code) >= MIN_PREFIX and _DIGIT.search(code) and not _MEASURE.fullmatch(code):
+                number = code.isdecimal() and len(code) <= _YEAR
+                if len(code) >= MIN_PREFIX and not number and not _MEASURE.fullmatch(code):
                     yield code
 
 

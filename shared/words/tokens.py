@@ -1,6 +1,6 @@
 """Texts as words. Pure, and linear in the text's length.
 
-A *compound* is what stands between spaces: `t-shirt`, `l'été`, `PlayStation`, `10.5`. It has
+A *compound* is what stands between spaces: `t-shirt`, `l'été`, `10.5`. It has
 parts (`t`, `shirt`) and solid forms (`tshirt`), and whoever types either shall find both.
 """
 
@@ -40,8 +40,6 @@ _ELIDED: Final = re.compile(
 )
 """French, Italian and Catalan words that lose their end before a vowel. They say nothing."""
 
-_CAMEL: Final = re.compile(r"(?<=[a-zà-öø-ÿ])(?=[A-ZÀ-ÖØ-Þ])")
-
 _UNSPACED: Final = (
     "\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff"
     "\U00020000-\U0003ffff"
@@ -53,15 +51,13 @@ _RUNS: Final = re.compile(f"[{_UNSPACED}{_MARKS}]*[{_UNSPACED}][{_UNSPACED}{_MAR
 class Compound(NamedTuple):
     """What stands between spaces, in lower case.
 
-    `solids` are whole forms beside the parts. `pieces` are parts of the parts that only capitals
-    tell: `play` and `station`. `unspaced`: the parts are pairs of characters (and single ones as
-    `pieces`) of a script that puts no spaces between words.
+    `solids` are whole forms beside the parts. Of a script that puts no spaces between words the
+    parts are pairs of neighbouring characters, and `characters` the single ones.
     """
 
     parts: tuple[str, ...]
     solids: tuple[str, ...] = ()
-    pieces: tuple[str, ...] = ()
-    unspaced: bool = False
+    characters: tuple[str, ...] = ()
 
 
 def compounds(text: str) -> Iterator[Compound]:
@@ -93,28 +89,23 @@ def _analysed(written: str) -> tuple[Compound, ...]:
 def _pairs(run: str) -> Compound:
     run = run.lower()
     pairs = tuple(dict.fromkeys(run[at : at + 2] for at in range(max(1, len(run) - 1))))
-    return Compound(pairs, pieces=tuple(dict.fromkeys(run)), unspaced=True)
+    return Compound(pairs, characters=tuple(dict.fromkeys(run)))
 
 
 def _spaced(written: str) -> Iterator[Compound]:
     parts: list[str] = []
     solids: list[str] = []
-    pieces: list[str] = []
     for joined in filter(None, _JOINT.split(written)):
         kept = _without_elision(joined)
         if len(kept) != 1 or kept[0] != joined:
             solids.append(_APOSTROPHE.sub("", joined))
         parts += kept
-    for part in parts:
-        split = _CAMEL.split(part)
-        if len(split) > 1:
-            pieces += split
     if len(parts) > 1 and not all(map(is_number, parts)):
         solids.insert(0, "".join(parts))
     if parts:
         # A solid form that would have to be cut is nobody's word.
         solids = [solid for solid in solids if len(solid) <= MAX_WORD]
-        yield Compound(_lower(parts), _lower(solids), _lower(pieces))
+        yield Compound(_lower(parts), _lower(solids))
 
 
 def _without_elision(written: str) -> list[str]:
