@@ -18,6 +18,7 @@ from pydantic_core import ErrorDetails
 from pydantic_settings import BaseSettings, NoDecode, SettingsConfigDict
 
 from shared.models.attributes import attribute_types
+from shared.words.languages import check_languages
 
 SETTINGS_FAULT: Final = 78
 """Exit code (EX_CONFIG of sysexits.h) of a process that can't work with its settings."""
@@ -122,6 +123,7 @@ class Settings(BaseSettings):
     ledger_max_pending: int = Field(1_000_000, ge=1)
 
     # Search
+    search_languages: Annotated[tuple[str, ...], NoDecode] = ("en", "fr")
     search_cache_ttl: int = Field(3600, ge=1)
     search_cache_max_staleness: float = Field(0.0, ge=0)
     search_timeout_seconds: float = Field(5.0, gt=0)
@@ -142,7 +144,9 @@ class Settings(BaseSettings):
             return tuple(ip_network(part.strip()) for part in value.split(",") if part.strip())
         return value
 
-    @field_validator("attribute_indexes", "api_allowed_hosts", "cors_origins", mode="before")
+    @field_validator(
+        "attribute_indexes", "api_allowed_hosts", "cors_origins", "search_languages", mode="before"
+    )
     @classmethod
     def _split_names(cls, value: object) -> object:
         if isinstance(value, str):
@@ -154,6 +158,12 @@ class Settings(BaseSettings):
     def _have_types(cls, listed: tuple[str, ...]) -> tuple[str, ...]:
         attribute_types(listed)
         return listed
+
+    @field_validator("search_languages")
+    @classmethod
+    def _have_stems(cls, languages: tuple[str, ...]) -> tuple[str, ...]:
+        check_languages(languages)
+        return languages
 
     @field_validator("cors_origins")
     @classmethod

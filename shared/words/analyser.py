@@ -119,6 +119,8 @@ class _Forms(NamedTuple):
     terms: tuple[str, ...]
     dimensions: tuple[int, ...]
     readable: str | None
+    telling: bool
+    """Whether a term alone tells that the word is known."""
 
 
 class Analyser:
@@ -150,7 +152,7 @@ class Analyser:
                 for term, index in zip(forms.terms, forms.dimensions, strict=True):
                     terms[term] = None
                     said[index] += field.weight / length
-                if field.spelled and forms.readable:
+                if forms.readable and (field.spelled or not forms.telling):
                     terms[forms.readable] = None
         vector = sparse_vector(
             {index: weight / (SATURATION + weight) for index, weight in said.items()}
@@ -214,18 +216,19 @@ class Analyser:
         return QueryWord(_folded(text), tuple(terms))
 
     def _corrected(self, word: QueryWord, vocabulary: Vocabulary | None) -> list[QueryWord]:
-        """The known words that stand nearest: one at one edit, or two without the space between
-        them, or one at two edits. Their text is as the catalogue writes them."""
+        """The known words that stand nearest: those at one edit, or two without the space between
+        them, or those at two edits. The text is the most frequent's, as the catalogue writes it."""
         if vocabulary is None:
             return []
         near = vocabulary.nearest(word.text, edits=1)
-        if near is None and (halves := self._halves(word.text, vocabulary)):
+        if not near and (halves := self._halves(word.text, vocabulary)):
             return halves
         near = near or vocabulary.nearest(word.text, edits=2)
-        if near is None:
+        if not near:
             return []
-        terms = dict.fromkeys((*self._forms(near).terms, *word.terms))
-        return [QueryWord(self._readable(near, vocabulary), tuple(terms), TYPO)]
+        terms = dict.fromkeys(term for one in near for term in self._forms(one).terms)
+        shown = self._readable(near[0], vocabulary)
+        return [QueryWord(shown, (*(terms | dict.fromkeys(word.terms)),), TYPO)]
 
     def _halves(self, text: str, vocabulary: Vocabulary) -> list[QueryWord]:
         if not text.isalpha():
@@ -265,7 +268,12 @@ class Analyser:
             # Stemmers of other scripts know the marks that folding drops, as in й.
             terms = tuple(dict.fromkeys(map(_folded, self._stems.of(word))))
         shown = len(folded) >= MIN_LETTERS and folded.isalpha() and folded not in terms
-        return _Forms(terms, tuple(map(dimension, terms)), f"{READABLE}{folded}" if shown else None)
+        return _Forms(
+            terms,
+            tuple(map(dimension, terms)),
+            f"{READABLE}{folded}" if shown else None,
+            any(_tells(term, folded) for term in terms),
+        )
 
 
 def needed(words: int) -> int:
@@ -324,7 +332,14 @@ def _known(word: QueryWord, vocabulary: Vocabulary | None) -> QueryWord | None:
     if vocabulary is None:
         return word
     terms = tuple(term for term in word.terms if term in vocabulary)
-    return word._replace(terms=terms) if terms else None
+    known = READABLE + word.text in vocabulary or any(_tells(term, word.text) for term in terms)
+    return word._replace(terms=terms) if terms and known else None
+
+
+def _tells(stem: str, word: str) -> bool:
+    """Whether somebody who wrote this stem's word may have written the other, too. French stems
+    make `ca` of `caera`, a slip for `camera`."""
+    return len(stem) >= MIN_LETTERS or len(word) - len(stem) <= 1
 
 
 def _products(word: QueryWord, vocabulary: Vocabulary) -> int:

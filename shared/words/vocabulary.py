@@ -4,6 +4,7 @@ from bisect import bisect_left
 from collections import defaultdict
 from collections.abc import Iterator, Mapping
 from functools import cached_property
+from heapq import nsmallest
 from typing import Final
 
 from rapidfuzz import process
@@ -18,6 +19,8 @@ MARK: Final = "\t"
 
 MIN_LETTERS: Final = 4
 _TWO_EDITS_FROM: Final = 8
+_CHOICES: Final = 3
+"""Words that one slip is looked for as: `sick` may be `tick` or `stick`."""
 
 
 class Vocabulary:
@@ -39,15 +42,14 @@ class Vocabulary:
         """The number of products with the term."""
         return self._counts.get(term, 0)
 
-    def nearest(self, word: str, *, edits: int) -> str | None:
-        """The known word that is nearest to a folded one: a stem, or a word as it is written.
-
-        Of those at so many edits (Damerau and Levenshtein's: a letter dropped, added, replaced, or
-        two neighbours swapped) the one in most products, and then the first by alphabet. None if
-        nothing is that near; or if the word is too short, has a digit, or is too short for two.
+    def nearest(self, word: str, *, edits: int) -> list[str]:
+        """Known words near to a folded one, stems and words as they are written: of those at so
+        many edits (Damerau and Levenshtein's: a letter dropped, added, replaced, or two neighbours
+        swapped) the three in most products. None of them if the word has a digit, or is too short
+        for so many edits.
         """
         if len(word) < (MIN_LETTERS if edits == 1 else _TWO_EDITS_FROM) or not word.isalpha():
-            return None
+            return []
         near = [
             (-self._words[candidate], candidate)
             for length in range(len(word) - edits, len(word) + edits + 1)
@@ -61,7 +63,7 @@ class Vocabulary:
             )
             if distance == edits
         ]
-        return min(near)[1] if near else None
+        return [candidate for _, candidate in nsmallest(_CHOICES, near)]
 
     def written_like(self, stem: str) -> Iterator[tuple[str, int]]:
         """Words as they are written that may have the stem, each with its number of products."""

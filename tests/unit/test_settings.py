@@ -3,6 +3,7 @@
 from pathlib import Path
 
 import pytest
+import Stemmer
 
 from shared.settings import SETTINGS_FAULT, Settings, read_settings, unknown_names
 
@@ -54,6 +55,12 @@ def folder(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
             "color,rating:floaty",
             "rating:floaty has no type that is known (keyword, integer, float, bool), as in "
             "rating:float",
+        ),
+        (
+            "SEARCH_LANGUAGES",
+            "en,klingon",
+            "klingon is no language that stems are known of; give codes such as en and fr, or "
+            f"names: {', '.join(Stemmer.algorithms())}",
         ),
     ],
 )

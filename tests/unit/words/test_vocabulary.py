@@ -2,6 +2,7 @@
 
 import pytest
 
+from shared.models.product import Product
 from shared.words.analyser import TYPO, Analyser
 from shared.words.sparse import dimension
 from shared.words.vocabulary import Vocabulary
@@ -62,7 +63,7 @@ def test_short_words_words_with_digits_and_far_ones_stay(typed: str) -> None:
 
 def test_of_two_as_near_the_more_frequent_is_taken() -> None:
     assert corrected("shrt") == {"shrt": "shirt"}
-    assert Vocabulary(KNOWN | {"short": 30}).nearest("shrt", edits=1) == "short"
+    assert Vocabulary(KNOWN | {"short": 30}).nearest("shrt", edits=1) == ["short", "shirt"]
 
 
 def test_a_corrected_word_weighs_less() -> None:
@@ -83,9 +84,26 @@ def test_without_a_vocabulary_nothing_is_corrected() -> None:
 
 
 def test_the_mark_is_no_word() -> None:
-    assert Vocabulary({ANALYSER.mark: 9}).nearest("words", edits=1) is None
+    assert Vocabulary({ANALYSER.mark: 9}).nearest("words", edits=1) == []
 
 
 def test_an_empty_catalogue_knows_nothing() -> None:
     query = ANALYSER.of_query("red shirt", Vocabulary({}))
     assert query.unknown == ("red", "shirt")
+
+
+@pytest.mark.parametrize("typed", ["caera", "camra", "caaera"])
+def test_a_slip_whose_stem_happens_to_be_a_word_is_corrected(typed: str) -> None:
+    known = {"camera": 4, "camer": 4, "ca": 14, "caa": 1}
+    assert ANALYSER.of_query(typed, Vocabulary(known)).corrected == {typed: "camera"}
+
+
+@pytest.mark.parametrize("field", ["name", "description"])
+@pytest.mark.parametrize("word", ["running", "gaing", "does", "using", "tied", "shirts", "etees"])
+@pytest.mark.parametrize("languages", [["en"], ["fr"], ["en", "fr"], []], ids=str)
+def test_each_word_of_a_product_is_known(field: str, word: str, languages: list[str]) -> None:
+    analyser = Analyser(languages)
+    product = Product(**{"id": "p", "name": "x", "image_url": "http://a/b"} | {field: word})
+    known = Vocabulary(dict.fromkeys(analyser.of_product(product).terms, 1) | {"ruining": 9})
+    query = analyser.of_query(word, known)
+    assert (query.corrected, query.unknown) == ({}, ())
