@@ -10,8 +10,8 @@ KEYS := $(or $(shell command -v python3),$(BIN)/python) -B -m api.access.keys
 KEYS_FILE := --file deploy/api-keys
 IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
-.PHONY: demo openapi test test-slow test-reliability bench bench-quick mutants run lint venv api-key api-keys \
-	revoke-api-key env backup restore rebuild-ledger quantize train-demo-model evaluate-demo-model clean
+.PHONY: demo openapi test test-slow test-reliability bench bench-quick relevance mutants run lint venv api-key \
+	api-keys revoke-api-key env backup restore rebuild-ledger quantize train-demo-model evaluate-demo-model clean
 
 demo: venv
 	@$(RUN) -m demo $(DEMO_ARGS)
@@ -41,6 +41,10 @@ bench: venv
 
 bench-quick: venv
 	@$(RUN) -m benchmarks --quick $(BENCH_ARGS)
+
+# Whether the search finds what it should; see docs/relevance.md. DATA: a folder with more catalogues.
+relevance: venv
+	@$(RUN) -m benchmarks.relevance $(if $(DATA),--data "$(DATA)")
 
 # Breaks each promise in a copy of the tree and runs the tests that must notice.
 mutants: venv

@@ -27,7 +27,7 @@ from benchmarks.photos import drawn_photos, photos_of
 from benchmarks.picture_server import PictureServer
 from benchmarks.plot import draw
 from benchmarks.results import Measured, Results
-from benchmarks.service import READY_SECONDS, encoders_of, running_stack
+from benchmarks.service import encoders_of, running_stack, wait_until_ready
 
 _MEASUREMENTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
     "indexing": indexing.measure,
@@ -109,7 +109,7 @@ def _measure(
     with tempfile.TemporaryDirectory(prefix="vitrine-photos-") as scratch:
         files = _write_photos(options.photos, sizes.photos, Path(scratch))
         with running_stack(options.model) as stack, PictureServer(Path(scratch)) as pictures:
-            stack.wait_until_ready(READY_SECONDS)
+            wait_until_ready(stack)
             bench = Bench(stack, pictures, files, sizes)
             bench.wait_for_worker()
             encoders = encoders_of(stack)

@@ -21,14 +21,19 @@ _END: Final = "<!-- The end of what it writes. -->"
 def show(results: Results) -> None:
     """Prints the table."""
     console = Console(highlight=False)
+    console.print(table_of(results.rows))
+    for line in [_description(results), *_cautions(results)]:
+        console.print(line)
+
+
+def table_of(rows: Sequence[Row]) -> Table:
+    """The rows for a terminal."""
     table = Table("", "measured", "target", "", title_justify="left")
-    for row in results.rows:
+    for row in rows:
         table.add_row(row.name, _value(row), _target(row), _verdict(row))
         if row.note:
             table.add_row(f"  [dim]{row.note}[/dim]")
-    console.print(table)
-    for line in [_description(results), *_cautions(results)]:
-        console.print(line)
+    return table
 
 
 def write(results: Results, document: Path = DOCUMENT) -> None:

@@ -16,11 +16,14 @@ from demo.settings import demo_settings
 from shared.embedding.identity import DEMO_MODEL, RANDOM_WEIGHTS
 from shared.settings import Settings
 from stack.ports import free_port
-from stack.run import Stack
+from stack.run import Stack, StackError
 
 EVERYTHING: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
 
 _LOGS: Final = "logs"
+_LOG_SHOWN: Final = 1_500
+"""Characters of each log that are shown if the stack doesn't start."""
+
 _CHOSEN: Final = re.compile(r"""\bchosen(?:=|": )['"]([\w ]+)""")
 """In a line as JSON, or as it is before the process has set up its logs."""
 
@@ -62,7 +65,7 @@ class Client(Closing):
 def running_service(model: str) -> Iterator[Client]:
     """A client of a stack that is ready; see `running_stack`."""
     with running_stack(model) as stack:
-        stack.wait_until_ready(READY_SECONDS)
+        wait_until_ready(stack)
         with Client(stack.api_url) as client:
             yield client
 
@@ -95,6 +98,17 @@ def running_stack(
             yield stack
     finally:
         shutil.rmtree(scratch, ignore_errors=True)
+
+
+def wait_until_ready(stack: Stack) -> None:
+    """Returns once the stack is ready. Raises `StackError` with the ends of its logs, because they
+    are gone with the stack."""
+    try:
+        stack.wait_until_ready(READY_SECONDS)
+    except StackError as err:
+        logs = sorted((stack.data_dir.parent / _LOGS).glob("*.log"))
+        ends = [f"{log.name}: …{log.read_text()[-_LOG_SHOWN:]}" for log in logs]
+        raise StackError("\n\n".join([str(err), *ends])) from err
 
 
 def encoders_of(stack: Stack) -> Mapping[str, str]:

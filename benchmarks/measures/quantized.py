@@ -17,7 +17,7 @@ from benchmarks.measures.indexing import WARM_UP, index, ratios
 from benchmarks.measures.plain_loops import Loop, open_clip_files, quantizing
 from benchmarks.photos import drawn_photos
 from benchmarks.results import Measured, Row
-from benchmarks.service import READY_SECONDS, encoders_of, running_stack
+from benchmarks.service import encoders_of, running_stack, wait_until_ready
 from shared.embedding.openvino.quantization import LEAST_PICTURES
 from shared.settings import Settings
 
@@ -35,7 +35,7 @@ def measure(bench: Bench) -> Measured:
         pictures = _pictures(bench.files, Path(scratch))
         prepare = partial(_quantized, bench, pictures, quantized)
         with running_stack(bench.settings.clip_model, prepare=prepare) as stack:
-            stack.wait_until_ready(READY_SECONDS)
+            wait_until_ready(stack)
             ours = Bench(stack, bench.pictures, bench.files, bench.sizes)
             ours.wait_for_worker()
             encoders = encoders_of(stack)

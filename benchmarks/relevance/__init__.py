@@ -1,0 +1,1 @@
+"""Whether the search finds what it should: `python -m benchmarks.relevance`."""
