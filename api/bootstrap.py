@@ -220,7 +220,7 @@ def build_parts(services: Services) -> Parts:
                 _readiness(services),
                 Metrics(services.ledger, services.loss, index),
                 index,
-                services.loss.is_told,
+                services.loss.is_lost,
                 lambda: keys is not None and keys.exposure() is not None,
             ),
             DocumentationResource(keys_needed=keys is not None),

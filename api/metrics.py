@@ -32,7 +32,7 @@ class BacklogCollector(Collector):
         """Yields the gauges."""
         try:
             lanes = self._ledger.backlog()
-            lost = self._loss.is_told()
+            lost = self._loss.is_lost()
         except LedgerUnavailable:
             yield GaugeMetricFamily("ledger_up", "Whether the ledger answers.", 0)
             return

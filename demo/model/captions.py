@@ -31,7 +31,7 @@ Language = Literal["en", "fr"]
 
 @dataclass(frozen=True)
 class Mention:
-    """What a caption says; None where it is silent."""
+    """What a caption says; None if it is silent."""
 
     garments: tuple[str, ...] | None
     """One garment, or all those of a category."""

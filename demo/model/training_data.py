@@ -45,7 +45,7 @@ class Batch:
     picture_labels: Tensor
     """int64, (n, 3): garment, colour and pattern."""
     caption_labels: Tensor
-    """int64, (2n, 3); UNMENTIONED where the caption does not say."""
+    """int64, (2n, 3); UNMENTIONED if the caption does not say."""
 
 
 def draw_training_pictures(per_combination: int, size: int, seed: int) -> Tensor:

@@ -45,7 +45,7 @@ def collection_name(settings: EmbeddingSettings) -> str:
     the version of our preprocessing. Backend and precision are not part of it: their vectors agree
     within the parity bound, so they may meet in one collection. Those of int8 don't, and have one
     of their own. A checkpoint is read once in full: a second per gigabyte. Raises ModelUnavailable
-    where weights named by a path can't be read.
+    if weights named by a path can't be read.
     """
     parts = {
         "model": settings.clip_model.replace("/", "-"),
@@ -63,7 +63,7 @@ def collection_name(settings: EmbeddingSettings) -> str:
 def weights_identity(model: str, pretrained: str) -> str:
     """The identity of the weights: a checkpoint's digest, else the tag's name.
 
-    Raises ModelUnavailable where weights named by a path can't be read.
+    Raises ModelUnavailable if weights named by a path can't be read.
     """
     try:
         return _weights(model, pretrained)

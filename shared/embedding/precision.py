@@ -134,6 +134,6 @@ def _table(wanted: str, chosen: Precision, seconds: Seconds) -> list[str]:
         else:
             reason = "this CPU has no instructions for it"
         rows.append(f"openvino {each}: {reason}" + (" (chosen)" if each == chosen else ""))
-    rows.append("openvino fp16: not lossless for every model, so only where CLIP_PRECISION says so")
+    rows.append("openvino fp16: not lossless for every model, so only if CLIP_PRECISION says so")
     rows.append("torch fp32: not tried, for OpenVINO is there and the tower converts")
     return rows

@@ -40,7 +40,7 @@ class LedgerWatch:
             if not self._lost and not self._qdrant.holds_points():
                 self._loss.note_all_known()
                 return False
-            self._loss.tell()
+            self._loss.note_lost()
         except VitrineError as err:
             log.warning("ledger_not_checked", code=err.code, error=err.message)
             return self._lost

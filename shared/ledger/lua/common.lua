@@ -57,11 +57,11 @@ end
 
 -- Opens a job or finds the one of its Idempotency-Key. The arguments 2 to 9 of whoever calls it:
 -- tenant, job, received, request id, retention s, idempotency key or '', fingerprint of the request,
--- room (1 if the ledger has room for new changes)
+-- has_room (1 if the ledger has room for new changes)
 -- Returns the job and its state: 'open'; 'sealed', and then it is a promise already; 'conflict' if
 -- the key was used for another request; 'full' if there is no room and the job isn't sealed.
 local function open_job()
-  local tenant, job, received, request, retention, idempotency, fingerprint, room = unpack(ARGV, 2, 9)
+  local tenant, job, received, request, retention, idempotency, fingerprint, has_room = unpack(ARGV, 2, 9)
   local named = PREFIX .. 'idempotency:' .. tenant .. ':' .. idempotency
   if idempotency ~= '' then
     local known, print = string.match(redis.call('GET', named) or '', '^(%S+) (%S+)$')
@@ -71,7 +71,7 @@ local function open_job()
     -- One that was cut short: the caller goes on where it ended.
     if sealed then job = known end
   end
-  if room ~= '1' then return job, 'full' end
+  if has_room ~= '1' then return job, 'full' end
   if redis.call('EXISTS', job_key(tenant, job)) == 1 then return job, 'open' end
   if idempotency ~= '' then redis.call('SET', named, job .. ' ' .. fingerprint, 'EX', retention) end
   redis.call('HSET', job_key(tenant, job), 'received', received, 'done', 0, 'sealed', 0,

@@ -9,8 +9,8 @@ from shared.ledger.connection import PREFIX, translated
 _KNOWN: Final = f"{PREFIX}collections"
 """The collections whose products this ledger has known from the first one on."""
 
-_TOLD_SECONDS: Final = 45
-"""How long the ledger tells of a loss by itself: some checks long, so that it ends with the loss.
+_LOST_SECONDS: Final = 45
+"""How long the note of a loss stays: some checks long, so that it ends with the loss.
 """
 
 
@@ -21,7 +21,7 @@ class LedgerLoss:
     def __init__(self, client: redis.Redis, collection: str) -> None:
         self._redis = client
         self.collection = collection
-        self._told_key = f"{PREFIX}lost:{collection}"
+        self._lost_key = f"{PREFIX}lost:{collection}"
 
     def knows_all(self) -> bool:
         """Whether this ledger was there from the collection's first product on, or rebuilt."""
@@ -32,14 +32,14 @@ class LedgerLoss:
         """Notes that the ledger knows all products of the collection."""
         with translated():
             self._redis.sadd(_KNOWN, self.collection)
-            self._redis.delete(self._told_key)
+            self._redis.delete(self._lost_key)
 
-    def tell(self) -> None:
-        """Has the ledger tell, for less than a minute, that the rows are lost."""
+    def note_lost(self) -> None:
+        """Notes, for less than a minute, that the rows are lost."""
         with translated():
-            self._redis.set(self._told_key, 1, ex=_TOLD_SECONDS)
+            self._redis.set(self._lost_key, 1, ex=_LOST_SECONDS)
 
-    def is_told(self) -> bool:
+    def is_lost(self) -> bool:
         """Whether a worker has found just now that the rows are lost."""
         with translated():
-            return bool(self._redis.exists(self._told_key))
+            return bool(self._redis.exists(self._lost_key))

@@ -268,7 +268,7 @@ def test_a_lost_ledger_shows_and_takes_no_process_out(shop: Shop) -> None:
     loss = shop.services.loss
     assert "ledger_lost" not in shop.http.get("/readyz").json["warnings"]
     assert "ledger_lost 0.0" in shop.http.get("/metrics").text
-    loss.tell()
+    loss.note_lost()
     answer = shop.http.get("/readyz")
     assert answer.status_code == 200
     assert "ledger_lost" in answer.json["warnings"]

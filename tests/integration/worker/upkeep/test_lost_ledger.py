@@ -56,14 +56,14 @@ def test_a_redis_that_comes_back_empty_is_noticed_by_workers_that_run(
         server.kill9()
         shutil.rmtree(tmp_path / "redis")
         server.start()
-        until(loss.is_told)
+        until(loss.is_lost)
         assert not loss.knows_all()
         # It is logged once, however often it is seen.
         client.delete(f"vitrine:lost:{qdrant.collection}")
-        until(loss.is_told)
+        until(loss.is_lost)
         assert capsys.readouterr().out.count("make rebuild-ledger") == 1
         loss.note_all_known()
-        until(lambda: not loss.is_told())
+        until(lambda: not loss.is_lost())
         assert not watch.check()
     finally:
         sweeper.stop()
