@@ -2,7 +2,7 @@
 
 A product's score for a query is BM25's: Qdrant multiplies the values of both vectors by how rare a
 term is (its modifier `idf`), and what a term says of this product is in the product's own vector.
-How the fields weigh, and how length counts, was chosen by ratings (docs/decisions/0019-words.md).
+How the fields weigh, and how length counts, was chosen by ratings (docs/decisions/0020-words.md).
 """
 
 import unicodedata
