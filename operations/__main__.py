@@ -211,12 +211,12 @@ def _tune(*, hold_back: bool) -> None:
 
 @main.command()
 def upgrade_index() -> None:
-    """Gives the products of an earlier release what filters compare now; embeds nothing anew."""
+    """Gives all products the terms and words that searches compare now; embeds nothing anew."""
     with servers() as (settings, points):
         _ensure_collection(settings, points)
         done = 0
         with progress_bar("products", points.count()) as advance:
-            for upgraded in points.add_terms():
+            for upgraded in points.upgrade():
                 done += upgraded
                 advance(upgraded)
     click.echo(

@@ -18,7 +18,7 @@ from shared.fetch.fetcher import Fetcher
 from shared.ledger import LedgerLoss, connect
 from shared.ledger.bootstrap import build_ledger
 from shared.models.change import Lane
-from shared.qdrant.bootstrap import build_qdrant, build_transfer
+from shared.qdrant.bootstrap import build_analyser, build_qdrant, build_transfer
 from shared.qdrant.service import QdrantService
 from shared.settings import Settings
 from shared.watchdog import Watchdog
@@ -117,6 +117,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
             settings.image_not_found_retry_seconds,
         ),
         attribute_indexes=settings.attribute_indexes,
+        analyser=build_analyser(settings),
     )
     bells = Bells(
         ledger=ledger,

@@ -7,6 +7,12 @@ from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
 from shared.qdrant.tuning import IndexTuning
 from shared.settings import Settings
+from shared.words.analyser import Analyser
+
+
+def build_analyser(settings: Settings) -> Analyser:
+    """The analyser of products' and queries' words, for the languages that are set."""
+    return Analyser(settings.search_languages)
 
 
 def build_qdrant(settings: Settings, dimensions: int | None = None) -> QdrantService:
@@ -22,6 +28,7 @@ def build_qdrant(settings: Settings, dimensions: int | None = None) -> QdrantSer
         dimensions=dimensions or known_dimensions(settings.clip_model),
         api_key=settings.qdrant_api_key,
         tuning=IndexTuning.of(settings),
+        words_mark=build_analyser(settings).mark,
     )
 
 
@@ -32,6 +39,7 @@ def build_transfer(settings: Settings) -> PointTransfer:
         collection_name(settings),
         api_key=settings.qdrant_api_key,
         tuning=IndexTuning.of(settings),
+        analyser=build_analyser(settings),
     )
 
 

@@ -1,5 +1,6 @@
-"""Setting up the collection: its vector and the payload indexes that filters rely on."""
+"""Setting up the collection: its vectors and the payload indexes that filters rely on."""
 
+import time
 from collections.abc import Mapping, Sequence
 from typing import Final
 
@@ -10,11 +11,16 @@ from qdrant_client.http.exceptions import UnexpectedResponse
 from shared.errors import CollectionMismatch, QdrantUnavailable
 from shared.models.attributes import AttributeType, attribute_types
 from shared.qdrant.filters import attribute_path
-from shared.qdrant.points import PAID_PRICE, TERMS
+from shared.qdrant.points import CODES, PAID_PRICE, TERMS
 from shared.qdrant.tuning import IndexTuning
-from shared.qdrant.vectors import IMAGE
+from shared.qdrant.vectors import IMAGE, WORDS
 
 log = structlog.get_logger(__name__)
+
+_ADDED_SECONDS: Final = 30.0
+"""An optimizer that is at work may keep a server from adding a vector for some seconds."""
+
+_LOOK_SECONDS: Final = 0.1
 
 _KEYWORD: Final = models.PayloadSchemaType.KEYWORD
 
@@ -38,6 +44,8 @@ def payload_indexes(listed: Sequence[str]) -> dict[str, IndexSchema]:
         ),
         TERMS: _KEYWORD,
         PAID_PRICE: models.PayloadSchemaType.FLOAT,
+        WORDS: _KEYWORD,
+        CODES: _KEYWORD,
         "group_id": _KEYWORD,
         "tombstone_of": _KEYWORD,
         "image_sha256": _KEYWORD,
@@ -60,6 +68,14 @@ def vector_params(dimensions: int, tuning: IndexTuning) -> dict[str, models.Vect
         on_disk=tuning.quantized or None,
     )
     return {IMAGE: image}
+
+
+def sparse_params() -> dict[str, models.SparseVectorParams]:
+    """The sparse vectors that every point of a collection has, by name.
+
+    The server multiplies each number by how rare its term is, so that a score is BM25's.
+    """
+    return {WORDS: models.SparseVectorParams(modifier=models.Modifier.IDF)}
 
 
 def ensure_collection(
@@ -89,6 +105,7 @@ def ensure_collection(
             client.create_collection(
                 name,
                 vectors_config=vector_params(dimensions, tuning),
+                sparse_vectors_config=sparse_params(),
                 optimizers_config=tuning.optimizers,
                 hnsw_config=tuning.graph,
                 quantization_config=tuning.quantization,
@@ -100,6 +117,7 @@ def ensure_collection(
     info = client.get_collection(name)
     if dimensions is not None:
         _check_vectors(name, info.config.params.vectors, vector_params(dimensions, tuning))
+    _add_sparse_vectors(client, name, info)
     if (info.config.quantization_config is not None) != tuning.quantized:
         log.warning(
             "index_is_kept_otherwise",
@@ -118,6 +136,26 @@ def ensure_collection(
             )
             client.delete_payload_index(name, path, wait=True)
         client.create_payload_index(name, path, schema, wait=True)
+
+
+def _add_sparse_vectors(client: QdrantClient, name: str, info: models.CollectionInfo) -> None:
+    """Gives a collection of before the vector of words, which its points don't have yet.
+
+    A server can do so since 1.18, and answers before it is done.
+    """
+    for vector, params in sparse_params().items():
+        if vector in (info.config.params.sparse_vectors or {}):
+            continue
+        config = models.SparseVectorConfig(modifier=params.modifier)
+        client.create_vector_name(
+            name, vector, models.SparseVectorNameConfig(sparse=config), wait=True
+        )
+        deadline = time.monotonic() + _ADDED_SECONDS
+        while vector not in (client.get_collection(name).config.params.sparse_vectors or {}):
+            if time.monotonic() > deadline:
+                raise QdrantUnavailable(f"Qdrant has not added the vector {vector} in time")
+            time.sleep(_LOOK_SECONDS)
+        log.info("vector_added", collection=name, vector=vector)
 
 
 def _type_of(schema: IndexSchema) -> models.PayloadSchemaType:

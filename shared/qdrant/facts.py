@@ -8,7 +8,7 @@ NO_PRODUCTS: Final = "model_has_no_products"
 """The warning's code: this model's collection is empty, and another model's isn't."""
 
 NEEDS_UPGRADE: Final = "index_needs_upgrade"
-"""The warning's code: products are left that filters compare letter by letter."""
+"""The warning's code: products are left without the terms or words that searches compare."""
 
 COLLECTION_PREFIX: Final = "products-"
 """The prefix of every model's collection (shared/embedding/identity.py)."""
@@ -23,7 +23,7 @@ class IndexFacts:
     collection: str
     points: Mapping[str, int]
     has_products: bool
-    all_have_terms: bool
+    is_upgraded: bool
 
     @property
     def others(self) -> Mapping[str, int]:
@@ -44,10 +44,11 @@ class IndexFacts:
                 f"{held}. Set CLIP_MODEL, CLIP_PRETRAINED, CLIP_RESIZE_MODE and CLIP_PRECISION as "
                 "they were when the catalogue was pushed, or push it again"
             )
-        if not self.all_have_terms:
+        if not self.is_upgraded:
             found[NEEDS_UPGRADE] = (
-                "products are left that were written by an earlier release: filters compare theirs "
-                "letter by letter, and are slower. Workers upgrade them as they start; so does "
+                "products are left that were written by an earlier release, or with other "
+                "SEARCH_LANGUAGES: searches by words miss them, and filters may compare theirs "
+                "letter by letter. Workers upgrade them as they start; so does "
                 "`python -m operations upgrade-index`"
             )
         return found

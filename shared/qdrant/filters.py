@@ -12,7 +12,16 @@ from shared.models.attributes import unfilterable
 from shared.models.product import point_id
 from shared.models.search.filters import AnyOf, AttributeScalar, Filters, Range, Within
 from shared.models.terms import MARK
-from shared.qdrant.points import PAID_PRICE, TERMS, LivePoint, PayloadWrite, Tombstone
+from shared.qdrant.points import (
+    CODES,
+    PAID_PRICE,
+    TERMS,
+    LivePoint,
+    PayloadWrite,
+    Tombstone,
+)
+from shared.qdrant.vectors import WORDS
+from shared.words.analyser import QueryWords
 
 Filter = dict[str, Any]
 """Clauses `must`, `must_not` and `should`, each a list of conditions."""
@@ -100,6 +109,19 @@ def unchanged_with_picture(write: PayloadWrite, rev: int) -> Filter:
     }
 
 
+def matching_words(words: QueryWords) -> Condition:
+    """As many of the query's words as are needed, each by one of its terms."""
+    each = [{"key": WORDS, "match": {"any": list(word.terms)}} for word in words.words]
+    if words.needed >= len(each):
+        return {"must": each}
+    return {"min_should": {"conditions": each, "min_count": words.needed}}
+
+
+def with_code(entries: Sequence[str]) -> Condition:
+    """One of the entries among the product's codes."""
+    return {"key": CODES, "match": {"any": list(entries)}}
+
+
 def tombstones_before(rev: int) -> Filter:
     """The tombstones whose rev (microseconds since 1970) is lower."""
     return {
@@ -108,9 +130,15 @@ def tombstones_before(rev: int) -> Filter:
     }
 
 
-def without_terms() -> Filter:
-    """The live products that were last written before there were terms such as today's."""
-    return {"must_not": [_equals(TERMS, MARK), {"is_empty": {"key": "tenant"}}]}
+def to_upgrade(words_mark: str | None) -> Filter:
+    """The live products that were last written before there were terms, or words, such as today's.
+
+    `words_mark`: the analyser's, of today's words; None if words don't count.
+    """
+    marks = [_equals(TERMS, MARK)]
+    if words_mark is not None:
+        marks.append(_equals(WORDS, words_mark))
+    return {"must_not": [{"must": marks}, {"is_empty": {"key": "tenant"}}]}
 
 
 def live_products() -> Filter:

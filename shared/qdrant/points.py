@@ -9,6 +9,9 @@ A live point carries its product's fields (those that are set), and beside them:
 - `indexed_at` and `warnings`,
 - `terms`: what filters compare of its strings and attributes (`shared/models/terms.py`),
 - `paid_price`: what the shopper pays, if it has a price,
+- `words`: the terms of its texts, by which searches by words tell who matches, and `codes`: its
+  codes as they are compared (`shared/words/analyser.py`). The sparse vector `words` says how much
+  each term counts,
 - `awaits_picture` while the fields are those of `rev`, and `image_url`, the vector and the facts of
   its picture still those of before: the URL of the picture that is to come. The write that brings
   it carries the same `rev`.
@@ -26,10 +29,15 @@ from typing import Any, Final, NamedTuple, Protocol
 from shared.models.change import State
 from shared.models.product import ImageFacts, Product, StoredProduct, paid_price, point_id
 from shared.models.terms import terms_of
-from shared.qdrant.vectors import VectorSet
+from shared.qdrant.vectors import WORDS, VectorSet
+from shared.words.sparse import SparseVector
 
 TERMS: Final = "terms"
-"""The payload's field of them."""
+CODES: Final = "codes"
+"""The payload's fields of them. The field of the words has their vector's name."""
+
+Point = dict[str, Any]
+"""A point as Qdrant's REST API takes it; its dense vectors are still numpy arrays."""
 
 PAID_PRICE: Final = "paid_price"
 """The payload's field of what the shopper pays."""
@@ -42,12 +50,23 @@ Payload = dict[str, Any]
 _PRODUCT_FIELDS: Final = tuple(Product.model_fields)
 
 
+class IndexedWords(NamedTuple):
+    """A product's words in the index. `vector`: None if the stored one is to stay, because it is
+    that of the same text.
+    """
+
+    terms: Sequence[str]
+    codes: Sequence[str]
+    vector: SparseVector | None
+
+
 @dataclass(frozen=True, slots=True, eq=False)
 class LivePoint:
-    """A product to be searchable, with all vectors of the collection, L2-normalised.
+    """A product to be searchable, with all dense vectors of the collection, L2-normalised.
 
     `rev` is in microseconds since 1970, `indexed_at` in ISO 8601. `after_fields`: whether it may
-    follow fields that were written under this very rev.
+    follow fields that were written under this very rev. `words`: None leaves them to an upgrade of
+    the index.
     """
 
     tenant: str
@@ -58,6 +77,7 @@ class LivePoint:
     indexed_at: str
     warnings: Sequence[str] = ()
     after_fields: bool = False
+    words: IndexedWords | None = None
 
     @property
     def key(self) -> ProductKey:
@@ -103,6 +123,8 @@ class PayloadWrite:
     """The stored payload that was decided about, if it was read under the claim that this write
     ends. Then fields that are the same are not written, and nothing is if another write came in
     between."""
+    words: IndexedWords | None = None
+    """Without a vector only beside `replaces`: what else is stored may be of another text."""
 
     @property
     def key(self) -> ProductKey:
@@ -175,15 +197,22 @@ def highest_revs(writes: Sequence[PointWrite]) -> dict[ProductKey, PointWrite]:
     return chosen
 
 
-def point_of(write: LivePoint | Tombstone) -> dict[str, Any]:
-    """The point as Qdrant's REST API takes it; its vectors are still numpy arrays."""
+def point_of(write: LivePoint | Tombstone) -> Point:
+    """The whole point: all that is stored of it before goes."""
     if isinstance(write, Tombstone):
         return {"id": point_id(*write.key), "vector": {}, "payload": tombstone_payload(write)}
     return {
         "id": point_id(*write.key),
-        "vector": write.vectors.as_json(),
+        "vector": {**write.vectors.as_json(), **words_vector(write.words)},
         "payload": live_payload(write),
     }
+
+
+def words_vector(words: IndexedWords | None) -> dict[str, Any]:
+    """The vector of the words under its name; nothing if there are none to write."""
+    if words is None or words.vector is None:
+        return {}
+    return {WORDS: {"indices": words.vector.indices, "values": words.vector.values}}
 
 
 def tombstone_payload(tombstone: Tombstone) -> Payload:
@@ -210,7 +239,7 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
         "image_sha256": point.image.sha256,
         "indexed_at": point.indexed_at,
         "warnings": list(point.warnings),
-        **derived(payload),
+        **derived(payload, point.words),
     }
     if isinstance(point, PayloadWrite) and point.awaited_url is not None:
         payload["awaits_picture"] = point.awaited_url
@@ -221,9 +250,11 @@ def live_payload(point: LivePoint | PayloadWrite) -> Payload:
     return payload
 
 
-def derived(fields: Mapping[str, Any]) -> Payload:
-    """The part of a live point that filters look at and that follows from its product's fields."""
+def derived(fields: Mapping[str, Any], words: IndexedWords | None) -> Payload:
+    """The part of a live point that searches look at and that follows from its product's fields."""
     made: Payload = {TERMS: terms_of(fields)}
+    if words is not None:
+        made |= {WORDS: list(words.terms), CODES: list(words.codes)}
     paid = paid_price(fields)
     if paid is not None:
         made[PAID_PRICE] = paid
@@ -239,9 +270,7 @@ def stored_point(
     return StoredPoint(payload["rev"], payload.get("version"), product, awaits_picture)
 
 
-def stored_product(
-    payload: Mapping[str, Any], embedding: Sequence[float] | None = None
-) -> StoredProduct:
+def product_of(payload: Mapping[str, Any]) -> Product:
     """The product behind a live point's payload.
 
     It was validated when it was accepted, and rules may have become stricter since; so it is
@@ -252,8 +281,15 @@ def stored_product(
         fields["created_at"] = datetime.fromisoformat(fields["created_at"])
     if payload.get("ungrouped"):
         del fields["group_id"]
+    return Product.model_construct(**fields)
+
+
+def stored_product(
+    payload: Mapping[str, Any], embedding: Sequence[float] | None = None
+) -> StoredProduct:
+    """The product behind a live point's payload, with the facts of its picture."""
     return StoredProduct(
-        product=Product.model_construct(**fields),
+        product=product_of(payload),
         rev=payload["rev"],
         indexed_at=payload["indexed_at"],
         image=ImageFacts(

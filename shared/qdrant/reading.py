@@ -19,8 +19,8 @@ from shared.qdrant.points import (
     stored_point,
     stored_product,
 )
-from shared.qdrant.recovery.upgrade import TermsWatch
-from shared.qdrant.vectors import IMAGE, DenseVector, VectorSet
+from shared.qdrant.recovery.upgrade import UpgradeWatch
+from shared.qdrant.vectors import DENSE, IMAGE, DenseVector, VectorSet
 
 
 class SampledProduct(NamedTuple):
@@ -35,12 +35,19 @@ class SampledProduct(NamedTuple):
 class ProductReader:
     """The reading half of `QdrantService`, which the others read back with."""
 
-    def __init__(self, client: QdrantClient, collection: str, read_timeout: int) -> None:
-        """`read_timeout`: whole seconds, because the client knows no others."""
+    def __init__(
+        self,
+        client: QdrantClient,
+        collection: str,
+        read_timeout: int,
+        words_mark: str | None = None,
+    ) -> None:
+        """`read_timeout`: whole seconds, because the client knows no others. `words_mark`: the
+        analyser's, which today's words carry; None if words don't count."""
         self.collection = collection
         self._client = client
         self._read_timeout = read_timeout
-        self.terms = TermsWatch(client, collection, read_timeout)
+        self.upgrade = UpgradeWatch(client, collection, read_timeout, words_mark)
 
     def stored_revs(self, keys: Sequence[ProductKey]) -> dict[ProductKey, StoredRev]:
         """The rev of each product or tombstone in the index; unknown ones are left out."""
@@ -78,7 +85,7 @@ class ProductReader:
         Raises InvalidCursor for a cursor that no page gave.
         """
         offset = None if cursor is None else _checked_cursor(cursor)
-        all_have_terms = category is None or self.terms.complete()
+        all_have_terms = category is None or self.upgrade.complete()
         of_tenant = conditions.of_tenant(tenant, category, all_have_terms=all_have_terms)
         with translated("list products"):
             records, next_offset = self._client.scroll(
@@ -105,7 +112,7 @@ class ProductReader:
                 scroll_filter=models.Filter(**conditions.of_tenant(tenant)),
                 limit=count,
                 with_payload=["name", "group_id", "image_sha256"],
-                with_vectors=True,
+                with_vectors=list(DENSE),
                 timeout=self._read_timeout,
             )
         return [
@@ -134,7 +141,7 @@ class ProductReader:
     def embedding_of(self, tenant: str, product_id: str) -> StoredEmbedding | None:
         """The live product's vector and group, or None."""
         for _, payload, embedding in self._retrieve(
-            [(tenant, product_id)], ["group_id"], with_vectors=True
+            [(tenant, product_id)], ["group_id"], with_embeddings=True
         ):
             if embedding is not None:  # a tombstone has none
                 return StoredEmbedding(embedding, payload["group_id"])
@@ -158,7 +165,7 @@ class ProductReader:
         self,
         keys: Sequence[ProductKey],
         with_payload: bool | list[str],
-        with_vectors: bool = False,
+        with_embeddings: bool = False,
     ) -> list[tuple[ProductKey, dict[str, Any], list[float] | None]]:
         key_of = {point_id(*key): key for key in keys}
         if not key_of:
@@ -168,7 +175,7 @@ class ProductReader:
                 self.collection,
                 list(key_of),
                 with_payload=with_payload,
-                with_vectors=with_vectors,
+                with_vectors=list(DENSE) if with_embeddings else False,
                 timeout=self._read_timeout,
             )
         return [

@@ -37,6 +37,7 @@ class QdrantService(ProductSearch, ProductWriter):
         dimensions: int | None = None,
         api_key: str | None = None,
         tuning: IndexTuning | None = None,
+        words_mark: str | None = None,
         read_timeout: float = 2.0,
         write_timeout: float = 10.0,
         max_connections: int = 64,
@@ -45,6 +46,9 @@ class QdrantService(ProductSearch, ProductWriter):
         then it can't create the collection.
 
         `tuning`: of searches, and of the collection if it is made; None: the defaults.
+
+        `words_mark`: the analyser's. Products whose words lack it count as not upgraded; None if
+        words don't count.
 
         The timeouts are in seconds, for connecting and for answering each; the client knows
         whole seconds only, so they are rounded up.
@@ -58,15 +62,15 @@ class QdrantService(ProductSearch, ProductWriter):
         )
         self._dimensions = dimensions
         self._tuning = tuning or IndexTuning()
-        super().__init__(client, collection, math.ceil(read_timeout), self._tuning)
+        super().__init__(client, collection, math.ceil(read_timeout), self._tuning, words_mark)
 
     @property
     def view(self) -> str:
         """The collection and how filters see it: answers depend on both beside the products."""
         # Asked for here, too, so that the first answer is kept under the name of the next ones.
         with contextlib.suppress(QdrantUnavailable, QdrantRejected):
-            self.terms.complete()
-        return self.collection if self.terms.known_complete else f"{self.collection} as stored"
+            self.upgrade.complete()
+        return self.collection if self.upgrade.known_complete else f"{self.collection} as stored"
 
     def close(self) -> None:
         """Close all connections."""
@@ -100,8 +104,8 @@ class QdrantService(ProductSearch, ProductWriter):
                 with_vectors=False,
                 timeout=self._read_timeout,
             )
-        all_have_terms = self.terms.look_now_and_then()
-        return IndexFacts(self.collection, points, bool(found), all_have_terms)
+        is_upgraded = self.upgrade.look_now_and_then()
+        return IndexFacts(self.collection, points, bool(found), is_upgraded)
 
     def _get(self, path: str) -> dict[str, Any]:
         # The client's own questions for these take no timeout.

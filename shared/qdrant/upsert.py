@@ -8,6 +8,8 @@ from qdrant_client import QdrantClient, models
 
 from shared.errors import QdrantUnavailable
 from shared.qdrant.errors import translated
+from shared.qdrant.filters import Filter
+from shared.qdrant.points import Point
 
 
 def upsert(
@@ -33,6 +35,30 @@ def upsert(
             point_insert_operations=body,  # type: ignore[arg-type]  # passed on as it is
         )
     check_applied(answer.result)
+
+
+def update(client: QdrantClient, collection: str, operations: Sequence[Mapping[str, Any]]) -> None:
+    """Carries the operations out, one after the other. Raises QdrantUnavailable and QdrantRejected;
+    then the first ones may have been carried out.
+    """
+    body = orjson.dumps({"operations": operations})
+    with translated("update points"):
+        answer = client.http.points_api.batch_update(
+            collection,
+            wait=True,
+            update_operations=body,  # type: ignore[arg-type]  # passed on as it is
+        )
+    check_applied(*(answer.result or ()))
+
+
+def vectors_operation(vectors: Sequence[tuple[Point, Filter]]) -> dict[str, Any]:
+    """Vectors for points that are there, each only under the condition beside it."""
+    return {
+        "update_vectors": {
+            "points": [point for point, _ in vectors],
+            "update_filter": {"should": [condition for _, condition in vectors]},
+        }
+    }
 
 
 def check_applied(*results: models.UpdateResult | None) -> None:

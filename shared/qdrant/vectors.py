@@ -1,7 +1,8 @@
 """The vectors of a point, each under its name. Pure.
 
-All of them travel as one set: writes, backups, restores and rebuilds pass it on as it is, so that
-a further vector is added here and in the collection's set-up.
+Dense vectors travel as one set: writes, backups, restores, rebuilds pass it on as it is, so that
+a further vector is added here and in the collection's set-up. The sparse vector of the words is no
+part of it, because it is made anew from the product's fields at any time.
 """
 
 from collections.abc import Iterator, Mapping
@@ -13,6 +14,13 @@ from numpy.typing import ArrayLike, NDArray
 
 IMAGE: Final = "image"
 """The vector of the product's picture, which searches by looks compare."""
+
+WORDS: Final = "words"
+"""The sparse vector of the product's words, which searches by words compare. The payload's list of
+the same name says who matches."""
+
+DENSE: Final = (IMAGE,)
+"""The names of the dense vectors."""
 
 DenseVector = NDArray[np.float32]
 
@@ -39,7 +47,9 @@ class VectorSet(Mapping[str, DenseVector]):
     @classmethod
     def of_record(cls, vector: object) -> Self:
         """The vectors of a point that Qdrant has answered with."""
-        return cls(vector if isinstance(vector, Mapping) else {})
+        if not isinstance(vector, Mapping):
+            return cls()
+        return cls({name: vector[name] for name in vector if name != WORDS})
 
     def __getitem__(self, name: str) -> DenseVector:
         return self._by_name[name]

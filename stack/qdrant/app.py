@@ -101,6 +101,7 @@ async def _call(request: Request) -> Call:
         body=parsed,
         body_bytes=len(body),
         field=request.path_params.get("field", ""),
+        vector=request.path_params.get("vector", ""),
     )
 
 

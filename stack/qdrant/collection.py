@@ -6,7 +6,7 @@ Everything here runs on the engine's thread. Answers are plain data in Qdrant's 
 import json
 import shutil
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any, Final, Self
@@ -16,8 +16,9 @@ import qdrant_edge as edge
 
 from stack.qdrant import tuning
 from stack.qdrant.refusals import wrong_input
-from stack.qdrant.requests import Retrieve, SetPayload, Upsert
+from stack.qdrant.requests import Retrieve, SetPayload, Sizes, UpdateVectors, Upsert
 from stack.qdrant.schema import Shape, VectorSpace
+from stack.qdrant.sparse import described, engine_params
 
 _SHAPE_FILE: Final = "collection.json"
 _SHARD_DIRECTORY: Final = "shard"
@@ -37,6 +38,7 @@ class Collection:
         self._directory = directory
         self._tuning = shape.tuning
         self._spaces = {space.name: space for space in shape.spaces}
+        self._sparse = set(shape.sparse)
         self._shard = edge.EdgeShard.load(str(directory / _SHARD_DIRECTORY))
         self._operations = 0
         self.unflushed_bytes = 0
@@ -49,7 +51,11 @@ class Collection:
         directory.mkdir(parents=True)
         vectors = {space.name: space.engine_params() for space in shape.spaces}
         shard = edge.EdgeShard.create(
-            str(directory / _SHARD_DIRECTORY), edge.EdgeConfig(vectors=vectors)
+            str(directory / _SHARD_DIRECTORY),
+            edge.EdgeConfig(
+                vectors=vectors,
+                sparse_vectors={name: engine_params() for name in shape.sparse},
+            ),
         )
         shard.flush()
         shard.close()
@@ -64,7 +70,7 @@ class Collection:
             return None
         held = json.loads(shape_file.read_text())
         spaces = [VectorSpace(**space) for space in held["vectors"]]
-        return cls(directory, Shape(spaces, held.get("tuning", {})))
+        return cls(directory, Shape(spaces, held.get("sparse", ()), held.get("tuning", {})))
 
     def tune(self, said: tuning.Tuning, vectors: Iterable[str]) -> bool:
         """Keeps the tuning of the collection; `vectors`: the names of those that it is about.
@@ -74,8 +80,26 @@ class Collection:
         for name in vectors:
             self._space(name)
         self._tuning = tuning.merged(self._tuning, said)
-        _write_shape(self._directory, Shape(list(self._spaces.values()), self._tuning))
+        self._write_shape()
         return True
+
+    def add_sparse_vector(self, name: str, body_bytes: int, wait: bool) -> dict[str, Any]:
+        """Adds it; the points have none yet. Adding it again changes nothing.
+
+        Raises Refusal 400 if a dense vector has the name.
+        """
+        if name in self._spaces:
+            raise wrong_input(f"Vector {name} already exists")
+        operation = edge.UpdateOperation.create_sparse_vector(name, modifier=edge.Modifier.Idf)
+        done = self._update(operation, body_bytes, wait)
+        # In this order: a vector that a crash kept out of the shape is added again.
+        self._sparse.add(name)
+        self._write_shape()
+        return done
+
+    def _write_shape(self) -> None:
+        shape = Shape(list(self._spaces.values()), sorted(self._sparse), self._tuning)
+        _write_shape(self._directory, shape)
 
     def delete(self) -> None:
         (self._directory / _SHAPE_FILE).unlink()
@@ -108,6 +132,7 @@ class Collection:
             "config": {
                 "params": {
                     "vectors": params,
+                    "sparse_vectors": {name: {"modifier": "idf"} for name in sorted(self._sparse)},
                     "shard_number": 1,
                     "replication_factor": 1,
                     "write_consistency_factor": 1,
@@ -141,12 +166,16 @@ class Collection:
         operation = edge.UpdateOperation.delete_points_by_filter(condition)
         return self._update(operation, body_bytes, wait)
 
-    def set_payloads(
-        self, batch: Sequence[SetPayload], body_bytes: int, wait: bool
+    def update(
+        self, batch: Sequence[SetPayload | UpdateVectors], body_bytes: int, wait: bool
     ) -> list[dict[str, Any]]:
         """One after the other, as Qdrant does: the batch as a whole is no transaction."""
+        for request in batch:
+            if isinstance(request, UpdateVectors):
+                for sizes in request.sizes:
+                    self._check_sizes(sizes)
         share = body_bytes // max(1, len(batch))
-        return [self._update(_payload_operation(request), share, wait) for request in batch]
+        return [self._update(_operation(request), share, wait) for request in batch]
 
     def retrieve(self, request: Retrieve) -> list[dict[str, Any]]:
         records = self._shard.retrieve(list(request.ids), request.with_payload, request.with_vector)
@@ -159,12 +188,22 @@ class Collection:
     def count(self, request: edge.CountRequest) -> dict[str, int]:
         return {"count": self._shard.count(request)}
 
+    def facet(self, request: edge.FacetRequest) -> dict[str, Any]:
+        hits = self._shard.facet(request).hits
+        return {"hits": [{"value": hit.value, "count": hit.count} for hit in hits]}
+
     def query(self, request: edge.QueryRequest) -> dict[str, Any]:
         return {"points": [_scored(point) for point in self._shard.query(request)]}
 
-    def _check_sizes(self, sizes: Mapping[str, int]) -> None:
+    def _check_sizes(self, sizes: Sizes) -> None:
         # The engine would log the operation before it finds the fault, and apply a part of it.
         for name, size in sizes.items():
+            if size is None or name in self._sparse:
+                if size is not None or name in self._spaces:
+                    raise wrong_input("Wrong usage of sparse vectors")
+                if name not in self._sparse:
+                    raise wrong_input(f"Not existing vector name error: {name}")
+                continue
             space = self._space(name)
             if size != space.size:
                 raise wrong_input(f"Vector dimension error: expected dim: {space.size}, got {size}")
@@ -189,8 +228,10 @@ class Collection:
         }
 
 
-def _payload_operation(request: SetPayload) -> edge.UpdateOperation:
+def _operation(request: SetPayload | UpdateVectors) -> edge.UpdateOperation:
     operation = edge.UpdateOperation
+    if isinstance(request, UpdateVectors):
+        return operation.update_vectors(list(request.points), condition=request.condition)
     if request.overwrite:
         return operation.overwrite_payload_by_filter(request.condition, request.payload)
     return operation.set_payload_by_filter(request.condition, request.payload)
@@ -199,7 +240,8 @@ def _payload_operation(request: SetPayload) -> edge.UpdateOperation:
 def _write_shape(directory: Path, shape: Shape) -> None:
     unfinished = directory / f"{_SHAPE_FILE}.new"
     vectors = [asdict(space) for space in shape.spaces]
-    unfinished.write_text(json.dumps({"vectors": vectors, "tuning": shape.tuning}))
+    held = {"vectors": vectors, "sparse": list(shape.sparse), "tuning": shape.tuning}
+    unfinished.write_text(json.dumps(held))
     unfinished.replace(directory / _SHAPE_FILE)
 
 
@@ -207,8 +249,8 @@ def _record(record: edge.Record | edge.ScoredPoint) -> dict[str, Any]:
     answer: dict[str, Any] = {"id": record.id}
     if (payload := record.payload) is not None:
         answer["payload"] = payload
-    if (vector := record.vector) is not None:
-        answer["vector"] = _single_precision(vector)
+    if isinstance(vector := record.vector, dict):  # every vector of ours has a name
+        answer["vector"] = {name: _described(values) for name, values in vector.items()}
     return answer
 
 
@@ -216,8 +258,8 @@ def _scored(point: edge.ScoredPoint) -> dict[str, Any]:
     return {**_record(point), "version": point.version, "score": np.float32(point.score)}
 
 
-def _single_precision(vector: Any) -> Any:
+def _described(vector: Any) -> Any:
+    if isinstance(vector, edge.SparseVector):
+        return described(vector)
     # The engine's numbers are single precision; written so, they take half the digits.
-    if isinstance(vector, Mapping):
-        return {name: np.asarray(values, np.float32) for name, values in vector.items()}
     return np.asarray(vector, np.float32)

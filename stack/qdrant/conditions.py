@@ -40,14 +40,20 @@ def filter_of(value: object) -> edge.Filter | None:
     clauses = members(value, _CLAUSES, "filter")
     min_should = None
     if "min_should" in clauses:
-        least = members(clauses["min_should"], frozenset({"conditions", "min_count"}), "min_should")
-        min_should = edge.MinShould(_conditions(least["conditions"]) or [], least["min_count"])
+        min_should = _min_should(clauses["min_should"])
     return edge.Filter(
         must=_conditions(clauses.get("must")),
         should=_conditions(clauses.get("should")),
         must_not=_conditions(clauses.get("must_not")),
         min_should=min_should,
     )
+
+
+def _min_should(value: object) -> edge.MinShould:
+    least = members(value, frozenset({"conditions", "min_count"}), "min_should")
+    if least.keys() != {"conditions", "min_count"}:
+        raise malformed("min_should needs `conditions` and `min_count`")
+    return edge.MinShould(_conditions(least["conditions"]) or [], least["min_count"])
 
 
 def _conditions(value: object) -> list[Any] | None:
@@ -88,6 +94,8 @@ def _field(condition: Mapping[str, Any]) -> edge.FieldCondition:
 
 def _match(value: object) -> Any:
     match = members(value, frozenset({"value", "any"}), "match")
+    if len(match) != 1:
+        raise malformed("match needs one of `value` and `any`")
     if "value" in match:
         wanted = match["value"]
         if isinstance(wanted, bool):
@@ -95,9 +103,7 @@ def _match(value: object) -> Any:
             # match no boolean; numpy's it takes for what they are.
             wanted = np.bool_(wanted)
         return edge.MatchValue(wanted)
-    if "any" in match:
-        return edge.MatchAny(_list(match["any"], "any"))
-    raise malformed("match needs a value")
+    return edge.MatchAny(_list(match["any"], "any"))
 
 
 def _key(value: object, what: str) -> str:

@@ -26,6 +26,7 @@ class Call:
     body: Any
     body_bytes: int
     field: str = ""
+    vector: str = ""
 
     @property
     def wait(self) -> bool:
@@ -99,8 +100,20 @@ def delete_points(call: Call) -> Work:
 
 
 def update_batch(call: Call) -> Work:
-    batch = requests.payload_batch(call.body)
-    return lambda store: store.get(call.collection).set_payloads(batch, call.body_bytes, call.wait)
+    batch = requests.batch(call.body)
+    return lambda store: store.get(call.collection).update(batch, call.body_bytes, call.wait)
+
+
+def create_vector(call: Call) -> Work:
+    schema.check_new_vector(call.body)
+    return lambda store: store.get(call.collection).add_sparse_vector(
+        call.vector, call.body_bytes, call.wait
+    )
+
+
+def facet_points(call: Call) -> Work:
+    request = requests.facet(call.body)
+    return lambda store: store.get(call.collection).facet(request)
 
 
 def query_points(call: Call) -> Work:
@@ -127,17 +140,22 @@ ENDPOINTS: Final[tuple[tuple[str, str, Endpoint], ...]] = (
     ("POST", "/collections/{collection}/points/scroll", scroll_points),
     ("POST", "/collections/{collection}/points/delete", delete_points),
     ("POST", "/collections/{collection}/points/count", count_points),
+    ("POST", "/collections/{collection}/facet", facet_points),
     ("GET", "/collections/{collection}/exists", collection_exists),
     ("GET", "/collections/{collection}", collection_info),
     ("GET", "/collections", list_collections),
     ("PUT", "/collections/{collection}/index", create_index),
     ("DELETE", "/collections/{collection}/index/{field}", delete_index),
+    ("PUT", "/collections/{collection}/vectors/{vector}", create_vector),
     ("PUT", "/collections/{collection}", create_collection),
     ("PATCH", "/collections/{collection}", update_collection),
     ("DELETE", "/collections/{collection}", delete_collection),
 )
 
 WRITES: Final = frozenset(
-    {upsert_points, update_batch, create_index, create_collection, update_collection}
+    {
+        *(upsert_points, update_batch),
+        *(create_index, create_vector, create_collection, update_collection),
+    }
 )
 """Those that take room on the disk."""

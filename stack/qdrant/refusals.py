@@ -16,6 +16,11 @@ def malformed(message: str) -> Refusal:
     return Refusal(400, f"Format error in JSON body: {message}")
 
 
+def invalid(message: str) -> Refusal:
+    """The body has the form, and values that don't go together."""
+    return Refusal(422, f"Validation error in JSON body: {message}")
+
+
 def wrong_input(message: str) -> Refusal:
     """The body doesn't fit the collection."""
     return Refusal(400, f"Wrong input: {message}")

@@ -8,6 +8,7 @@ import qdrant_edge as edge
 
 from stack.qdrant.conditions import members
 from stack.qdrant.refusals import malformed, not_served
+from stack.qdrant.sparse import check_params
 from stack.qdrant.tuning import PARTS, VECTOR_PARTS, Tuning, tuning_of
 
 _COSINE: Final = "Cosine"
@@ -27,19 +28,32 @@ class VectorSpace:
 
 @dataclass(frozen=True, slots=True)
 class Shape:
-    """The body that creates a collection."""
+    """The body that creates a collection. `sparse`: the names of its sparse vectors."""
 
     spaces: Sequence[VectorSpace]
+    sparse: Sequence[str]
     tuning: Tuning
 
 
 def collection_shape(body: object) -> Shape:
     """The shape of a collection to create. Raises `Refusal`."""
-    config = members(body, PARTS | {"vectors"}, "create collection")
-    vectors = config.get("vectors")
-    if not isinstance(vectors, dict):
-        raise malformed("`vectors` must be an object")
-    return Shape([_space(*vector) for vector in vectors.items()], tuning_of(config))
+    config = members(body, PARTS | {"vectors", "sparse_vectors"}, "create collection")
+    vectors, sparse = config.get("vectors"), config.get("sparse_vectors", {})
+    if not isinstance(vectors, dict) or not isinstance(sparse, dict):
+        raise malformed("`vectors` and `sparse_vectors` must be objects")
+    for params in sparse.values():
+        check_params(params)
+    if twice := vectors.keys() & sparse.keys():
+        raise malformed(f"two vectors are named {', '.join(sorted(twice))}")
+    return Shape([_space(*vector) for vector in vectors.items()], list(sparse), tuning_of(config))
+
+
+def check_new_vector(body: object) -> None:
+    """Of all vectors, sparse ones can be added to a collection. Raises `Refusal`."""
+    request = members(body, frozenset({"sparse"}), "create vector")
+    if "sparse" not in request:
+        raise malformed("`sparse` must be given")
+    check_params(request["sparse"])
 
 
 def _space(name: str, value: object) -> VectorSpace:

@@ -34,6 +34,7 @@ from tests.reliability.reference import (
     Verdict,
 )
 from tests.reliability.stepping import Gated, Task
+from tests.words import ANALYSER, check_words
 from worker.bells import Bells
 from worker.pictures.reader import PictureReader
 from worker.reconcile.reconciler import Reconciler
@@ -196,6 +197,7 @@ class Shop:
             pictures=pictures,
             retries=RetryPolicy(max_attempts, base_seconds=0.0, not_found_seconds=0.0),
             # One worker shows the fields before it looks at any picture, the others in need only.
+            analyser=ANALYSER,
             fields_seconds=0.0 if len(lanes) == len(Lane) else _FOR_EVER,
         )
         return Bells(
@@ -390,6 +392,7 @@ class Shop:
     def _compare_index(self) -> None:
         keys = [(self.tenant, product_id) for product_id in self.model.rows]
         stored = self._servers.qdrant.stored(keys)
+        check_words(self._servers.qdrant, self.tenant, list(self.model.rows))
         for product_id, row in self.model.rows.items():
             point = stored.get((self.tenant, product_id))
             if point is None:

@@ -14,18 +14,15 @@ from shared.fetch.hosts import PicturePutOff
 from shared.models.attributes import AttributeType
 from shared.models.change import Kind, Outcome, Report, State, Wanted
 from shared.qdrant.points import StoredPoint, state_of
+from shared.words.analyser import Analyser
 from worker.pictures.reader import Pictured, PictureResult, SamePicture
 from worker.reconcile.faults import crash
 from worker.reconcile.merge import Merged, merge, refusal_of
 from worker.reconcile.plan import (
     PendingPut,
     PlannedWrite,
+    Plans,
     deletion,
-    despite_bad_picture,
-    patched,
-    with_fields_first,
-    with_new_vector,
-    with_same_picture,
 )
 from worker.reconcile.reports import RetryPolicy, crashed, found_done, picture_put_off
 
@@ -36,11 +33,16 @@ class Decisions:
     """A report if nothing is left to do, else a write, or a put whose picture is to be read."""
 
     def __init__(
-        self, retries: RetryPolicy, types: Mapping[str, AttributeType] = MappingProxyType({})
+        self,
+        retries: RetryPolicy,
+        types: Mapping[str, AttributeType] = MappingProxyType({}),
+        analyser: Analyser | None = None,
     ) -> None:
-        """`types`: the listed attributes; a value of another type is a warning."""
+        """`types`: the listed attributes; a value of another type is a warning. `analyser`: of
+        products' words; None writes products without."""
         self._retries = retries
         self._types = types
+        self._plans = Plans(analyser)
 
     def first_look(
         self, wanted: Wanted, stored: StoredPoint | None
@@ -69,10 +71,10 @@ class Decisions:
         fields_rev = wanted.rev if stored and stored.rev == wanted.rev else None
         put = PendingPut(wanted, merged, live, state_of(stored), fields_rev)
         if wanted.kind is Kind.DELTA and live:
-            return patched(put, live)
+            return self._plans.patched(put, live)
         if live and self._retries.is_spent(wanted):
             # Without another look at the picture, the likely cause.
-            return despite_bad_picture(put, live, crash(wanted))
+            return self._plans.despite_bad_picture(put, live, crash(wanted))
         if wanted.picture_wait:
             return self._put_off(put, picture_put_off(wanted, wanted.picture_wait))
         return put
@@ -81,16 +83,16 @@ class Decisions:
         """The write of a put's fields while its picture is being read, if they changed."""
         if put.live is None or put.fields_stand or not put.may_show:
             return None
-        planned = with_fields_first(put, put.live)
+        planned = self._plans.with_fields_first(put, put.live)
         return planned if planned.changed else None
 
     def after_picture(self, put: PendingPut, result: PictureResult) -> PlannedWrite | Report:
         """The put's write or report, now that its picture has been read."""
         if isinstance(result, Pictured):
-            return with_new_vector(put, result)
+            return self._plans.with_new_vector(put, result)
         if isinstance(result, SamePicture):
             assert put.live is not None  # noqa: S101 - only a stored picture can be the same
-            return with_same_picture(put, put.live, result)
+            return self._plans.with_same_picture(put, put.live, result)
         if isinstance(result, PicturePutOff):
             report = picture_put_off(put.wanted, result.retry_after or 0.0, result)
             return self._put_off(put, report)
@@ -100,15 +102,14 @@ class Decisions:
         if report.result is not Outcome.FAILED:
             return self._put_off(put, report)
         if put.live:
-            return despite_bad_picture(put, put.live, result)
+            return self._plans.despite_bad_picture(put, put.live, result)
         return replace(report, refusal=put.merged.refusal)
 
-    @staticmethod
-    def _put_off(put: PendingPut, report: Report) -> PlannedWrite | Report:
+    def _put_off(self, put: PendingPut, report: Report) -> PlannedWrite | Report:
         """The picture has to wait; the fields of a live product don't."""
         if put.live is None or put.fields_stand:
             return report
-        return with_fields_first(put, put.live, report)
+        return self._plans.with_fields_first(put, put.live, report)
 
     def _after_fault(
         self,

@@ -18,8 +18,17 @@ from shared.models.change import (
     Wanted,
 )
 from shared.models.product import ImageFacts, Product, StoredProduct
-from shared.qdrant.points import LivePoint, PayloadWrite, PointWrite, StoredRev, Tombstone
+from shared.qdrant.points import (
+    IndexedWords,
+    LivePoint,
+    PayloadWrite,
+    PointWrite,
+    StoredRev,
+    Tombstone,
+)
 from shared.qdrant.vectors import VectorSet
+from shared.qdrant.words import words_beside, words_of
+from shared.words.analyser import Analyser
 from worker.pictures.reader import Pictured, PictureRequest, SamePicture
 from worker.reconcile.faults import BLANK
 from worker.reconcile.merge import Merged, merge
@@ -123,86 +132,103 @@ def deletion(wanted: Wanted) -> PlannedWrite:
     return PlannedWrite(wanted, tombstone, Outcome.DELETED)
 
 
-def patched(put: PendingPut, live: StoredProduct) -> PlannedWrite:
-    """The patched fields; the picture of the `live` product and its warnings stay."""
-    planned = _beside_vector(put, put.product, live)
-    return planned if planned.changed else replace(planned, outcome=Outcome.UNCHANGED)
+class Plans:
+    """Plans the writes of live products."""
 
+    def __init__(self, analyser: Analyser | None) -> None:
+        """`analyser`: of products' words; None plans writes without."""
+        self._analyser = analyser
 
-def with_new_vector(put: PendingPut, pictured: Pictured) -> PlannedWrite:
-    """The whole point."""
-    warning = BLANK if pictured.blank else None
-    point = LivePoint(
-        tenant=put.wanted.tenant,
-        product=put.product,
-        rev=put.wanted.rev,
-        vectors=VectorSet.of_image(pictured.embedding),
-        image=pictured.image,
-        indexed_at=_now(),
-        warnings=[warning.code] if warning else [],
-        after_fields=put.fields_rev is not None,
-    )
-    return PlannedWrite(
-        put.wanted, point, Outcome.INDEXED, warning=warning, refusal=put.merged.refusal
-    )
+    def patched(self, put: PendingPut, live: StoredProduct) -> PlannedWrite:
+        """The patched fields; the picture of the `live` product and its warnings stay."""
+        planned = self._beside_vector(put, put.product, live)
+        return planned if planned.changed else replace(planned, outcome=Outcome.UNCHANGED)
 
+    def with_new_vector(self, put: PendingPut, pictured: Pictured) -> PlannedWrite:
+        """The whole point."""
+        warning = BLANK if pictured.blank else None
+        point = LivePoint(
+            tenant=put.wanted.tenant,
+            product=put.product,
+            rev=put.wanted.rev,
+            vectors=VectorSet.of_image(pictured.embedding),
+            image=pictured.image,
+            indexed_at=_now(),
+            warnings=[warning.code] if warning else [],
+            after_fields=put.fields_rev is not None,
+            words=self._words(put.product),
+        )
+        return PlannedWrite(
+            put.wanted, point, Outcome.INDEXED, warning=warning, refusal=put.merged.refusal
+        )
 
-def with_fields_first(
-    put: PendingPut, live: StoredProduct, put_off: Report | None = None
-) -> PlannedWrite:
-    """The fields beside the picture of the `live` product, before the put's own picture is had.
+    def with_fields_first(
+        self, put: PendingPut, live: StoredProduct, put_off: Report | None = None
+    ) -> PlannedWrite:
+        """The fields beside the picture of the `live` product, before the put's own picture is had.
 
-    `put_off`: the report that the picture has to wait; None while it is still being read.
-    """
-    product = put.product.model_copy(update={"image_url": live.product.image_url})
-    planned = _beside_vector(put, product, live, awaited_url=put.product.image_url)
-    outcome = put_off.result if put_off else Verdict.SHOWN
-    return replace(planned, outcome=outcome, put_off=put_off)
+        `put_off`: the report that the picture has to wait; None while it is still being read.
+        """
+        product = put.product.model_copy(update={"image_url": live.product.image_url})
+        planned = self._beside_vector(put, product, live, awaited_url=put.product.image_url)
+        outcome = put_off.result if put_off else Verdict.SHOWN
+        return replace(planned, outcome=outcome, put_off=put_off)
 
+    def with_same_picture(
+        self, put: PendingPut, live: StoredProduct, same: SamePicture
+    ) -> PlannedWrite:
+        """The fields beside the vector of the `live` product. They are written even if none has
+        changed: the new rev must stand, or a write from before could still land.
+        """
+        kept = _of_the_picture(live)
+        beside = replace(live, image=same.image, warnings=kept)
+        planned = self._beside_vector(put, put.product, beside)
+        is_change = planned.changed or kept != tuple(live.warnings) or put.fields_rev is not None
+        outcome = Outcome.INDEXED if is_change else Outcome.UNCHANGED
+        return replace(planned, outcome=outcome, warning=BLANK if kept else None)
 
-def with_same_picture(put: PendingPut, live: StoredProduct, same: SamePicture) -> PlannedWrite:
-    """The fields beside the vector of the `live` product. They are written even if none has
-    changed: the new rev must stand, or a write from before could still land.
-    """
-    kept = _of_the_picture(live)
-    beside = replace(live, image=same.image, warnings=kept)
-    planned = _beside_vector(put, put.product, beside)
-    is_change = planned.changed or kept != tuple(live.warnings) or put.fields_rev is not None
-    outcome = Outcome.INDEXED if is_change else Outcome.UNCHANGED
-    return replace(planned, outcome=outcome, warning=BLANK if kept else None)
+    def despite_bad_picture(
+        self, put: PendingPut, live: StoredProduct, fault: ItemFault
+    ) -> PlannedWrite:
+        """The fields beside the old vector, with a warning, so that the product has its new price.
 
+        The validators belonged to another URL's picture, so the next put fetches anew.
+        """
+        beside = replace(
+            live,
+            image=ImageFacts(live.image.sha256),
+            warnings=(fault.code, *_of_the_picture(live)),
+        )
+        return replace(self._beside_vector(put, put.product, beside), warning=fault)
 
-def despite_bad_picture(put: PendingPut, live: StoredProduct, fault: ItemFault) -> PlannedWrite:
-    """The fields beside the old vector, with a warning: better than a product without its price.
-
-    The validators belonged to another URL's picture, so the next put fetches anew.
-    """
-    beside = replace(
-        live,
-        image=ImageFacts(live.image.sha256),
-        warnings=(fault.code, *_of_the_picture(live)),
-    )
-    return replace(_beside_vector(put, put.product, beside), warning=fault)
-
-
-def _beside_vector(
-    put: PendingPut, product: Product, live: StoredProduct, awaited_url: str | None = None
-) -> PlannedWrite:
-    """The product with the vector, the picture's facts and the warnings of the `live` one."""
-    point = PayloadWrite(
-        put.wanted.tenant,
-        product,
-        put.wanted.rev,
-        live.image,
-        _now(),
-        live.warnings,
-        awaited_url,
-        after_fields=put.fields_rev is not None and awaited_url is None,
+    def _beside_vector(
+        self, put: PendingPut, product: Product, live: StoredProduct, awaited_url: str | None = None
+    ) -> PlannedWrite:
+        """The product with the vector, the picture's facts and the warnings of the `live` one."""
         # Fields that were shown meanwhile are no part of what was read.
-        replaces=live.payload if put.fields_rev is None and awaited_url is None else None,
-    )
-    changed = changed_aspects(live.product, product)
-    return PlannedWrite(put.wanted, point, Outcome.INDEXED, changed, refusal=put.merged.refusal)
+        replaces = live.payload if put.fields_rev is None and awaited_url is None else None
+        point = PayloadWrite(
+            put.wanted.tenant,
+            product,
+            put.wanted.rev,
+            live.image,
+            _now(),
+            live.warnings,
+            awaited_url,
+            after_fields=put.fields_rev is not None and awaited_url is None,
+            replaces=replaces,
+            words=self._words(product, live if replaces else None),
+        )
+        changed = changed_aspects(live.product, product)
+        return PlannedWrite(put.wanted, point, Outcome.INDEXED, changed, refusal=put.merged.refusal)
+
+    def _words(self, product: Product, live: StoredProduct | None = None) -> IndexedWords | None:
+        """The product's words. `live`: the product that the write replaces, and nothing else."""
+        if self._analyser is None:
+            return None
+        if live is None:
+            return words_of(self._analyser, product)
+        return words_beside(self._analyser, product, live)
 
 
 def _of_the_picture(stored: StoredProduct) -> Sequence[str]:

@@ -14,6 +14,7 @@ from shared.metrics import REPORTS
 from shared.models.attributes import attribute_types
 from shared.models.change import Claim, Lane, Report, Verdict
 from shared.qdrant.service import QdrantService
+from shared.words.analyser import Analyser
 from worker.bells import PAUSE_SECONDS
 from worker.pictures.reader import PictureReader
 from worker.reconcile.decide import Decisions
@@ -47,17 +48,19 @@ class Reconciler:
         pictures: PictureReader | None,
         retries: RetryPolicy,
         attribute_indexes: Sequence[str] = (),
+        analyser: Analyser | None = None,
         fields_seconds: float = FIELDS_SECONDS,
         refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
-        """`pictures` is needed if puts are claimed. `ring` calls the workers of a lane."""
+        """`pictures` is needed if puts are claimed. `ring` calls the workers of a lane. `analyser`:
+        of products' words; None writes products without."""
         self._ledger = ledger
         self._ring = ring
         self._qdrant = qdrant
         self._pictures = pictures
         self._retries = retries
         self._attribute_types = attribute_types(attribute_indexes)
-        self._decisions = Decisions(retries, self._attribute_types)
+        self._decisions = Decisions(retries, self._attribute_types, analyser)
         self._fields_seconds = fields_seconds
         self._refresh_seconds = refresh_seconds
         self._line = pictures.line if pictures else TogetherOrAlone()

@@ -13,7 +13,7 @@ RETRY_SECONDS: Final = 60.0
 
 
 class IndexUpgrade(Periodic):
-    """A thread that gives terms to the products without them, until none is left.
+    """A thread that gives terms and words to the products without them, until none is left.
 
     A real server takes minutes for a large catalogue; filters find both kinds meanwhile. Several
     workers may do it at once.
@@ -28,7 +28,7 @@ class IndexUpgrade(Periodic):
     def turn(self) -> bool:
         """One round; the last if it found nothing to do."""
         done = 0
-        for upgraded in self._points.add_terms():
+        for upgraded in self._points.upgrade():
             done += upgraded
             if self._stopped.is_set():
                 return False

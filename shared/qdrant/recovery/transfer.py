@@ -13,11 +13,20 @@ from shared.qdrant.connection import connect
 from shared.qdrant.errors import translated
 from shared.qdrant.facts import COLLECTION_PREFIX
 from shared.qdrant.filters import older_points
-from shared.qdrant.points import Payload, ProductKey, derived
-from shared.qdrant.recovery.upgrade import add_terms
+from shared.qdrant.points import (
+    Payload,
+    Point,
+    ProductKey,
+    derived,
+    product_of,
+    words_vector,
+)
+from shared.qdrant.recovery.upgrade import upgrade
 from shared.qdrant.tuning import IndexTuning
 from shared.qdrant.upsert import upsert
-from shared.qdrant.vectors import VectorSet
+from shared.qdrant.vectors import DENSE, VectorSet
+from shared.qdrant.words import words_of
+from shared.words.analyser import Analyser
 
 PAGE: Final = 256
 """Points per request: some 2 MB of JSON with their vectors."""
@@ -78,9 +87,12 @@ class PointTransfer:
         *,
         api_key: str | None = None,
         tuning: IndexTuning | None = None,
+        analyser: Analyser | None = None,
     ) -> None:
-        """`tuning`: of the collection if it is made; None: the defaults."""
+        """`tuning`: of the collection if it is made; None: the defaults. `analyser`: of products'
+        words; None: points are written without."""
         self.collection = collection
+        self._analyser = analyser
         self._tuning = tuning or IndexTuning()
         self._client = connect(url, api_key=api_key, timeout=_TIMEOUT_SECONDS, max_connections=4)
 
@@ -98,9 +110,9 @@ class PointTransfer:
                 self._client, self.collection, dimensions, attribute_indexes, self._tuning
             )
 
-    def add_terms(self) -> Iterator[int]:
-        """Gives terms to the products that lack them; yields how many at a time."""
-        return add_terms(self._client, self.collection)
+    def upgrade(self) -> Iterator[int]:
+        """Gives terms and words to the products that lack them; yields how many at a time."""
+        return upgrade(self._client, self.collection, self._analyser)
 
     def count(self) -> int:
         """How many points there are; 0 also if there is no such collection."""
@@ -128,12 +140,12 @@ class PointTransfer:
         return self._scroll({"with_payload": True, "with_vector": False})
 
     def points(self) -> Iterator[list[RawPoint]]:
-        """Pages of all points, whole.
+        """Pages of all points, with their dense vectors; that of the words is made anew from them.
 
         What is written meanwhile may be in them or not, but whatever stood before the first page
         was read is in them, or something newer of the same product.
         """
-        return self._scroll({"with_payload": True, "with_vector": True})
+        return self._scroll({"with_payload": True, "with_vector": DENSE})
 
     def _scroll(self, request: dict[str, Any]) -> Iterator[list[RawPoint]]:
         offset: str | None = None
@@ -170,27 +182,26 @@ class PointTransfer:
         }
 
     def write(self, points: Sequence[RawPoint]) -> None:
-        """Writes each point unless the index holds a rev as high or higher of it."""
+        """Writes each point unless the index holds a rev as high or higher of it.
+
+        Terms and words are made anew: a backup may be of before them, or of another analyser.
+        """
         if not points:
             return
         upsert(
             self._client,
             self.collection,
-            [
-                {
-                    "id": point.id,
-                    "vector": point.vectors.as_json(),
-                    "payload": _with_terms(point.payload),
-                }
-                for point in points
-            ],
+            [self._upgraded(point) for point in points],
             older_points({point.id: point.rev for point in points}),
         )
 
-
-def _with_terms(payload: Payload) -> Payload:
-    """A backup may be of before terms, or of before their last change."""
-    return {**payload, **derived(payload)} if "tenant" in payload else payload
+    def _upgraded(self, point: RawPoint) -> Point:
+        vectors, payload = point.vectors.as_json(), point.payload
+        if not point.is_tombstone:
+            words = words_of(self._analyser, product_of(payload)) if self._analyser else None
+            vectors |= words_vector(words)
+            payload = {**payload, **derived(payload, words)}
+        return {"id": point.id, "vector": vectors, "payload": payload}
 
 
 def _raw(record: dict[str, Any]) -> RawPoint:

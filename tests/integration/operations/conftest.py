@@ -33,7 +33,7 @@ from shared.qdrant.vectors import VectorSet
 from stack.run import ROOT
 from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
 from worker.reconcile.merge import merge
-from worker.reconcile.plan import PendingPut, with_fields_first
+from worker.reconcile.plan import PendingPut, Plans
 from worker.reconcile.reports import picture_put_off
 
 TENANT = "shop"
@@ -144,7 +144,7 @@ class Site:
         assert held is not None
         put = PendingPut(wanted, merge(wanted, held), held)
         put_off = picture_put_off(wanted, 3600, ItemTransient(ItemCode.IMAGE_HTTP_ERROR, "429"))
-        self.qdrant.upsert_product(with_fields_first(put, held).point)
+        self.qdrant.upsert_product(Plans(None).with_fields_first(put, held).point)
         self.ledger.report(claim, [put_off])
         return job_id
 

@@ -20,7 +20,7 @@ from shared.models.change import Change, Lane, Outcome, Report
 from shared.qdrant.recovery.transfer import PointTransfer
 from tests.integration.operations.conftest import MODEL, TENANT, Servers, Site, product
 from worker.reconcile.merge import merge
-from worker.reconcile.plan import PendingPut, with_fields_first
+from worker.reconcile.plan import PendingPut, Plans
 
 
 class Interrupted(LedgerSnapshot):
@@ -270,7 +270,7 @@ def test_a_picture_that_was_waited_for_is_waited_for_after_the_restore(
             held = site.qdrant.stored([(TENANT, "p")])[TENANT, "p"].product
             assert held is not None
             put = PendingPut(wanted, merge(wanted, held), held)
-            point = with_fields_first(put, held).point
+            point = Plans(None).with_fields_first(put, held).point
             assert site.qdrant.upsert_product(point) == wanted.rev
 
     carry(site, other, tmp_path, Interrupted(site, "all", patch))

@@ -54,7 +54,7 @@ def test_products_of_an_earlier_release_are_upgraded_once(
     httpx.put(f"{url}?wait=true", json=body).raise_for_status()
     code, said = run(tmp_path, environ, "upgrade-index")
     assert (code, "1 product upgraded" in said) == (0, True), said
-    assert sum(points.add_terms()) == 0
+    assert sum(points.upgrade()) == 0
     assert "0 products upgraded" in run(tmp_path, environ, "upgrade-index")[1]
     httpx.post(f"{url}/delete?wait=true", json={"filter": {}}).raise_for_status()
     points.close()

@@ -132,19 +132,19 @@ def test_products_of_before_are_found_as_they_stand_until_they_have_terms(
     make_point: MakePoint,
 ) -> None:
     service.upsert_product(make_point("new", 1, seed=1, category="Hats", attributes={"c": "Red"}))
-    assert service.terms.look()
+    assert service.upgrade.look()
     old = make_point("old", 1, seed=1, category="Hats", attributes={"c": "Red", "n": 5})
     write_as_before(http, service.collection, old)
-    assert not service.terms.look()
+    assert not service.upgrade.look()
     assert "as stored" in service.view
     assert found(service, tenant, category_filter="Hats") == ["new", "old"]
     assert found(service, tenant, category_filter="hats") == ["new"]
     assert found(service, tenant, attributes={"c": ["Red", "x"], "n": [5.0]}) == ["old"]
     assert [p.product.id for p in service.list_products(tenant, 9, category="Hats")[0]] != ["new"]
 
-    assert sum(transfer.add_terms()) == 1
-    assert sum(transfer.add_terms()) == 0
-    assert service.terms.look()
+    assert sum(transfer.upgrade()) == 1
+    assert sum(transfer.upgrade()) == 0
+    assert service.upgrade.look()
     assert found(service, tenant, category_filter="hats") == ["new", "old"]
     assert found(service, tenant, attributes={"c": "RED", "n": 5}) == ["old"]
 
@@ -156,7 +156,7 @@ def test_terms_are_added_to_many_and_nothing_else_is_changed(
         point = make_point(f"p{number}", 1, category=f"C{number % 3}")
         write_as_before(http, service.collection, point)
     before = {p.id: p for page in transfer.points() for p in page}
-    assert sum(transfer.add_terms()) == 300
+    assert sum(transfer.upgrade()) == 300
     after = {p.id: p for page in transfer.points() for p in page}
     for id_, point in after.items():
         category = point.payload["category"].lower()
@@ -174,7 +174,7 @@ def test_a_restored_backup_of_before_has_terms(
     del point.payload["terms"]
     point.payload["rev"] = 2
     transfer.write([point])
-    assert service.terms.look()
+    assert service.upgrade.look()
     assert found(service, tenant, category_filter="HATS") == ["a"]
 
 

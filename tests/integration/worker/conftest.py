@@ -19,6 +19,7 @@ from shared.models.product import Product, StoredProduct
 from shared.qdrant.service import QdrantService
 from tests.integration.fetch.picture_server import LOOPBACK
 from tests.pictures import PictureServer, blank_picture
+from tests.words import ANALYSER
 from worker.bells import Bells
 from worker.pictures.reader import PictureReader
 from worker.reconcile.reconciler import Reconciler
@@ -137,6 +138,7 @@ def worker(client: redis.Redis, qdrant: QdrantService, pictures: PictureServer) 
         pictures=reader,
         retries=RetryPolicy(max_attempts=2, base_seconds=0.0, not_found_seconds=0.0),
         attribute_indexes=INDEXES,
+        analyser=ANALYSER,
     )
     bells = Bells(
         ledger=ledger,

@@ -6,7 +6,7 @@ from shared.qdrant.facts import NEEDS_UPGRADE, NO_PRODUCTS, IndexFacts
 
 
 @pytest.mark.parametrize(
-    ("points", "has_products", "all_have_terms", "codes"),
+    ("points", "has_products", "is_upgraded", "codes"),
     [
         ({"mine": 5, "other": 7}, True, True, []),
         ({"mine": 0}, False, True, []),
@@ -18,9 +18,9 @@ from shared.qdrant.facts import NEEDS_UPGRADE, NO_PRODUCTS, IndexFacts
     ],
 )
 def test_an_empty_collection_beside_a_full_one_is_told(
-    points: dict[str, int], has_products: bool, all_have_terms: bool, codes: list[str]
+    points: dict[str, int], has_products: bool, is_upgraded: bool, codes: list[str]
 ) -> None:
-    facts = IndexFacts("mine", points, has_products, all_have_terms)
+    facts = IndexFacts("mine", points, has_products, is_upgraded)
     assert list(facts.warnings()) == codes
 
 

@@ -86,7 +86,7 @@ def test_metrics_tell_how_much_each_collection_holds(
     assert f'index_products{{collection="{empty}",searched="yes"}} 0.0' in text
 
 
-FACTS = IndexFacts("c", {"c": 1}, has_products=True, all_have_terms=True)
+FACTS = IndexFacts("c", {"c": 1}, has_products=True, is_upgraded=True)
 
 
 def test_the_index_is_asked_once_for_many_probes() -> None:

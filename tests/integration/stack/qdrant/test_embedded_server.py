@@ -106,6 +106,37 @@ def test_no_acknowledged_write_is_lost_by_kill_9(
         service.close()
 
 
+@pytest.mark.parametrize("of_shape", [True, False])
+def test_a_vector_that_was_added_is_there_after_a_kill(tmp_path: Path, *, of_shape: bool) -> None:
+    server = EmbeddedQdrantProcess(tmp_path / "qdrant")
+    server.start()
+    collection = f"{server.url}/collections/a"
+    added = {"sparse": {"modifier": "idf"}}
+    words = {"indices": [7, 3], "values": [2, 1]}
+    httpx.put(collection, json=VECTORS).raise_for_status()
+    shape = (tmp_path / "qdrant/collections/a/collection.json").read_bytes()
+    point = {"id": 1, "vector": {"image": [1, 0, 0, 0]}, "payload": {"rev": 1}}
+    httpx.put(f"{collection}/points", json={"points": [point]}).raise_for_status()
+    httpx.put(f"{collection}/vectors/words", json=added).raise_for_status()
+    update = {"points": [{"id": 1, "vector": {"words": words}}]}
+    operations = {"operations": [{"update_vectors": update}]}
+    httpx.post(f"{collection}/points/batch", json=operations).raise_for_status()
+    server.kill9()
+    if not of_shape:  # killed before the shape was written
+        (tmp_path / "qdrant/collections/a/collection.json").write_bytes(shape)
+    server.start()
+    httpx.put(f"{collection}/vectors/words", json=added).raise_for_status()
+    info = httpx.get(collection).json()["result"]["config"]["params"]
+    assert info["sparse_vectors"] == {"words": {"modifier": "idf"}}
+    nearest = {"query": {"indices": [7], "values": [1]}, "using": "words"}
+    found = httpx.post(f"{collection}/points/query", json=nearest).json()["result"]["points"]
+    assert [hit["id"] for hit in found] == [1]
+    read = httpx.post(f"{collection}/points", json={"ids": [1], "with_vector": ["words"]}).json()
+    (record,) = read["result"]
+    assert record["vector"] == {"words": {"indices": [3, 7], "values": [1, 2]}}
+    server.stop()
+
+
 def test_an_orderly_end_keeps_everything(tmp_path: Path) -> None:
     server = EmbeddedQdrantProcess(tmp_path / "qdrant")
     server.start()
@@ -171,7 +202,12 @@ def test_it_binds_to_loopback_only(tmp_path: Path, host: str) -> None:
     ("method", "path", "body", "named"),
     [
         ("POST", "/collections/{c}/points/query/batch", {"searches": []}, "points/query/batch"),
-        ("POST", "/collections/{c}/facet", {"key": "a"}, "facet"),
+        ("POST", "/collections/{c}/facet", {"key": "a", "exact": True}, "exact"),
+        ("PUT", "/collections/{c}/vectors/a", {"dense": {"size": 4}}, "dense"),
+        ("PUT", "/collections/{c}/vectors/a", {"sparse": {}}, "idf"),
+        ("PUT", "/collections/{c}/vectors/a", {"sparse": {"datatype": "uint8"}}, "datatype"),
+        ("PUT", "/collections/{c}/points/vectors", {"points": []}, "points/vectors"),
+        ("POST", "/collections/{c}/points/batch", {"operations": [{"upsert": {}}]}, "upsert"),
         ("PATCH", "/collections/{c}", {"params": {"replication_factor": 2}}, "params"),
         (
             "PATCH",
@@ -181,17 +217,17 @@ def test_it_binds_to_loopback_only(tmp_path: Path, host: str) -> None:
         ),
         ("GET", "/cluster", None, "/cluster"),
         ("POST", "/collections/{c}/points/query", {"prefetch": []}, "prefetch"),
-        ("POST", "/collections/{c}/points/query", {"query": {"fusion": "rrf"}}, "dense vector"),
-        ("POST", "/collections/{c}/points/query", {"query": [[1, 0, 0, 0]]}, "dense vector"),
-        ("POST", "/collections/{c}/points/query", {"query": 1, "using": "image"}, "dense vector"),
+        ("POST", "/collections/{c}/points/query", {"query": {"fusion": "rrf"}}, "fusion"),
+        ("POST", "/collections/{c}/points/query", {"query": [[1, 0, 0, 0]]}, "nearest to a vector"),
+        ("POST", "/collections/{c}/points/query", {"query": 1, "using": "image"}, "a vector"),
         ("POST", "/collections/{c}/points/payload", {"payload": {}}, "points/payload"),
         ("POST", "/collections/{c}/points/delete", {"points": [1]}, "`points`"),
-        ("POST", "/collections/{c}/points", {"ids": [1], "with_vector": ["image"]}, "with_vector"),
+        ("POST", "/collections/{c}/points", {"ids": [1], "with_vector": {"a": 1}}, "selector"),
         (
             "POST",
             "/collections/{c}/points",
             {"ids": [1], "with_payload": {"exclude": ["a"]}},
-            "payload selector",
+            "selector",
         ),
         ("PUT", "/collections/{c}/points", {"batch": {"ids": [], "vectors": []}}, "batch"),
         ("PUT", "/collections/{c}-2", {"vectors": {"a": {"size": 4, "distance": "Dot"}}}, "Dot"),
@@ -212,13 +248,13 @@ def test_it_binds_to_loopback_only(tmp_path: Path, host: str) -> None:
             "PUT",
             "/collections/{c}-2",
             {"vectors": {}, "sparse_vectors": {"a": {}}},
-            "sparse_vectors",
+            "idf",
         ),
         ("PUT", "/collections/{c}/index", {"field_name": "a", "field_schema": "text"}, "text"),
         (
             "PUT",
             "/collections/{c}/points",
-            {"points": [{"id": 1, "vector": {"image": {"indices": [1], "values": [1]}}}]},
+            {"points": [{"id": 1, "vector": {"image": [[1, 0, 0, 0]]}}]},
             "dense",
         ),
     ],

@@ -15,10 +15,9 @@ from shared.models.product import Product
 from tests.integration.fetch.picture_server import ScriptedServer, reply, sends
 from tests.integration.worker.conftest import TENANT, Worker
 from tests.pictures import picture
-from worker.reconcile import decide
 from worker.reconcile.decide import Decisions
 from worker.reconcile.faults import BLANK
-from worker.reconcile.plan import PendingPut, PlannedWrite
+from worker.reconcile.plan import PendingPut, PlannedWrite, Plans
 from worker.reconcile.reports import RetryPolicy, landed, released
 
 LATER = 3600
@@ -159,13 +158,13 @@ def test_fields_that_are_the_same_are_compared_once_while_the_picture_is_slow(
     product = live(worker)
     came = hang(worker, "/slow.jpg")
     compared: list[str] = []
-    plan = decide.with_fields_first
+    plan = Plans.with_fields_first
 
-    def counted(put: PendingPut, *others: Any) -> PlannedWrite:
+    def counted(plans: Plans, put: PendingPut, *others: Any) -> PlannedWrite:
         compared.append(put.product.id)
-        return plan(put, *others)
+        return plan(plans, put, *others)
 
-    monkeypatch.setattr(decide, "with_fields_first", counted)
+    monkeypatch.setattr(Plans, "with_fields_first", counted)
     put = worker.push(moved(product, worker.pictures.url + "/slow.jpg"), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
         answered = thread.submit(worker.bells.answer)

@@ -38,7 +38,7 @@ def has_ended() -> bool:
 def test_an_outage_delays_the_upgrade_and_does_not_end_it(server: EmbeddedQdrantProcess) -> None:
     service = server.empty_collection()
     write_as_before(service, server.url)
-    assert not service.terms.look()
+    assert not service.upgrade.look()
     points = PointTransfer(server.url, service.collection)
     server.kill9()
     upgrade = IndexUpgrade(points, retry_seconds=0.1)
@@ -46,7 +46,7 @@ def test_an_outage_delays_the_upgrade_and_does_not_end_it(server: EmbeddedQdrant
     time.sleep(0.5)
     server.start()
     deadline = time.monotonic() + 20
-    while not service.terms.look():
+    while not service.upgrade.look():
         assert time.monotonic() < deadline
         time.sleep(0.05)
     while not has_ended():  # nothing is left to do

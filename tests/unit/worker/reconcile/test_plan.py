@@ -15,14 +15,12 @@ from worker.reconcile.merge import Merged
 from worker.reconcile.plan import (
     PendingPut,
     PlannedWrite,
+    Plans,
     deletion,
-    despite_bad_picture,
-    patched,
-    with_new_vector,
-    with_same_picture,
 )
 from worker.reconcile.reports import RetryPolicy, report
 
+PLANS = Plans(None)
 FACTS = ImageFacts("0" * 64)
 WANTED = Wanted("shop", "p", 7, Kind.DELTA, "", (), None, 0, "", sole_writer=True)
 
@@ -67,8 +65,8 @@ def test_each_field_changes_what_searches_depend_on(
 ) -> None:
     after = product(**fields)
     steps = [
-        patched(put(after), STORED),
-        with_same_picture(put(after), STORED, SamePicture(FACTS)),
+        PLANS.patched(put(after), STORED),
+        PLANS.with_same_picture(put(after), STORED, SamePicture(FACTS)),
     ]
     for step in steps:
         assert told(step).changed == changed
@@ -89,7 +87,7 @@ def test_each_field_changes_what_searches_depend_on(
 )
 def test_values_are_the_same_but_for_a_last_digit(before: Any, after: Any, same: bool) -> None:
     stored = replace(STORED, product=product(attributes={"x": before}))
-    changed = patched(put(product(attributes={"x": after})), stored).changed
+    changed = PLANS.patched(put(product(attributes={"x": after})), stored).changed
     assert changed == (set() if same else {Aspect.ATTRIBUTES})
 
 
@@ -99,29 +97,29 @@ def test_a_deletion_changes_everything() -> None:
 
 def test_a_blank_picture_is_a_warning_as_long_as_it_stays() -> None:
     embedding = np.zeros(512, dtype=np.float32)
-    step = with_new_vector(put(product()), Pictured(embedding, FACTS, blank=True))
+    step = PLANS.with_new_vector(put(product()), Pictured(embedding, FACTS, blank=True))
     assert isinstance(step.point, LivePoint)
     assert list(step.point.warnings) == ["image_blank"]
     assert (told(step).result, told(step).code) == (Outcome.INDEXED, "image_blank")
     assert not told(step).retryable
 
     stored = replace(STORED, warnings=("image_not_found", "image_blank"))
-    same = with_same_picture(put(product()), stored, SamePicture(FACTS))
+    same = PLANS.with_same_picture(put(product()), stored, SamePicture(FACTS))
     assert isinstance(same.point, PayloadWrite)
     assert list(same.point.warnings) == ["image_blank"]
     assert (told(same).result, told(same).code) == (Outcome.INDEXED, "image_blank")
 
     still = replace(STORED, warnings=("image_blank",))
-    again = with_same_picture(put(product()), still, SamePicture(FACTS))
+    again = PLANS.with_same_picture(put(product()), still, SamePicture(FACTS))
     assert (told(again).result, told(again).code) == (Outcome.UNCHANGED, "image_blank")
 
     fault = ItemPermanent(ItemCode.IMAGE_NOT_FOUND, "gone")
-    kept = despite_bad_picture(put(product()), still, fault)
+    kept = PLANS.despite_bad_picture(put(product()), still, fault)
     assert isinstance(kept.point, PayloadWrite)
     assert list(kept.point.warnings) == ["image_not_found", "image_blank"]
     assert told(kept).code == "image_not_found"
 
-    seen = with_new_vector(put(product()), Pictured(embedding, FACTS))
+    seen = PLANS.with_new_vector(put(product()), Pictured(embedding, FACTS))
     assert isinstance(seen.point, LivePoint)
     assert list(seen.point.warnings) == []
     assert told(seen).code == ""
