@@ -33,8 +33,8 @@ _SIGNS: Final = re.compile("[™℠®©]")
 _BETWEEN: Final = re.compile(r"[\s,;|()\[\]\"]+")
 _DIGIT: Final = re.compile(r"[0-9]")
 _MEASURE: Final = re.compile(
-    r"([0-9]+x)*[0-9]+("
-    r"mm|cm|dm|m|km|in|inch|ft|g|kg|mg|lb|lbs|oz|ml|cl|l|b|kb|mb|gb|tb|mah|ah|wh|v|w|kw|va|hz|khz|mhz"
+    r"([0-9]{1,5}x)*[0-9]{1,5}("
+    r"mm|cm|dm|m|km|in|inch|ft|g|kg|mg|lb|lbs|oz|ml|cl|l|kb|mb|gb|tb|mah|ah|wh|v|w|kw|va|hz|khz|mhz"
     r"|ghz|k|x|d|dpi|fps|rpm|pc|pcs|pack|er|st|nd|rd|th|eme)s?"
     r"|(480|720|1080|1440|2160)[ip]|[0-9]+x[0-9]+"
 )
