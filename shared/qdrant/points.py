@@ -254,7 +254,7 @@ def derived(fields: Mapping[str, Any], words: IndexedWords | None) -> Payload:
     """The part of a live point that searches look at and that follows from its product's fields."""
     made: Payload = {TERMS: terms_of(fields)}
     if words is not None:
-        made |= {WORDS: list(words.terms), CODES: list(words.codes)}
+        made |= {WORDS: words.terms, CODES: words.codes}
     paid = paid_price(fields)
     if paid is not None:
         made[PAID_PRICE] = paid

@@ -107,5 +107,7 @@ def _payload_operation(write: PayloadWrite) -> dict[str, Any]:
 
 
 def _is_same(name: str, value: object, stored: Mapping[str, Any]) -> bool:
+    if value is stored.get(name):  # words that stay
+        return True
     # As JSON: to Python, true is 1.
     return name in stored and orjson.dumps(stored[name]) == orjson.dumps(value)
