@@ -1,7 +1,11 @@
 """Words, codes and their vector in the index: written, searched, counted and upgraded."""
 
+import contextlib
+import random
+import time
 import uuid
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -10,6 +14,7 @@ import httpx
 import numpy as np
 import pytest
 
+from shared.errors import QdrantUnavailable
 from shared.models.product import point_id
 from shared.models.search.filters import Filters
 from shared.qdrant.points import LivePoint, PayloadWrite, Tombstone, live_payload
@@ -226,6 +231,44 @@ def test_a_server_killed_between_words_and_fields_is_left_with_the_older_rev(
     service.upsert_product(changed(service, point, 2, name="Blue trousers"))
     assert check_words(service, tenant, ["p"]) == 1
     assert by_words(service, tenant, "blue trousers") == ["p"]
+    service.close()
+
+
+def test_texts_patched_while_the_server_is_killed_have_their_words_once_written_again(
+    server: EmbeddedQdrantProcess, tenant: str, worded: MakePoint
+) -> None:
+    service = a_service(server.url, "products")
+    service.ensure_collection([])
+    points = [worded(f"p{n}", 1, seed=n, name=f"Shirt {n}") for n in range(32)]
+    service.upsert_products(points)
+    for kill in range(4):
+        kinds = {round_: f"kind{kill}x{round_}" for round_ in range(10)}
+
+        def write(rev: int, kind: str) -> None:
+            # Half of them lose a field, so that their payloads are overwritten.
+            fields = [{"description": kind if number % 2 else None} for number in range(32)]
+            service.upsert_products(
+                [
+                    changed(service, point, rev, name=f"Shirt {kind}", **held)
+                    for point, held in zip(points, fields, strict=True)
+                ]
+            )
+
+        def write_until_killed(first: int, kinds: dict[int, str]) -> None:
+            with contextlib.suppress(QdrantUnavailable):
+                for round_, kind in kinds.items():
+                    write(first + round_, kind)
+
+        first = 10 + 10 * kill
+        with ThreadPoolExecutor(1) as pool:
+            writing = pool.submit(write_until_killed, first, kinds)
+            time.sleep(random.uniform(0.02, 0.3))  # at any moment of a write
+            server.kill9()
+            writing.result()
+        server.start()
+        write(first + 9, kinds[9])  # as the ledger asks for it until it stands
+        assert check_words(service, tenant, [point.product.id for point in points]) == 32
+        assert len(by_words(service, tenant, kinds[9])) == 32
     service.close()
 
 
