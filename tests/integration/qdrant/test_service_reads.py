@@ -194,6 +194,8 @@ def test_processes_that_set_up_the_collection_at_once_all_succeed(
         "tenant": "keyword",
         "rev": "integer",
         "terms": "keyword",
+        "words": "keyword",
+        "codes": "keyword",
         "paid_price": "float",
         "group_id": "keyword",
         "tombstone_of": "keyword",
