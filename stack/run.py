@@ -10,6 +10,7 @@ import http.client
 import os
 import secrets
 import shutil
+import socket
 import subprocess
 import sys
 import time
@@ -241,13 +242,22 @@ class Stack:
         if self._supervisor is None:
             return
         self._supervisor.terminate()
-        with contextlib.suppress(subprocess.TimeoutExpired):
-            self._supervisor.wait(STOP_SECONDS + 5)
+        deadline = time.monotonic() + STOP_SECONDS + 5
+        while self._supervisor.poll() is None and time.monotonic() < deadline:
+            self._wake_supervisor()
+            time.sleep(0.05)
         self._supervisor.kill()
         self._supervisor.wait()
         self._clear_away()
         if self._scratch:
             remove(self._scratch)
+
+    def _wake_supervisor(self) -> None:
+        # It stops one process after the other, and looks once a second, or when someone connects,
+        # whether that one has ended. Left alone it would take six seconds for six processes.
+        with contextlib.suppress(OSError), socket.socket(socket.AF_UNIX) as waking:
+            waking.settimeout(1)
+            waking.connect(str(self._socket))
 
     def _clear_away(self) -> None:
         remove(self.runtime_dir)
