@@ -67,7 +67,7 @@ class PictureServer:
             event.set()
         self._server.shutdown()
         self._server.server_close()
-        self._thread.join(5)
+        self._thread.join(60)
 
     def _handler(self) -> type[BaseHTTPRequestHandler]:
         served = self

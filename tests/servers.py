@@ -37,7 +37,7 @@ class RedisServer:
         self._data_dir.mkdir(parents=True, exist_ok=True)
         self._process = subprocess.Popen(server_command(self._role, self.port, self._data_dir))
         client = redis.Redis.from_url(self.url)
-        deadline = time.monotonic() + 10
+        deadline = time.monotonic() + 60
         while True:
             try:
                 client.ping()
@@ -59,7 +59,7 @@ class RedisServer:
     def _end(self, number: signal.Signals) -> None:
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(10)
+            self._process.wait(60)
             self._process = None
 
 
@@ -85,7 +85,7 @@ class EmbeddedQdrantProcess:
                 *("--port", str(self.port), "--data", str(self._data_dir), *self._arguments),
             ]
         )
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while not self._answers():
             if self._process.poll() is not None or time.monotonic() > deadline:
                 raise AssertionError("the embedded Qdrant did not start")
@@ -108,7 +108,7 @@ class EmbeddedQdrantProcess:
         everything = {"filter": {}}
         path = f"/collections/{service.collection}/points/delete?wait=true"
         # Without the certificates of all authorities, which take 20 ms to read.
-        answer = httpx.post(self.url + path, json=everything, timeout=10, verify=False)  # noqa: S501
+        answer = httpx.post(self.url + path, json=everything, timeout=60, verify=False)  # noqa: S501
         answer.raise_for_status()
         return service
 
@@ -141,5 +141,5 @@ class EmbeddedQdrantProcess:
             self._kept = None
         if self._process is not None:
             self._process.send_signal(number)
-            self._process.wait(20)
+            self._process.wait(60)
             self._process = None

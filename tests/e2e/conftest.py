@@ -37,7 +37,7 @@ class Shop:
     ) -> Mapping[str, Any]:
         """The JSON answer; its status must be the expected one."""
         url = f"{self.stack.api_url}/api/v1{path}"
-        answer = self._session.request(method, url, timeout=40, **options)
+        answer = self._session.request(method, url, timeout=60, **options)
         assert answer.status_code == expected, answer.text
         body: Mapping[str, Any] = answer.json()
         return body
@@ -59,7 +59,7 @@ class Shop:
 
     def metric(self, pattern: str) -> float:
         """The sum of the metric's samples whose line begins with the pattern."""
-        text = self._session.get(f"{self.stack.api_url}/metrics", timeout=10).text
+        text = self._session.get(f"{self.stack.api_url}/metrics", timeout=60).text
         found = re.findall(rf"^{pattern}\S* (\S+)$", text, re.MULTILINE)
         return sum(map(float, found))
 

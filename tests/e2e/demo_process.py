@@ -28,9 +28,7 @@ FOREIGN_SETTINGS = {
 }
 
 _GONE_SECONDS = 60.0
-"""After this long nothing may be left. It takes a second on an idle machine; what is not ended stays
-for ever.
-"""
+"""After this long nothing may be left. It takes a second on an idle machine."""
 
 
 class DemoProcess:

@@ -35,7 +35,7 @@ def test_the_story_shows_what_it_promises_whatever_is_set_and_ctrl_c_is_a_good_e
     begin: Begin, tmp_path: Path
 ) -> None:
     picture = tmp_path / "new" / "demo.png"
-    demo = begin("--picture", str(picture))
+    demo = begin("--picture", str(picture), "--products", "60")
     demo.wait_for("Ctrl-C\n")
     demo.wait_for("export VITRINE=http://127.0.0.1:")
     tree = demo.tree()
@@ -44,7 +44,7 @@ def test_the_story_shows_what_it_promises_whatever_is_set_and_ctrl_c_is_a_good_e
     for said in (
         "tiny demo model",
         "202 Accepted",
-        "succeeded: 200 ",
+        "succeeded: 60 ",
         '{"text_query": "t-shirt rouge"',
         "cached: true",
         'ok     "red shirt" found the red shirt first',

@@ -51,7 +51,7 @@ class Client:
 
     def call(self, method: str, path: str, **options: object) -> requests.Response:
         url = f"{self._stack.api_url}{path}"
-        return requests.request(method, url, timeout=40, **options)  # type: ignore[arg-type]
+        return requests.request(method, url, timeout=60, **options)  # type: ignore[arg-type]
 
     def index(self, name: str, wait: int = 20) -> requests.Response:
         url = self._pictures.add(f"/{name}.jpg", picture((len(self._pictures.files) * 9, 99, 99)))

@@ -8,6 +8,7 @@ import pytest
 
 from tests.e2e.conftest import Shop
 from tests.pictures import PictureServer, picture
+from tests.waiting import wait_until
 
 SEARCHERS = 8
 CHANGES = 60
@@ -68,11 +69,13 @@ def test_no_search_that_starts_after_a_change_has_landed_shows_the_state_before(
             job = shop.call("PATCH", "/products/watched", 202, json={"price": number})
         shop.finished(job["job_id"])
         landed.append((time.monotonic(), state))
-        time.sleep(0.05)
+        # All searchers have begun anew and ended, however slow they are.
+        enough = len(watch.seen) + 3 * SEARCHERS
+        wait_until(lambda least=enough: len(watch.seen) >= least)
     asked.append(float("inf"))
     watch.stop.set()
     for thread in threads:
-        thread.join(30)
+        thread.join(60)
 
     checked = cached = 0
     for started, ended, state, was_cached in watch.seen:

@@ -5,7 +5,7 @@ from collections.abc import Callable
 from typing import Any
 
 _running = threading.local()
-_PATIENCE_SECONDS = 30.0
+_PATIENCE_SECONDS = 60.0
 
 
 class Stopped(BaseException):

@@ -52,7 +52,7 @@ def test_a_line_that_nobody_reads_fails_nothing() -> None:
             [sys.executable, "-c", LINES + ending],
             stdout=writer,
             stderr=subprocess.PIPE,
-            timeout=30,
+            timeout=60,
             check=False,
         )
     finally:
@@ -94,7 +94,7 @@ def test_lines_are_for_people_on_a_terminal_unless_said_otherwise(wanted: str) -
     source = LINES.replace('"test")', f'"test", "{wanted}")')
     leader, follower = pty.openpty()
     try:
-        subprocess.run([sys.executable, "-c", source], stdout=follower, timeout=30, check=True)
+        subprocess.run([sys.executable, "-c", source], stdout=follower, timeout=60, check=True)
         shown = os.read(leader, 65536).decode()
     finally:
         os.close(leader)

@@ -54,7 +54,7 @@ def test_a_large_one_is_not_kept_waiting_by_small_ones_that_came_later() -> None
         with budget.account() as take:
             take(5)
             first.set()
-            release.wait(10)
+            release.wait(60)
 
     def note(wanted: int) -> None:
         with budget.account() as take:
@@ -63,7 +63,7 @@ def test_a_large_one_is_not_kept_waiting_by_small_ones_that_came_later() -> None
 
     with ThreadPoolExecutor(4) as pool:
         pool.submit(hold)
-        assert first.wait(10)
+        assert first.wait(60)
         large = pool.submit(note, 10)
         while not budget._line:
             threading.Event().wait(0.001)
@@ -71,8 +71,8 @@ def test_a_large_one_is_not_kept_waiting_by_small_ones_that_came_later() -> None
         threading.Event().wait(0.05)
         assert order == []
         release.set()
-        large.result(10)
-        small.result(10)
+        large.result(60)
+        small.result(60)
     assert order == [10, 1]
 
 
@@ -124,7 +124,7 @@ class Decoding:
             take(wanted)
             with self.budget._changed:
                 self.order.append(name)
-            ended.wait(10)
+            ended.wait(60)
 
 
 def test_an_urgent_picture_waits_for_none_of_a_line_of_large_ones() -> None:
@@ -159,7 +159,7 @@ def test_what_waits_too_long_gives_up_and_keeps_nobody_else_waiting() -> None:
             ):
                 take(60)
             assert caught.value.retry_after
-            assert 0.09 < time.monotonic() - started < 2
+            assert 0.09 < time.monotonic() - started < 30
         decoding.start("the other half", 50)
         assert decoding.order == ["half", "the other half"]
 

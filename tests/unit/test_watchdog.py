@@ -41,7 +41,7 @@ def outcome(code: str) -> tuple[int, str, str, float]:
     """Exit status, stdout, stderr and the seconds that it took."""
     began = time.monotonic()
     with process(code) as running:
-        said, wrote = running.communicate(timeout=30)
+        said, wrote = running.communicate(timeout=60)
     return running.returncode, said, wrote, time.monotonic() - began
 
 
@@ -143,7 +143,7 @@ def test_an_idle_process_may_be_frozen_for_any_time() -> None:
     """
     with process(code) as running:
         frozen(running, 4)
-        said, _ = running.communicate(timeout=10)
+        said, _ = running.communicate(timeout=60)
     assert running.returncode == 0
     assert _DONE in said
 
@@ -160,7 +160,7 @@ def test_the_time_in_which_it_was_frozen_is_not_counted_as_the_steps() -> None:
     began = time.monotonic()
     with process(code) as running:
         frozen(running, 5)
-        said, wrote = running.communicate(timeout=20)
+        said, wrote = running.communicate(timeout=60)
     assert (running.returncode, said.strip()) == (0, _DONE), wrote
     assert time.monotonic() - began > 8
 

@@ -65,7 +65,7 @@ def running(**settings: str) -> Iterator[tuple[subprocess.Popen[str], int]]:
         yield process, port
     finally:
         process.terminate()
-        process.wait(40)
+        process.wait(60)
         with log:
             log.seek(0)
             output = log.read()

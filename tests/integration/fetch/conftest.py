@@ -26,6 +26,6 @@ def serve() -> Iterator[Callable[..., ScriptedServer]]:
 @pytest.fixture
 def fetcher() -> Iterator[Fetcher]:
     """Small bounds, loopback allowed."""
-    made = Fetcher(LOOPBACK, max_bytes=100_000, timeout_seconds=5, connections=4)
+    made = Fetcher(LOOPBACK, max_bytes=100_000, timeout_seconds=60, connections=4)
     yield made
     made.close()

@@ -292,10 +292,10 @@ def test_waiting_ends_with_the_job(ledger: Ledger, jobs: Jobs) -> None:
     timer = threading.Timer(0.2, lambda: report(ledger, claim(ledger)))
     timer.start()
     started = time.monotonic()
-    job = jobs.wait(TENANT, job_id, 10)
+    job = jobs.wait(TENANT, job_id, 60)
     assert job is not None
     assert job.finished
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     timer.join()
 
 

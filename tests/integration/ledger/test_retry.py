@@ -354,7 +354,7 @@ def test_ten_thousand_failures_are_retried_without_stopping_the_others(
         watcher.join()
     assert retried.accepted == 10_000
     assert counts(jobs, retried.job_id) == {Outcome.PENDING: 10_000}
-    assert slowest < 0.5
+    assert slowest < 5  # seconds; a script for all 10,000 in one would take as long as the rest
 
 
 def test_a_failed_patch_is_retried_for_all_that_was_merged_into_it(

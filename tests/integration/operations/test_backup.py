@@ -211,7 +211,7 @@ def test_a_backup_taken_amid_changes_holds_together(
     finally:
         stop.set()
         for thread in threads:
-            thread.join(30)
+            thread.join(60)
     other.work()
     listed, _ = other.jobs.list_jobs(TENANT, None, None, 100_000)
     assert len(listed) > 20

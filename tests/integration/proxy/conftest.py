@@ -43,7 +43,7 @@ def proxy(folder: Path, ports: Sequence[int]) -> Iterator[int]:
     conf.write_text(text.replace("/tmp/nginx", f"{folder}/nginx"))  # noqa: S108
     process = subprocess.Popen([str(NGINX), "-c", str(conf), "-g", "daemon off;"])
     try:
-        deadline = time.monotonic() + 20
+        deadline = time.monotonic() + 60
         while True:
             try:
                 socket.create_connection(("127.0.0.1", port), 1).close()
@@ -55,7 +55,7 @@ def proxy(folder: Path, ports: Sequence[int]) -> Iterator[int]:
         yield port
     finally:
         process.terminate()
-        process.wait(20)
+        process.wait(60)
 
 
 @pytest.fixture(scope="module")
@@ -89,7 +89,7 @@ def connect(port: int) -> Iterator[Callable[[], socket.socket]]:
 def search(port: int, number: int) -> float:
     """Seconds that a search takes, on a connection of its own."""
     started = time.monotonic()
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=20)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         body = json.dumps({"text_query": f"red shirt {number}"})
         connection.request("POST", "/api/v1/search", body, {"Content-Type": "application/json"})
         answer = connection.getresponse()

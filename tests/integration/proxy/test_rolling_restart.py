@@ -17,7 +17,7 @@ pytestmark = pytest.mark.slow
 
 
 def ask(port: int, method: str, path: str, body: str | None = None) -> tuple[int, bytes]:
-    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=30)) as connection:
+    with closing(http.client.HTTPConnection("127.0.0.1", port, timeout=60)) as connection:
         connection.request(method, path, body, {"Content-Type": "application/json"})
         answer = connection.getresponse()
         return answer.status, answer.read()
@@ -47,7 +47,7 @@ def test_a_rolling_restart_loses_no_request(tmp_path: Path, api_settings: dict[s
             client.start()
         for process, own in processes:
             process.send_signal(signal.SIGTERM)
-            process.wait(40)
+            process.wait(60)
             opened.enter_context(running(**api_settings, API_PORT=str(own)))
             before = len(statuses)
             while len(statuses) < before + 40:

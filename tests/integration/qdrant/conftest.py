@@ -33,7 +33,7 @@ def server_url(request: pytest.FixtureRequest) -> str:
 
 @pytest.fixture(scope="session")
 def http(server_url: str) -> Iterator[httpx.Client]:
-    with httpx.Client(base_url=server_url, timeout=30, trust_env=False) as client:
+    with httpx.Client(base_url=server_url, timeout=60, trust_env=False) as client:
         yield client
 
 

@@ -40,7 +40,7 @@ class CountingEncoder:
     def embed_text(self, text: str, _timeout: float = 5.0) -> Vector:
         self.texts.append(text)
         if self.gate:
-            self.gate.wait(10)
+            self.gate.wait(60)
         return direction(text.encode())
 
     def prepare(
@@ -54,7 +54,7 @@ class CountingEncoder:
         if not data.startswith(b"picture"):
             self.preparing.set()
             if self.gate:
-                self.gate.wait(10)
+                self.gate.wait(60)
             raise ItemPermanent(ItemCode.NOT_AN_IMAGE, "no picture")
         return direction(data)
 
@@ -64,7 +64,7 @@ class CountingEncoder:
         timeout: float,  # noqa: ARG002 - the service's signature
     ) -> list[Vector | ItemFault]:
         if self.gate:
-            self.gate.wait(10)
+            self.gate.wait(60)
         self.pictures += len(pictures)
         return list(pictures)
 

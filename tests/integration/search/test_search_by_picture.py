@@ -100,7 +100,7 @@ def test_who_shares_a_bad_pictures_search_hears_of_the_field_it_was_given_in(
     requests = (LINKED, SearchRequest(image_base64=b"a page"))
     with ThreadPoolExecutor(2) as pool:
         leads = pool.submit(search, catalogue, requests[0])
-        assert catalogue.encoder.preparing.wait(5)
+        assert catalogue.encoder.preparing.wait(60)
         shares = pool.submit(search, catalogue, requests[1])
         time.sleep(0.1)
         catalogue.encoder.gate.set()

@@ -14,6 +14,7 @@ from shared.settings import SETTINGS_FAULT
 from stack import redis as command
 from stack.ports import free_port
 from stack.run import ROOT
+from tests.waiting import wait_until
 
 Begin = Callable[[int], "subprocess.Popen[bytes]"]
 
@@ -47,10 +48,7 @@ def answers(port: int) -> bool:
 
 
 def wait_for(port: int) -> None:
-    deadline = time.monotonic() + 20
-    while not answers(port):
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: answers(port))
 
 
 def test_a_directory_has_one_server_and_its_successor_waits_for_its_end(

@@ -17,6 +17,7 @@ from operations.servers import running_servers
 from shared.settings import Settings
 from stack.data_dir import DataDir
 from stack.run import ROOT, Stack
+from tests.waiting import wait_until
 
 _SERVERS = ("redis", "redis-cache", "qdrant")
 
@@ -164,10 +165,7 @@ def test_the_metrics_of_a_stack_end_with_it_also_where_it_was_killed(tmp_path: P
         timeout=60,
         check=False,
     )
-    deadline = time.monotonic() + 10
-    while Path(ran.stdout.strip()).exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not Path(ran.stdout.strip()).exists())
 
 
 def test_where_memory_has_no_room_the_metrics_lie_on_the_disk(

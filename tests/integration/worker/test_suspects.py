@@ -17,6 +17,7 @@ from shared.models.product import Product
 from tests.integration.fetch.picture_server import LOOPBACK, ScriptedServer, reply
 from tests.integration.worker.conftest import LEASE_SECONDS, HashingEncoder, Worker
 from tests.pictures import picture
+from tests.waiting import wait_until
 from worker.pictures.reader import PictureReader
 
 
@@ -67,7 +68,7 @@ def test_no_two_suspects_are_embedded_at_once(worker: Worker) -> None:
         thread.start()
         worker.push(other)
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     worker.bells.answer()
     assert slow.embedded == 12
     assert [slow.company(picture((at, 9, 9))) for at in range(6)] == 6 * [1]
@@ -81,7 +82,7 @@ class SlowServer(ScriptedServer):
         super().__init__(self._answer, address="127.0.0.2")
 
     def _answer(self, connection: socket.socket, *_: str) -> None:
-        self.may_answer.wait(30)
+        self.may_answer.wait(60)
         connection.sendall(reply(picture((0, 0, 200))))
 
 
@@ -120,10 +121,7 @@ def test_suspects_of_a_slow_picture_server_hold_up_nobody(
     suspects = lost(worker, *moved, lane=lane)
     thread = threading.Thread(target=worker.bells.answer)
     thread.start()
-    deadline = time.monotonic() + 10
-    while {worker.stored(product.id).product.price for product in live} != {2}:
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: {worker.stored(product.id).product.price for product in live} == {2})
     pushed = [
         worker.push(worker.product(f"in-{other}", picture()), lane=other)
         for other in (Lane.SINGLE, Lane.BULK)
@@ -134,7 +132,7 @@ def test_suspects_of_a_slow_picture_server_hold_up_nobody(
     assert [worker.counts(job_id) for job_id in pushed] == 3 * [{Outcome.INDEXED: 1}]
     assert worker.counts(suspects) == {Outcome.PENDING: 12}
     slow.may_answer.set()
-    thread.join(30)
+    thread.join(60)
     assert worker.counts(suspects) == {Outcome.INDEXED: 12}
 
 
@@ -149,7 +147,7 @@ def test_a_suspect_that_was_put_anew_is_not_decoded(worker: Worker) -> None:
             worker.product("p", image_url=worker.pictures.add("/n", picture((1, 2, 3))))
         )
         came.set()
-        answered.result(10)
+        answered.result(60)
     worker.bells.answer()
     assert worker.counts(old) == {Outcome.SUPERSEDED: 1}
     assert worker.counts(new) == {Outcome.INDEXED: 1}

@@ -106,7 +106,7 @@ class Catalogue:
         deadline = time.monotonic() + _INSISTING_SECONDS
         while True:
             asked = time.monotonic()
-            answer = requests.request(method, url, headers=sent, timeout=40, **options)
+            answer = requests.request(method, url, headers=sent, timeout=60, **options)
             if answer.status_code == HTTPStatus.ACCEPTED:
                 body: Mapping[str, Any] = answer.json()
                 return body

@@ -101,7 +101,7 @@ class SecondApi:
         """An orderly end, if it hasn't come to one."""
         if self._process is not None:
             self._process.send_signal(signal.SIGTERM)
-            assert self._process.wait(GRACE_SECONDS + 10) == 0
+            assert self._process.wait(GRACE_SECONDS + 60) == 0
             self._process = None
 
 
@@ -174,7 +174,7 @@ class Load:
                         "Authorization": f"Bearer {self._catalogue.shop.key}",
                         "Connection": "close",
                     },
-                    timeout=40,
+                    timeout=60,
                     **options,
                 )
             except requests.ConnectionError as err:
@@ -189,7 +189,7 @@ class Load:
 
 def _is_up(port: int) -> bool:
     try:
-        answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=10)
+        answer = requests.get(f"http://127.0.0.1:{port}/readyz", timeout=60)
     except (requests.ConnectionError, requests.Timeout):
         return False  # gunicorn listens before its app is loaded
     return answer.status_code == HTTPStatus.OK

@@ -38,7 +38,7 @@ def fill_redis(stack: FaultyStack, catalogue: Catalogue, row: Row) -> None:
             f"{stack.api_url}/api/v1/index-product",
             json=catalogue.product("too-much"),
             headers={"Authorization": f"Bearer {catalogue.shop.key}"},
-            timeout=40,
+            timeout=60,
         )
         assert (refused.status_code, refused.json()["code"]) == (503, "ledger_full"), refused.text
         assert int(refused.headers["Retry-After"]) >= 1
@@ -49,7 +49,7 @@ def fill_redis(stack: FaultyStack, catalogue: Catalogue, row: Row) -> None:
     finally:
         client.config_set("maxmemory", limit)
         client.close()
-    catalogue.lands(15, "after")
+    catalogue.lands(60, "after")
 
 
 def traffic_for(data_dir: Path, row: Row, seconds: float, retention_seconds: int) -> float:

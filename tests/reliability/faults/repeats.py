@@ -24,7 +24,7 @@ def post_at_once(catalogue: Catalogue, row: Row, times: int) -> None:
         gate = threading.Barrier(AT_ONCE)
 
         def post(body: bytes = body, gate: threading.Barrier = gate, key: int = number) -> None:
-            gate.wait(10)
+            gate.wait(60)
             answers.append(_post(catalogue.shop, f"key-{key}", body))  # noqa: B023 - joined below
 
         threads = [threading.Thread(target=post) for _ in range(AT_ONCE)]
@@ -77,7 +77,7 @@ def _post(shop: Shop, key: str, body: bytes) -> requests.Response:
         f"{shop.stack.api_url}/api/v1/index-products",
         data=body,
         headers={**NDJSON, "Authorization": f"Bearer {shop.key}", "Idempotency-Key": key},
-        timeout=40,
+        timeout=60,
     )
 
 

@@ -51,7 +51,7 @@ class FaultyStack(Stack):
 
     def kill(self, process: str) -> int:
         """kill -9 from outside, whatever it does; returns the id it had."""
-        pid = eventually(lambda: self.pid(process), 10, f"{process} to run")
+        pid = eventually(lambda: self.pid(process), 60, f"{process} to run")
         with suppress(ProcessLookupError):
             os.kill(pid, signal.SIGKILL)
         return pid
@@ -94,7 +94,7 @@ class FaultyStack(Stack):
             # gunicorn's second process, too: each program of the supervisor leads a group.
             with suppress(ProcessLookupError):  # the kernel was faster
                 os.killpg(pid, signal.SIGKILL)
-        self._supervisor.wait(10)
+        self._supervisor.wait(60)
         # As if the leader, this very process, were killed along with them.
         self._clear_away()
         return len(pids) + 1

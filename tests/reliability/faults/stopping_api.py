@@ -8,6 +8,7 @@ import shared.ledger.bootstrap
 from api.start import start
 from shared.ledger import Ledger
 from shared.settings import get_settings
+from tests.reliability.faults import light_model
 from tests.reliability.faults.orders import folder_of
 from tests.reliability.faults.phases import Phases
 
@@ -27,5 +28,6 @@ class DeadlyLedger(Ledger):
         return answer
 
 
+light_model.plant()
 shared.ledger.bootstrap.Ledger = DeadlyLedger  # type: ignore[misc]
 app = start()

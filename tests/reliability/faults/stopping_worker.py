@@ -16,6 +16,7 @@ from shared.models.change import Claim, Lane, Report
 from shared.qdrant.points import PointWrite, ProductKey
 from shared.qdrant.service import QdrantService
 from shared.settings import get_settings
+from tests.reliability.faults import light_model
 from tests.reliability.faults.orders import POISON, folder_of
 from tests.reliability.faults.phases import Phases
 from worker.bootstrap import Runtime
@@ -85,6 +86,7 @@ def build(settings: Any, app: Any, lanes: Sequence[Lane], threads: int) -> Runti
     return _build(settings, app, lanes, threads)
 
 
+light_model.plant()
 _build = worker.bootstrap.build
 worker.bootstrap.build = build
 shared.ledger.bootstrap.Ledger = NotingLedger  # type: ignore[misc]

@@ -95,7 +95,7 @@ def _kill(stack: FaultyStack, process: str, phase: str, push: Callable[[], None]
     assert orders.wait(process, phase, _ARRIVE_SECONDS), f"{process} never came to {phase}"
     return eventually(
         lambda: next((each for each in orders.deaths_by_order() if each.pid not in known), None),
-        5,
+        60,
         f"{process} to note its death at {phase}",
     )
 

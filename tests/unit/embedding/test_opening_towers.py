@@ -26,21 +26,21 @@ def test_texts_go_on_while_the_image_tower_loads_which_many_first_pictures_do_on
     def slow(name: str, pretrained: str) -> LoadedModel:
         loads.append(name)
         loading.set()
-        assert go_on.wait(20)
+        assert go_on.wait(60)
         return load_model(name, pretrained)
 
     monkeypatch.setattr(torch_backend, "load_model", slow)
     picture = saved(scene(), "PNG")
     with ThreadPoolExecutor(4) as pool:
         firsts = [pool.submit(service.embed_images, [service.prepare(picture)]) for _ in range(4)]
-        assert loading.wait(20)
+        assert loading.wait(60)
         started = time.perf_counter()
-        service.embed_text("red shirt", timeout=5)
+        service.embed_text("red shirt", timeout=60)
         service.check()
-        assert time.perf_counter() - started < 4
+        assert time.perf_counter() - started < 30
         assert not any(first.done() for first in firsts)
         go_on.set()
-        vectors = [first.result(30)[0] for first in firsts]
+        vectors = [first.result(60)[0] for first in firsts]
     assert loads == ["demo"]
     assert all(np.allclose(vector, vectors[0], atol=1e-6) for vector in vectors)
     assert encoder.towers == {"text", "image"}

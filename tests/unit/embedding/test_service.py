@@ -155,7 +155,7 @@ class SlowEncoder(FakeEncoder):
     """Takes its time for pictures, and most of it before the forward pass."""
 
     def pre_image(self, picture: Image.Image) -> PreparedImage:
-        time.sleep(0.3)
+        time.sleep(1.5)
         return super().pre_image(picture)
 
     def core_images(self, batch: Sequence[PreparedImage]) -> NDArray[np.float32]:
@@ -168,7 +168,7 @@ def test_the_time_of_forward_passes_alone_is_counted() -> None:
     image, text = busy_seconds("image"), busy_seconds("text")
     service.embed_images([red(1)])
     service.close()
-    assert 0.02 <= busy_seconds("image") - image < 0.3
+    assert 0.02 <= busy_seconds("image") - image < 1.5
     assert busy_seconds("text") == text
 
 
@@ -210,7 +210,7 @@ class GatedEncoder(FakeEncoder):
         self.gate.set()
 
     def core_images(self, batch: Sequence[PreparedImage]) -> NDArray[np.float32]:
-        self.gate.wait(10)
+        self.gate.wait(60)
         time.sleep(self.seconds)
         return super().core_images(batch)
 

@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from stack.endings import Remover, ending_with_us, remove
+from tests.waiting import wait_until
 
 ROOT = Path(__file__).parents[3]
 
@@ -30,10 +31,7 @@ def test_the_remover_removes_once_its_process_was_killed(tmp_path: Path) -> None
         "Remover([Path(sys.argv[1])]); os.kill(os.getpid(), 9)"
     )
     subprocess.run([sys.executable, "-c", code, tmp_path / "a"], cwd=ROOT, timeout=60, check=False)
-    deadline = time.monotonic() + 10
-    while (tmp_path / "a").exists():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(lambda: not (tmp_path / "a").exists())
 
 
 def test_a_remover_that_is_called_off_removes_nothing(tmp_path: Path) -> None:

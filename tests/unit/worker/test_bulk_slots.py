@@ -24,7 +24,7 @@ def test_who_finds_no_slot_while_one_is_given_back_is_not_forgotten() -> None:
         assert slots.take()
         with ThreadPoolExecutor(1) as other:
             taken, given = _take_with(slots, line, other)
-            assert given.result(5) == (not taken)
+            assert given.result(60) == (not taken)
 
 
 def _take_with(

@@ -2,19 +2,12 @@
 
 import threading
 import time
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from tests.waiting import wait_until
 from worker.together_or_alone import TogetherOrAlone
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 5
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_all_are_let_in_in_the_order_in_which_they_came() -> None:
@@ -23,7 +16,7 @@ def test_all_are_let_in_in_the_order_in_which_they_came() -> None:
 
     def first() -> None:
         with line.together():
-            may_end.wait(5)
+            may_end.wait(60)
 
     def alone(name: str) -> None:
         with line.alone():
@@ -68,11 +61,11 @@ def test_others_run_beside_each_other() -> None:
 
     def meet() -> None:
         with line.together():
-            both.wait(5)
+            both.wait(60)
 
     with ThreadPoolExecutor(2) as threads:
         for met in [threads.submit(meet) for _ in range(2)]:
-            met.result(10)
+            met.result(60)
 
 
 def test_a_block_that_fails_lets_the_next_one_in() -> None:

@@ -20,19 +20,19 @@ def test_where_half_of_the_threads_wait_others_are_answered_at_once(make_shop: M
     first = shop.http.post(ONE, json=product("a")).json
     waiting = threading.Thread(
         target=shop.http.application.test_client().get,
-        args=(first["status_url"] + "?wait=3",),
+        args=(first["status_url"] + "?wait=30",),
         kwargs={"headers": {"Authorization": shop.http.environ_base["HTTP_AUTHORIZATION"]}},
     )
     waiting.start()
-    time.sleep(0.3)
+    time.sleep(1)
     started = time.perf_counter()
-    answer = shop.http.post(ONE + "?wait=3", json=product("b"))
-    job = shop.http.get(first["status_url"] + "?wait=3")
+    answer = shop.http.post(ONE + "?wait=30", json=product("b"))
+    job = shop.http.get(first["status_url"] + "?wait=30")
     assert (answer.status_code, job.json["state"]) == (202, "queued")
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 20
     shop.work()
     waiting.join()
-    assert shop.http.get(answer.json["status_url"] + "?wait=3").json["state"] == "succeeded"
+    assert shop.http.get(answer.json["status_url"] + "?wait=30").json["state"] == "succeeded"
 
 
 def test_waiting_large_batches_and_searching_by_picture_leave_a_thread_together(
@@ -43,13 +43,13 @@ def test_waiting_large_batches_and_searching_by_picture_leave_a_thread_together(
     headers = {"Authorization": shop.http.environ_base["HTTP_AUTHORIZATION"]}
     waiting = threading.Thread(
         target=shop.http.application.test_client().get,
-        args=(first["status_url"] + "?wait=3",),
+        args=(first["status_url"] + "?wait=30",),
         kwargs={"headers": headers},
     )
     waiting.start()
     held, free, pushing = _a_large_batch_under_way(shop, monkeypatch)
-    held.wait(5)
-    time.sleep(0.3)
+    held.wait(60)
+    time.sleep(1)
     answer = shop.http.post("/api/v1/search", json={"image_url": "http://a.example/b.png"})
     assert (answer.status_code, answer.json["code"]) == (503, "encoder_busy")
     free.set()
@@ -96,7 +96,7 @@ def test_a_large_batch_whose_turn_does_not_come_is_asked_to_come_back(
 ) -> None:
     monkeypatch.setattr(indexing, "_TURN_SECONDS", 0.05)
     held, free, first = _a_large_batch_under_way(shop, monkeypatch)
-    held.wait(5)
+    held.wait(60)
     answer = shop.http.post(MANY, data=LARGE, content_type="application/json")
     assert (answer.status_code, answer.json["code"]) == (503, "busy")
     assert answer.headers["Retry-After"] == "1"
@@ -110,11 +110,11 @@ def test_large_batches_that_wait_leave_threads_to_others(
 ) -> None:
     shop = make_shop(api_threads=4)  # one of them may read a large batch, and none may wait for it
     held, free, first = _a_large_batch_under_way(shop, monkeypatch)
-    held.wait(5)
+    held.wait(60)
     started = time.perf_counter()
     answer = shop.http.post(MANY, data=LARGE, content_type="application/json")
     assert (answer.status_code, answer.json["code"]) == (503, "busy")
-    assert time.perf_counter() - started < 2
+    assert time.perf_counter() - started < 30
     free.set()
     first.join()
 
@@ -128,7 +128,7 @@ def _a_large_batch_under_way(
 
     def slow(body: bytes, media_type: str, **more: bool) -> Batch:
         held.set()
-        free.wait(5)
+        free.wait(60)
         return read(body, media_type, **more)
 
     monkeypatch.setattr(indexing, "read_batch", slow)

@@ -178,9 +178,9 @@ def test_a_redis_that_is_gone_costs_one_request_in_a_while() -> None:
         url = f"redis://127.0.0.1:{silent.getsockname()[1]}/0"
         rates = RateLimiter(url, {SEARCH: "100000/hour"})
         started = time.perf_counter()
-        for _ in range(20):
+        for _ in range(200):
             rates.spend(SEARCH, "a")
-        assert time.perf_counter() - started < 2
+        assert time.perf_counter() - started < 30, "each of them paid a quarter of a second"
 
 
 def test_a_check_costs_less_than_half_a_millisecond(cache_server: RedisServer) -> None:

@@ -71,7 +71,7 @@ def test_every_operation_answers_as_described(
     def answers(case: Case) -> None:
         if case.query and "wait" in case.query:
             case.query["wait"] = 0
-        case.call_and_validate(checks=CHECKS, timeout=40)
+        case.call_and_validate(checks=CHECKS, timeout=60)
 
     answers()
 

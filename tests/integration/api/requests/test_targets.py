@@ -49,7 +49,7 @@ def served(
         REDIS_CACHE_URL=cache_server.url,
         QDRANT_URL=qdrant_server.url,
     ) as port:
-        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+        connection = http.client.HTTPConnection("127.0.0.1", port, timeout=60)
         # As the client writes it, whatever it is.
         connection._validate_path = lambda _url: None  # type: ignore[attr-defined]
         connection._encode_request = lambda request: request.encode("latin-1")  # type: ignore[attr-defined]

@@ -335,7 +335,7 @@ def test_searches_by_picture_beyond_their_places_are_sent_away_and_words_go_on(
     assert shop.http.post("/api/v1/search", json={"text_query": "a"}).status_code == 200
     gate.set()
     for thread in threads:
-        thread.join(10)
+        thread.join(60)
     assert held == [200, 200]
     assert shop.http.post("/api/v1/search", json={"image_base64": encoded(RED)}).status_code == 200
 

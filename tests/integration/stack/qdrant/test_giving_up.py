@@ -58,11 +58,11 @@ class Busy:
         self._server = uvicorn.Server(config)
         self._thread = threading.Thread(target=self._server.run)
         self._thread.start()
-        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=20)
+        self.client = httpx.Client(base_url=f"http://127.0.0.1:{port}", timeout=60)
         self._go_on = threading.Event()
         while not self._server.started:
             self._thread.join(0.01)
-        self.engine.submit(lambda _: self._go_on.wait(20))
+        self.engine.submit(lambda _: self._go_on.wait(60))
 
     def go_on(self) -> None:
         self._go_on.set()

@@ -55,7 +55,7 @@ class HoldingEncoder(HashingEncoder):
             with self._lock:
                 self.held += 1
                 self._lock.notify_all()
-            assert self.release.wait(20)
+            assert self.release.wait(60)
         return super().prepare(data, timeout, urgent=urgent)
 
     def wait_for(self, held: int) -> None:
@@ -107,7 +107,7 @@ def test_large_pictures_in_memory_are_bounded_in_sum(
         assert encoder.held == AT_ONCE + URGENT_BESIDES
         assert now < (AT_ONCE + URGENT_BESIDES + 3) * MAX_BYTES
         encoder.release.set()
-        results = [*bulk.result(20), *urgent.result(20)]
+        results = [*bulk.result(60), *urgent.result(60)]
     assert [type(result) for result in results] == [Pictured] * (THREADS + URGENT_BESIDES)
     # Each was asked for once, whatever it waited for.
     assert len(server.requests) == THREADS + URGENT_BESIDES

@@ -2,7 +2,7 @@
 
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
 from typing import Any
@@ -15,6 +15,7 @@ from shared.models.product import Product
 from tests.integration.fetch.picture_server import ScriptedServer, reply, sends
 from tests.integration.worker.conftest import TENANT, Worker
 from tests.pictures import picture
+from tests.waiting import wait_until
 from worker.reconcile.decide import Decisions
 from worker.reconcile.faults import BLANK
 from worker.reconcile.plan import PendingPut, PlannedWrite, Plans
@@ -28,13 +29,6 @@ def hang(worker: Worker, path: str) -> threading.Event:
     worker.pictures.files.setdefault(path, picture((0, 0, 200)))
     event = worker.pictures.delays[path] = threading.Event()
     return event
-
-
-def wait_until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
 
 
 @pytest.fixture
@@ -139,10 +133,7 @@ def test_fields_do_not_wait_for_a_picture_that_is_slow(worker: Worker) -> None:
     )
     answering = threading.Thread(target=worker.bells.answer)
     answering.start()
-    deadline = time.monotonic() + 10
-    while worker.stored("p").product.price != 12:
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    wait_until(lambda: worker.stored("p").product.price == 12)
     assert worker.stored("p").product.image_url == product.image_url
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
     may_answer.set()
@@ -171,7 +162,7 @@ def test_fields_that_are_the_same_are_compared_once_while_the_picture_is_slow(
         wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
         time.sleep(0.5)  # ten looks of an urgent put
         came.set()
-        answered.result(10)
+        answered.result(60)
     assert compared == ["p"]
     assert worker.counts(put) == {Outcome.INDEXED: 1}
 
@@ -191,14 +182,14 @@ def test_patches_show_in_their_order_while_the_picture_is_being_read(
             began = time.monotonic()
             patches.append(worker.patch("p", price=price))
             wait_until(lambda price=price: worker.stored("p").product.price == price)
-            assert time.monotonic() - began < 3
+            assert time.monotonic() - began < 30
             status = worker.ledger.product_status(TENANT, "p")
             assert status is not None
             assert worker.stored("p").rev == status.rev
         assert worker.stored("p").product.image_url == product.image_url
         assert worker.counts(put) == {Outcome.PENDING: 1}
         came.set()
-        answered.result(10)
+        answered.result(60)
     after = worker.stored("p").product
     assert (after.price, after.image_url) == (14, worker.pictures.url + "/slow.jpg")
     assert [worker.counts(job_id) for job_id in (put, *patches)] == 3 * [{Outcome.INDEXED: 1}]
@@ -216,7 +207,7 @@ def test_a_patch_back_to_what_stood_before_the_put_is_a_change(worker: Worker) -
         wait_until(lambda: worker.stored("p").product.price == 12)
         patch = worker.patch("p", price=product.price)
         came.set()
-        answered.result(10)
+        answered.result(60)
     assert worker.stored("p").product.price == product.price
     assert worker.counts(put) == worker.counts(patch) == {Outcome.INDEXED: 1}
 
@@ -234,7 +225,7 @@ def test_a_patch_that_breaks_a_limit_while_the_picture_is_being_read_fails_alone
         bad = worker.patch("p", attributes={"one-more": 1})
         wait_until(lambda: worker.stored("p").product.price == 13)
         came.set()
-        answered.result(10)
+        answered.result(60)
     assert worker.counts(put) == worker.counts(good) == {Outcome.INDEXED: 1}
     assert worker.counts(bad) == {Outcome.FAILED: 1}
 
@@ -249,7 +240,7 @@ def test_a_picture_is_not_waited_for_once_its_product_is_put_with_another(worker
         new = worker.push(worker.product("p", picture((0, 0, 200)), price=13))
         worker.bells.answer()
         assert worker.counts(new) == {Outcome.INDEXED: 1}
-        answered.result(10)
+        answered.result(60)
         assert not came.is_set()
     assert worker.counts(old) == {Outcome.SUPERSEDED: 1}
     assert worker.stored("p").product.price == 13
@@ -315,7 +306,7 @@ def test_a_worker_that_wrote_the_fields_and_died_is_followed_by_one_that_brings_
         worker.bells.answer()
     assert worker.stored("p").product.price == 12
     worker.pictures.statuses.clear()
-    deadline = time.monotonic() + 10
+    deadline = time.monotonic() + 60
     while worker.counts(job_id) != {Outcome.INDEXED: 1}:
         assert time.monotonic() < deadline
         worker.bells.answer()

@@ -329,7 +329,7 @@ def test_fields_decided_beside_an_outdated_picture_are_decided_again(worker: Wor
     def stop_before_writing(points):  # type: ignore[no-untyped-def]
         if threading.current_thread().name == "old":
             reached.set()
-            go_on.wait(10)
+            go_on.wait(60)
         return write(points)
 
     worker.qdrant.upsert_products = stop_before_writing  # type: ignore[method-assign]
@@ -337,7 +337,7 @@ def test_fields_decided_beside_an_outdated_picture_are_decided_again(worker: Wor
     worker.push(worker.product("p", price=2))
     old = threading.Thread(target=worker.bells.answer, name="old")
     old.start()
-    assert reached.wait(10)
+    assert reached.wait(60)
     # The newer put sees the first picture again: unchanged against what is indexed.
     worker.pictures.add(url, picture((1, 1, 1)))
     job_id = worker.push(worker.product("p", price=3))
@@ -347,7 +347,7 @@ def test_fields_decided_beside_an_outdated_picture_are_decided_again(worker: Wor
     def let_the_old_one_write_after_the_look(keys):  # type: ignore[no-untyped-def]
         found = decided(keys)
         go_on.set()
-        old.join(10)
+        old.join(60)
         return found
 
     worker.qdrant.stored = let_the_old_one_write_after_the_look  # type: ignore[method-assign]

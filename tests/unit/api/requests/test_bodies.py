@@ -203,11 +203,11 @@ def test_faults_by_the_million_end_the_reading() -> None:
     attributes = b",".join(b'"k%d":[%s]' % (n, b",".join([b"1"] * 64)) for n in range(64))
     item = b'{"id":"a","name":"n","image_url":"http://a/b","attributes":{%s}}' % attributes
     body = b'{"products":[' + b",".join([item] * 200) + b"]}"
-    started = time.perf_counter()
+    started = time.thread_time()
     with pytest.raises(Problem) as caught:
         read_batch(body, JSON)
     assert (caught.value.status, caught.value.code) == (413, "too_many_faults")
-    assert time.perf_counter() - started < 10
+    assert time.thread_time() - started < 10
 
 
 @pytest.mark.parametrize(

@@ -191,7 +191,7 @@ def test_threads_that_share_a_conversion_get_the_same_colours() -> None:
     start = threading.Barrier(4)
 
     def decoded(_: int) -> bool:
-        start.wait(10)
+        start.wait(60)
         return all(decode_picture(data, 10**6).tobytes() == expected for _ in range(20))
 
     with ThreadPoolExecutor(4) as pool:

@@ -39,7 +39,7 @@ def unavailable(name: str, pretrained: str) -> str:
     started = time.monotonic()
     with pytest.raises(ModelUnavailable) as caught:
         load_model(name, pretrained)
-    assert time.monotonic() - started < 15
+    assert time.monotonic() - started < 60
     message = caught.value.message
     assert f"CLIP_MODEL={name}" in message
     assert f"CLIP_PRETRAINED={pretrained}" in message

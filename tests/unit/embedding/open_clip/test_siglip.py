@@ -3,8 +3,7 @@
 SigLIP's own tokenizer is on a hub; texts are token ids that are made up, padded to 64 places.
 """
 
-from collections.abc import Sequence
-from pathlib import Path
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 import numpy as np
@@ -80,7 +79,7 @@ class MadeUpTokenizer:
         return ids
 
 
-@pytest.fixture
+@pytest.fixture(scope="module")
 def siglip() -> LoadedModel:
     with_towers_of("timm")
     with torch.random.fork_rng(devices=[]):
@@ -108,27 +107,26 @@ def picture_vectors(loaded: LoadedModel, pictures: Sequence[Image.Image]) -> NDA
     return vectors
 
 
-@pytest.fixture(params=["torch", "openvino"])
+@pytest.fixture(params=["torch", "openvino"], scope="module")
 def encoder(
-    request: pytest.FixtureRequest,
-    siglip: LoadedModel,
-    tmp_path: Path,
-    monkeypatch: pytest.MonkeyPatch,
-) -> TorchEncoder | OpenVinoEncoder:
-    if request.param == "torch":
-        monkeypatch.setattr(torch_backend, "load_model", lambda *_: siglip)
-        return TorchEncoder("siglip", "", frozenset({"image", "text"}), device="cpu")
-    monkeypatch.setattr(openvino_backend, "load_model", lambda *_: siglip)
-    monkeypatch.setattr(openvino_backend, "load_tokenizer", lambda *_: MadeUpTokenizer())
-    monkeypatch.setattr(openvino_backend, "weights_identity", lambda *_: "made up")
-    return OpenVinoEncoder(
-        "siglip",
-        "",
-        frozenset({"image", "text"}),
-        directory=tmp_path,
-        precision="fp32",
-        torch_may_help=False,
-    )
+    request: pytest.FixtureRequest, siglip: LoadedModel, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[TorchEncoder | OpenVinoEncoder]:
+    with pytest.MonkeyPatch.context() as patch:
+        if request.param == "torch":
+            patch.setattr(torch_backend, "load_model", lambda *_: siglip)
+            yield TorchEncoder("siglip", "", frozenset({"image", "text"}), device="cpu")
+            return
+        patch.setattr(openvino_backend, "load_model", lambda *_: siglip)
+        patch.setattr(openvino_backend, "load_tokenizer", lambda *_: MadeUpTokenizer())
+        patch.setattr(openvino_backend, "weights_identity", lambda *_: "made up")
+        yield OpenVinoEncoder(
+            "siglip",
+            "",
+            frozenset({"image", "text"}),
+            directory=tmp_path_factory.mktemp("siglip"),
+            precision="fp32",
+            torch_may_help=False,
+        )
 
 
 def test_texts_have_open_clips_vectors_with_all_their_padding(

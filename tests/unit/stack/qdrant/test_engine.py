@@ -53,17 +53,17 @@ def test_beyond_the_bound_work_is_refused_and_what_waits_is_done(engine: Engine)
 
     def hold(_: Store) -> bool:
         begun.set()
-        return go_on.wait(10)
+        return go_on.wait(60)
 
     under_way = engine.submit(hold)
-    assert begun.wait(10)
+    assert begun.wait(60)
     waiting = [engine.submit(lambda _: 1), engine.submit(lambda _: 2)]
     with pytest.raises(Refusal) as refused:
         engine.submit(lambda _: 3)
     assert (refused.value.status, refused.value.retry_after) == (503, 1)
     go_on.set()
-    assert under_way.result(10)
-    assert [future.result(10) for future in waiting] == [1, 2]
+    assert under_way.result(60)
+    assert [future.result(60) for future in waiting] == [1, 2]
 
 
 @pytest.mark.parametrize("gone", [True, False])
@@ -72,20 +72,20 @@ def test_what_nobody_waits_for_any_more_is_not_begun(engine: Engine, gone: bool)
 
     def hold(_: Store) -> bool:
         begun.set()
-        return go_on.wait(10)
+        return go_on.wait(60)
 
     engine.submit(hold)
-    assert begun.wait(10)
+    assert begun.wait(60)
     given_up = engine.submit(computed.append, math.inf if gone else 0.0)
     if gone:
         assert given_up.cancel()
     waited_for = engine.submit(lambda _: 2, 60.0)
     go_on.set()
-    assert waited_for.result(10) == 2
+    assert waited_for.result(60) == 2
     assert computed == []
     if not gone:
         with pytest.raises(Refusal) as refused:
-            given_up.result(10)
+            given_up.result(60)
         assert refused.value.status == 408
 
 
@@ -94,16 +94,16 @@ def test_work_that_fails_tells_its_caller_and_the_next_is_done(engine: Engine) -
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
-        engine.submit(fail).result(10)
-    assert engine.submit(lambda _: "fine").result(10) == "fine"
+        engine.submit(fail).result(60)
+    assert engine.submit(lambda _: "fine").result(60) == "fine"
 
 
 def test_a_pause_flushes_what_was_written(engine: Engine, store: RecordingStore) -> None:
     def write(_: Store) -> None:
         store.dirty = True
 
-    engine.submit(write).result(10)
-    assert store.flushed.acquire(timeout=10)
+    engine.submit(write).result(60)
+    assert store.flushed.acquire(timeout=60)
 
 
 def test_what_is_due_is_flushed_without_a_pause(store: RecordingStore) -> None:
@@ -112,8 +112,8 @@ def test_what_is_due_is_flushed_without_a_pause(store: RecordingStore) -> None:
     def write(_: Store) -> None:
         store.dirty = store.due = True
 
-    engine.submit(write).result(10)
-    assert store.flushed.acquire(timeout=10)
+    engine.submit(write).result(60)
+    assert store.flushed.acquire(timeout=60)
     engine.close()
 
 
@@ -136,18 +136,18 @@ def test_a_flush_that_fails_keeps_no_work_waiting_and_is_tried_again_after_a_pau
         full.dirty = True
         full.due = how == "due"
 
-    engine.submit(write).result(10)
-    assert full.flushed.acquire(timeout=10)
+    engine.submit(write).result(60)
+    assert full.flushed.acquire(timeout=60)
     failed_at = time.monotonic()
     for _ in range(20):
-        assert engine.submit(lambda _: "fine").result(10) == "fine"
+        assert engine.submit(lambda _: "fine").result(60) == "fine"
         time.sleep(0.02)
     tries = 0
     while full.flushed.acquire(blocking=False):
         tries += 1
     assert tries <= (time.monotonic() - failed_at) / 1.0
     full.due = False
-    assert full.flushed.acquire(timeout=10), "an idle engine tries again"
+    assert full.flushed.acquire(timeout=60), "an idle engine tries again"
     engine.close()
 
 
@@ -160,8 +160,8 @@ def test_without_room_on_the_disk_nothing_is_flushed(store: RecordingStore) -> N
     def write(_: Store) -> None:
         store.dirty = True
 
-    engine.submit(write).result(10)
+    engine.submit(write).result(60)
     assert not store.flushed.acquire(timeout=0.5)
     room.append(True)
-    assert store.flushed.acquire(timeout=10)
+    assert store.flushed.acquire(timeout=60)
     engine.close()
