@@ -25,6 +25,7 @@ from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.encoder import PreparedImage
 from shared.errors import ItemFault
 from shared.ledger import Generations, Jobs, Ledger, LedgerLoss, connect
+from shared.ledger.connection import SOCKET_TIMEOUT_SECONDS
 from shared.models.change import Claim, Kind, Lane, Outcome, Report
 from shared.models.product import ImageFacts
 from shared.qdrant.points import LivePoint, Tombstone
@@ -198,7 +199,7 @@ class Shop:
 
 
 def services_on(
-    settings: Settings, index: QdrantService | str, ledger_timeout: float = 1.0
+    settings: Settings, index: QdrantService | str, ledger_timeout: float = SOCKET_TIMEOUT_SECONDS
 ) -> tuple[Services, Callable[[], None]]:
     """The API's collaborators on the settings' servers, and what closes them.
 

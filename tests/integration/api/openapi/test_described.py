@@ -4,6 +4,7 @@
 """
 
 from collections.abc import Iterator
+from http import HTTPStatus
 from typing import Any
 
 import pytest
@@ -71,7 +72,10 @@ def test_every_operation_answers_as_described(
     def answers(case: Case) -> None:
         if case.query and "wait" in case.query:
             case.query["wait"] = 0
-        case.call_and_validate(checks=CHECKS, timeout=60)
+        response = case.call(timeout=60)
+        # gunicorn's own answer, whatever the operation is: a line so long reaches none.
+        if response.status_code != HTTPStatus.REQUEST_URI_TOO_LONG:
+            case.validate_response(response, checks=CHECKS)
 
     answers()
 
