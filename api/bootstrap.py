@@ -9,7 +9,7 @@ import structlog
 from api.access.auth import key_ring
 from api.access.key_ring import KeyRing
 from api.access.rates import SEARCH, WRITE, RateLimiter
-from api.access.slots import Slots, shares
+from api.access.slots import Slots, slot_counts
 from api.intake import Intake
 from api.metrics import Metrics
 from api.openapi.page import DocumentationResource
@@ -192,10 +192,10 @@ def build_parts(services: Services) -> Parts:
         {SEARCH: settings.rate_limit_search, WRITE: settings.rate_limit_write},
     )
     intake = Intake(services.ledger, services.doorbell, rates)
-    share = shares(settings.api_threads)
-    together = Slots(share.together)
-    waiting = Slots(share.waiting, together)
-    batches = Slots(share.waiting, together)
+    counts = slot_counts(settings.api_threads)
+    together = Slots(counts.together)
+    waiting = Slots(counts.waiting, together)
+    batches = Slots(counts.waiting, together)
     pictures = Slots(settings.api_picture_queries, together)
     landing = Landing(services.jobs, waiting)
     index = IndexWatch(services.qdrant.facts)

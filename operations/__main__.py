@@ -11,7 +11,7 @@ import structlog
 from operations.archive import ArchiveReader
 from operations.backup import back_up
 from operations.faults import ExitCode, OperationFault
-from operations.lost_writes import LostWrites, find_lost_writes, told
+from operations.lost_writes import LostWrites, find_lost_writes, report_lines
 from operations.progress import progress_bar
 from operations.rebuild import rebuild
 from operations.restore import Target, restore
@@ -170,7 +170,7 @@ def rebuild_ledger(force: bool) -> None:
                 advance(done)
     added = counted(rows.added, "row")
     click.echo(f"{added} added, {rows.raised} brought up to the index, {rows.left} left")
-    for line in told(lost):
+    for line in report_lines(lost):
         click.echo(line)
 
 

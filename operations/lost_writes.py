@@ -60,7 +60,7 @@ def find_lost_writes(
     ledger.raise_generations(found.highest_revs)
 
 
-def told(lost: LostWrites) -> list[str]:
+def report_lines(lost: LostWrites) -> list[str]:
     """Lines for people, with the next step; none if nothing was lost."""
     lines = []
     if lost.deletions:

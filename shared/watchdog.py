@@ -3,7 +3,7 @@
 There are two kinds of standing still. What holds the interpreter's lock, as an expression that
 backtracks for ever does, keeps every thread of Python from running. Only a thread of C can end such
 a process. What has let go of the lock, as a library that waits for ever does, is seen by a thread
-of Python, which counts the seconds of each step.
+of Python, which counts the seconds of each block.
 """
 
 import faulthandler
@@ -29,8 +29,8 @@ _STATUS: Final = 1
 
 
 @dataclass(slots=True, eq=False)
-class Step:
-    """A piece of work, and the seconds it has taken of those that it may take."""
+class WatchedBlock:
+    """Work that is timed: the seconds it has taken of those that it may take."""
 
     name: str
     bound: float
@@ -51,8 +51,8 @@ class Watchdog:
     """One per process; safe to use from many threads. Until it is started it ends nothing.
 
     While anything is in work, a thread beats once a second. Each beat sets back the clock of a
-    thread of C (`faulthandler.dump_traceback_later`), and counts the seconds of each step. No beat
-    counts for more than two seconds, because a step does not stand still while the machine is
+    thread of C (`faulthandler.dump_traceback_later`), and counts the seconds of each block. No beat
+    counts for more than two seconds, because a block does not stand still while the machine is
     suspended or busy. While nothing is in work no clock runs.
     """
 
@@ -63,7 +63,7 @@ class Watchdog:
         self._decode_seconds = decode_seconds
         self._forward_seconds = forward_seconds
         self._beat_seconds = min(_BEAT_SECONDS, decode_seconds / 4)
-        self._steps: set[Step] = set()
+        self._blocks: set[WatchedBlock] = set()
         self._loading = 0
         self._started = False
         self._armed = False
@@ -83,21 +83,21 @@ class Watchdog:
         threading.Thread(target=self._run, name="watchdog", daemon=True).start()
 
     @contextmanager
-    def decoding(self) -> Iterator[Step]:
+    def decoding(self) -> Iterator[WatchedBlock]:
         """The block turns one picture or text from outside into the model's input."""
-        with self._step("decoding", self._decode_seconds) as step:
-            yield step
+        with self._watched("decoding", self._decode_seconds) as block:
+            yield block
 
     @contextmanager
     def forward_pass(self) -> Iterator[None]:
         """The block runs the model once."""
-        with self._step("forward pass", self._forward_seconds):
+        with self._watched("forward pass", self._forward_seconds):
             yield
 
     @contextmanager
     def work(self) -> Iterator[None]:
         """The block may take as long as it likes, but not hold the interpreter's lock."""
-        with self._step("work", math.inf):
+        with self._watched("work", math.inf):
             yield
 
     @contextmanager
@@ -114,21 +114,21 @@ class Watchdog:
                 self._arm()
 
     @contextmanager
-    def _step(self, name: str, bound: float) -> Iterator[Step]:
-        step = Step(name, bound)
+    def _watched(self, name: str, bound: float) -> Iterator[WatchedBlock]:
+        block = WatchedBlock(name, bound)
         with self._lock:
-            self._steps.add(step)
+            self._blocks.add(block)
             if not self._armed:
                 self._arm()
         try:
-            yield step
+            yield block
         finally:
             with self._lock:
-                self._steps.discard(step)
+                self._blocks.discard(block)
 
     def _arm(self) -> None:
         """Sets the clock in C, anew if it runs. The lock is held, as in all that follow."""
-        if self._started and self._steps and not self._loading:
+        if self._started and self._blocks and not self._loading:
             faulthandler.dump_traceback_later(self._decode_seconds, exit=True, file=_STDERR)
             self._armed = True
             self._in_work.set()
@@ -148,19 +148,19 @@ class Watchdog:
                 self._beat(min(time.monotonic() - before, 2 * self._beat_seconds))
 
     def _beat(self, seconds: float) -> None:
-        if self._loading or not self._steps:
+        if self._loading or not self._blocks:
             self._disarm()
             return
         self._arm()
-        for step in self._steps:
-            if not step.waits:
-                step.taken += seconds
-            if step.taken > step.bound:
-                _end(step)
+        for block in self._blocks:
+            if not block.waits:
+                block.taken += seconds
+            if block.taken > block.bound:
+                _end(block)
 
 
-def _end(step: Step) -> None:
+def _end(block: WatchedBlock) -> None:
     """With a line of ours and where each thread stands. Should that hang, the clock in C runs."""
-    log.critical("stands_still", step=step.name, seconds=round(step.taken))
+    log.critical("stands_still", step=block.name, seconds=round(block.taken))
     faulthandler.dump_traceback(file=_STDERR, all_threads=True)
     os._exit(_STATUS)

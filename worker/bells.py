@@ -49,7 +49,7 @@ class Bells:
         attribute_indexes: Sequence[str] = (),
         watchdog: Watchdog | None = None,
     ) -> None:
-        """`work` works off one claim; it may raise what `answer` raises, and `QdrantUnavailable`
+        """`work` works off one claim; it may raise what `serve` raises, and `QdrantUnavailable`
         and `EncoderBusy`, after which the worker pauses. `watchdog`: the process's own.
 
         `bulk_tasks` work on bulk at once, at most: as long as more threads than these answer, one
@@ -68,17 +68,17 @@ class Bells:
         self._index_in_doubt = False
         self._closed = False
 
-    def answer_all(self) -> None:
-        """Answers one doorbell, and goes on until nothing is due that this worker has a slot for.
+    def serve_all(self) -> None:
+        """Serves one doorbell: goes on until nothing is due that this worker has a slot for.
 
         It calls other threads once: a message for each claim took a twentieth to a tenth of all
-        processor time if nothing is embedded. Raises as `answer` does.
+        processor time if nothing is embedded. Raises as `serve` does.
         """
         calling = True
-        while self.answer(calling=calling):
+        while self.serve(calling=calling):
             calling = False
 
-    def answer(self, *, calling: bool = True) -> bool:
+    def serve(self, *, calling: bool = True) -> bool:
         """Of each lane in turn, works off up to `CLAIM_LIMIT` due products.
 
         `calling`: whether it rings for others to join if more are due. Returns whether others are
@@ -92,7 +92,7 @@ class Bells:
             if lane is Lane.BULK:
                 more |= self._serve_bulk(calling=calling)
             else:
-                more |= self._serve(lane, calling=calling)
+                more |= self._serve_lane(lane, calling=calling)
         return more
 
     def close(self) -> None:
@@ -109,13 +109,13 @@ class Bells:
             return False
         more = False
         try:
-            more = self._serve(Lane.BULK, calling=calling)
+            more = self._serve_lane(Lane.BULK, calling=calling)
         finally:
             if self._bulk_slots.give_back() and not more:
                 ring(self._doorbell, Lane.BULK)
         return more
 
-    def _serve(self, lane: Lane, *, calling: bool) -> bool:
+    def _serve_lane(self, lane: Lane, *, calling: bool) -> bool:
         """Works off one claim of the lane; returns whether others are due in it."""
         if self._closed or self._pause.is_open or not self._index_is_there():
             return False

@@ -133,7 +133,7 @@ def build(settings: Settings, app: Celery, lanes: Sequence[Lane], threads: int) 
     sweeper = Sweeper(
         ledger=ledger,
         doorbell=doorbell,
-        answer=partial(bells.answer, calling=False),
+        serve=partial(bells.serve, calling=False),
         qdrant=qdrant,
         lanes=lanes,
         tombstone_days=settings.tombstone_days,

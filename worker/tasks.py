@@ -11,4 +11,4 @@ def register(app: Celery, bells: Bells) -> None:
 
     @app.task(name=RECONCILE_TASK, ignore_result=True)
     def reconcile() -> None:
-        bells.answer_all()
+        bells.serve_all()

@@ -11,20 +11,20 @@ from dataclasses import dataclass
 
 
 @dataclass(frozen=True, slots=True)
-class Shares:
+class SlotCounts:
     """Threads that waiting requests may hold, and threads that all kinds together may hold."""
 
     waiting: int
     together: int
 
 
-def shares(threads: int) -> Shares:
-    """The shares of so many threads, at least four: one is always left for ordinary requests."""
+def slot_counts(threads: int) -> SlotCounts:
+    """The counts for so many threads, at least four: one is always left for ordinary requests."""
     # A third is left to bodies that come in slowly, should no proxy stand in front, and one thread
     # to ordinary requests.
     together = threads - max(1, threads // 3) - 1
     # One slot is out of the reach of requests that only wait.
-    return Shares(min(threads // 2, together - 1), together)
+    return SlotCounts(min(threads // 2, together - 1), together)
 
 
 class Slots:

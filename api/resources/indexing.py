@@ -78,7 +78,7 @@ class IndexingResource:
             raise invalid(err.faults) from err
         change = Change.put(product, refetch=parameters.refetch)
         job_id = self._intake.accept(request, parameters, Lane.SINGLE, [change], body)
-        return self._landing.answer(product.id, job_id, parameters.wait)
+        return self._landing.response(product.id, job_id, parameters.wait)
 
     @Operation(
         "POST",

@@ -153,7 +153,7 @@ class ProductsResource:
             raise invalid(err.faults) from err
         change = Change.patch(product_id, patch.fields())
         job_id = self._intake.accept(request, parameters, Lane.FAST, [change], body)
-        return self._landing.answer(product_id, job_id, parameters.wait)
+        return self._landing.response(product_id, job_id, parameters.wait)
 
     @Operation(
         "DELETE",
@@ -172,7 +172,7 @@ class ProductsResource:
         _check(product_id)
         change = Change.delete(product_id, parameters.version)
         job_id = self._intake.accept(request, parameters, Lane.FAST, [change], b"")
-        return self._landing.answer(product_id, job_id, parameters.wait)
+        return self._landing.response(product_id, job_id, parameters.wait)
 
     def _listed(self, stored: StoredProduct) -> dict[str, Any]:
         # Not stored, because it depends on a setting that may change.

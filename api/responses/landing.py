@@ -31,7 +31,7 @@ class Landing:
         self._jobs = jobs
         self._waiting = waiting
 
-    def answer(self, product_id: str, job_id: str, seconds: float | None) -> Response:
+    def response(self, product_id: str, job_id: str, seconds: float | None) -> Response:
         """200 once the change has ended well, within the time; else 202.
 
         Raises a 422 problem with the item's code if the change failed.

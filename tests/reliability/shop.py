@@ -174,7 +174,7 @@ class Shop:
         self._sweeper = Sweeper(
             ledger=self._ledger,
             doorbell=self.bell,  # type: ignore[arg-type]
-            answer=self._no_broker_fails,
+            serve=self._no_broker_fails,
             qdrant=servers.qdrant,
             lanes=list(Lane),
             watch=lambda: None,
@@ -301,7 +301,7 @@ class Shop:
     def answer(self, worker: int) -> None:
         """The worker begins to answer a bell, unless it rests within an earlier answer."""
         if self.tasks[worker] is None:
-            self.tasks[worker] = Task(self._bells[worker].answer)
+            self.tasks[worker] = Task(self._bells[worker].serve)
 
     def advance(self, worker: int) -> bool:
         """One step of the worker; returns whether it was in an answer."""

@@ -20,7 +20,7 @@ from worker.pictures.reader import PictureReader
 from worker.reconcile.decide import Decisions
 from worker.reconcile.faults import unexpected
 from worker.reconcile.plan import PendingPut, PlannedWrite
-from worker.reconcile.reports import RetryPolicy, released, report
+from worker.reconcile.reports import RetryPolicy, released, report_of
 from worker.together_or_alone import TogetherOrAlone
 
 log = structlog.get_logger(__name__)
@@ -77,9 +77,9 @@ class Reconciler:
             with closing(self._reconcile(claim, urgent=lane is not Lane.BULK)) as groups:
                 for reports in groups:
                     self._report(claim, reports)
-                    for told in reports:
-                        if told.result is not Verdict.SHOWN:
-                            del open_[told.tenant, told.product_id]
+                    for report in reports:
+                        if report.result is not Verdict.SHOWN:
+                            del open_[report.tenant, report.product_id]
         except (QdrantUnavailable, EncoderBusy) as err:
             log.warning("claim_released", code=err.code, released=len(open_))
             self._report(claim, [released(wanted, PAUSE_SECONDS) for wanted in open_.values()])
@@ -172,16 +172,16 @@ class Reconciler:
         have been patched or are suspects at once, and of all if the pictures take long.
         """
         puts = [put for put in reading if show_all or put.wanted.deltas or put.wanted.suspect]
-        planned: dict[PendingPut, PlannedWrite] = {}
+        writes: dict[PendingPut, PlannedWrite] = {}
         for put in puts:
-            if step := self._decisions.while_reading(put):
-                planned[put] = step
+            if write := self._decisions.while_reading(put):
+                writes[put] = write
             else:
                 put.may_show = False  # fields that are the same are compared once, not every look
-        reports = self._write(list(planned.values())) if planned else []
-        stand = {(told.tenant, told.product_id) for told in reports}
-        for put, step in planned.items():
-            put.shown(step, stands=step.point.key in stand)
+        reports = self._write(list(writes.values())) if writes else []
+        stand = {(report.tenant, report.product_id) for report in reports}
+        for put, write in writes.items():
+            put.shown(write, stands=write.point.key in stand)
         return reports
 
     def _write(self, writes: Sequence[PlannedWrite]) -> Sequence[Report]:
@@ -194,10 +194,10 @@ class Reconciler:
             half = len(writes) // 2
             return [*self._write(writes[:half]), *self._write(writes[half:])]
         reports = [
-            report(planned, stored.get(planned.point.key), self._retries, self._attribute_types)
+            report_of(planned, stored.get(planned.point.key), self._retries, self._attribute_types)
             for planned in writes
         ]
-        return [told for told in reports if told]
+        return [report for report in reports if report]
 
     def _rejected(self, planned: PlannedWrite, err: QdrantRejected) -> Sequence[Report]:
         wanted = planned.wanted
@@ -209,8 +209,8 @@ class Reconciler:
         )
         if planned.outcome is Verdict.SHOWN:
             return []  # the write that brings the picture will tell
-        told = self._retries.after_fault(wanted, unexpected(err))
-        return [replace(told, refusal=planned.refusal)]
+        report = self._retries.after_fault(wanted, unexpected(err))
+        return [replace(report, refusal=planned.refusal)]
 
     def _report(self, claim: Claim, reports: Sequence[Report]) -> None:
         for left in range(_REPORT_TRIES - 1, -1, -1):
@@ -223,5 +223,5 @@ class Reconciler:
                 time.sleep(1.0)
         for lane in wakes:
             self._ring(lane)
-        for told in reports:
-            REPORTS.labels(told.result).inc()
+        for report in reports:
+            REPORTS.labels(report.result).inc()

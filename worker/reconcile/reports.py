@@ -69,7 +69,7 @@ class RetryPolicy:
         return wanted.attempts == self.max_attempts
 
 
-def report(
+def report_of(
     planned: PlannedWrite,
     stored: StoredRev | None,
     retries: RetryPolicy,
@@ -97,13 +97,13 @@ def report(
 
 def _of_what_stands(planned: PlannedWrite, types: Mapping[str, AttributeType]) -> Report:
     if planned.put_off:
-        told = planned.put_off
+        report = planned.put_off
     elif isinstance(planned.outcome, Verdict):
-        told = _report(planned.wanted, planned.outcome)
+        report = _report(planned.wanted, planned.outcome)
     else:
-        told = landed(planned.wanted, planned.outcome, *_warnings(planned, types))
+        report = landed(planned.wanted, planned.outcome, *_warnings(planned, types))
     changed = planned.changed if planned.wanted.sole_writer else EVERYTHING
-    return replace(told, changed=changed, refusal=planned.refusal)
+    return replace(report, changed=changed, refusal=planned.refusal)
 
 
 def _warnings(

@@ -31,19 +31,19 @@ class Sweeper(Periodic):
         *,
         ledger: Ledger,
         doorbell: Doorbell,
-        answer: Callable[[], bool],
+        serve: Callable[[], bool],
         qdrant: QdrantService,
         lanes: Collection[Lane],
         tombstone_days: float,
         watch: Callable[[], object],
     ) -> None:
-        """`answer` works off one claim of each lane and tells whether more is due. It calls nobody:
+        """`serve` works off one claim of each lane and tells whether more is due. It calls nobody:
         it is for a broker that takes no message. `watch` looks whether the ledger was lost.
         """
         super().__init__("sweeper", SWEEP_SECONDS, "sweep_failed")
         self._ledger = ledger
         self._doorbell = doorbell
-        self._answer = answer
+        self._serve = serve
         self._qdrant = qdrant
         self._lanes = lanes
         self._tombstone_us = int(tombstone_days * _DAY_US)
@@ -79,7 +79,7 @@ class Sweeper(Periodic):
                     self._doorbell.ring(lane)
         except DoorbellFailed as err:
             log.warning("working_without_the_broker", error=err.message)
-            while self._answer() and not self._stopped.is_set():
+            while self._serve() and not self._stopped.is_set():
                 pass
 
     def purge_in_turn(self) -> None:

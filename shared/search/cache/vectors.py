@@ -13,7 +13,7 @@ _TTL_SECONDS = 7 * 86_400
 _NORM_TOLERANCE = 1e-3
 
 Vector = npt.NDArray[np.float32]
-Kind = Literal["text", "image"]
+QueryKind = Literal["text", "image"]
 
 
 class QueryVectorCache:
@@ -29,7 +29,7 @@ class QueryVectorCache:
         self._collection = collection
         self._bytes = 4 * dimensions
 
-    def get(self, kind: Kind, content: str) -> Vector | None:
+    def get(self, kind: QueryKind, content: str) -> Vector | None:
         """The vector, float32 of shape (dimensions,), if held."""
         key = self._key(kind, content)
         value = self._connection.get(key)
@@ -42,7 +42,7 @@ class QueryVectorCache:
         QUERY_VECTOR_REQUESTS.labels("unreadable" if vector is None else "hit").inc()
         return vector
 
-    def put(self, kind: Kind, content: str, vector: Vector) -> None:
+    def put(self, kind: QueryKind, content: str, vector: Vector) -> None:
         """Holds the vector for a week; the server drops the least used ones earlier."""
         value = vector.astype("<f4").tobytes()
         self._connection.put(self._key(kind, content), value, _TTL_SECONDS)
@@ -54,6 +54,6 @@ class QueryVectorCache:
         # What is no unit vector is none of ours. A comparison with NaN is false, too.
         return vector if abs(float(vector @ vector) - 1) < _NORM_TOLERANCE else None
 
-    def _key(self, kind: Kind, content: str) -> str:
+    def _key(self, kind: QueryKind, content: str) -> str:
         digest = hashlib.sha256(f"{self._collection} {kind} {content}".encode()).hexdigest()
         return f"vector:{digest}"

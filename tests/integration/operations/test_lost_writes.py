@@ -8,7 +8,7 @@ from qdrant_client import models
 
 from operations.__main__ import main
 from operations.faults import ExitCode
-from operations.lost_writes import NAMED, LostWrites, find_lost_writes, told
+from operations.lost_writes import NAMED, LostWrites, find_lost_writes, report_lines
 from shared.errors import ProductNotFound
 from shared.ledger import RowAtRest, RowsAtRest
 from shared.models.change import Aspect, Change, State
@@ -54,7 +54,7 @@ def test_nothing_is_lost_where_index_and_rows_agree(site: Site) -> None:
     before = {n: site.row(n) for n in ("live", "deleted", "patched", "retried", "failed")}
     assert tell(site) == (0, [], 0)
     assert {name: site.row(name) for name in before} == before
-    assert told(LostWrites()) == []
+    assert report_lines(LostWrites()) == []
 
 
 def test_a_product_that_the_index_lost_is_named_and_its_version_taken_again(site: Site) -> None:

@@ -63,13 +63,13 @@ def test_no_two_suspects_are_embedded_at_once(worker: Worker) -> None:
     worker.reconciler._pictures._encoder = slow  # type: ignore[assignment]
     lost(worker, *(worker.product(f"p{at}", picture((at, 9, 9))) for at in range(6)))
     others = [worker.product(f"o{at}", picture((9, at, 9))) for at in range(6)]
-    threads = [threading.Thread(target=worker.bells.answer) for _ in range(6)]
+    threads = [threading.Thread(target=worker.bells.serve) for _ in range(6)]
     for thread, other in zip(threads, others, strict=True):
         thread.start()
         worker.push(other)
     for thread in threads:
         thread.join(60)
-    worker.bells.answer()
+    worker.bells.serve()
     assert slow.embedded == 12
     assert [slow.company(picture((at, 9, 9))) for at in range(6)] == 6 * [1]
 
@@ -113,22 +113,22 @@ def test_suspects_of_a_slow_picture_server_hold_up_nobody(
     worker = patient
     live = [worker.product(f"p{at}", picture(), price=1) for at in range(12)]
     worker.push(*live)
-    worker.bells.answer()
+    worker.bells.serve()
     moved = [
         product.model_copy(update={"price": 2, "image_url": slow.url(f"/{product.id}.jpg")})
         for product in live
     ]
     suspects = lost(worker, *moved, lane=lane)
-    thread = threading.Thread(target=worker.bells.answer)
+    thread = threading.Thread(target=worker.bells.serve)
     thread.start()
     wait_until(lambda: {worker.stored(product.id).product.price for product in live} == {2})
     pushed = [
         worker.push(worker.product(f"in-{other}", picture()), lane=other)
         for other in (Lane.SINGLE, Lane.BULK)
     ]
-    worker.bells.answer()
+    worker.bells.serve()
     pushed.append(worker.patch("in-bulk", price=3))
-    worker.bells.answer()
+    worker.bells.serve()
     assert [worker.counts(job_id) for job_id in pushed] == 3 * [{Outcome.INDEXED: 1}]
     assert worker.counts(suspects) == {Outcome.PENDING: 12}
     slow.may_answer.set()
@@ -140,7 +140,7 @@ def test_a_suspect_that_was_put_anew_is_not_decoded(worker: Worker) -> None:
     came = worker.pictures.delays["/p.jpg"] = threading.Event()
     old = lost(worker, worker.product("p", picture()))
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         while not worker.pictures.requests:
             time.sleep(0.01)
         new = worker.push(
@@ -148,7 +148,7 @@ def test_a_suspect_that_was_put_anew_is_not_decoded(worker: Worker) -> None:
         )
         came.set()
         answered.result(60)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(old) == {Outcome.SUPERSEDED: 1}
     assert worker.counts(new) == {Outcome.INDEXED: 1}
     assert worker.encoder.embedded == 1

@@ -44,7 +44,7 @@ def test_a_full_disk_costs_no_product_an_attempt_and_small_pictures_nothing(
         full.setattr(tempfile, "TemporaryFile", _full)
         job = spooling.push(*large, small)
         for _ in range(3):
-            spooling.bells.answer()
+            spooling.bells.serve()
             assert spooling.counts(job) == {Outcome.PENDING: 3, Outcome.INDEXED: 1}
-    spooling.bells.answer()
+    spooling.bells.serve()
     assert spooling.counts(job) == {Outcome.INDEXED: 4}

@@ -50,12 +50,12 @@ def test_a_dead_host_of_one_shop_holds_up_no_other_shops_pictures(
     healthy = [hasty.product(f"healthy-{at}", picture((at, 9, 9))) for at in range(20)]
     first = hasty.push(*dead, lane=lane)
     with ThreadPoolExecutor(2) as pool:
-        answers = [pool.submit(hasty.bells.answer)]
+        answers = [pool.submit(hasty.bells.serve)]
         while not silent.requests:
             time.sleep(0.01)
         second = hasty.push(*healthy, lane=lane)
         started = time.monotonic()
-        answers.append(pool.submit(hasty.bells.answer))
+        answers.append(pool.submit(hasty.bells.serve))
         while hasty.counts(second) != {Outcome.INDEXED: 20}:
             assert time.monotonic() - started < TIMEOUT
             time.sleep(0.01)
@@ -80,17 +80,17 @@ def test_a_server_that_asks_for_patience_gets_it_and_no_product_loses_an_attempt
     server = ScriptedServer(script)
     products = [hasty.product(f"p{at}", image_url=server.url(f"/{at}.jpg")) for at in range(30)]
     job = hasty.push(*products)
-    hasty.bells.answer()
+    hasty.bells.serve()
     asked = len(server.requests)
     assert asked <= THREADS
     assert hasty.counts(job) == {Outcome.FAILED: asked, Outcome.PENDING: 30 - asked}
-    hasty.bells.answer()
+    hasty.bells.serve()
     assert len(server.requests) == asked  # nothing is due, or it is put off
     refusing = False
     deadline = time.monotonic() + 60
     while hasty.counts(job) != {Outcome.FAILED: asked, Outcome.INDEXED: 30 - asked}:
         assert time.monotonic() < deadline
-        hasty.bells.answer()
+        hasty.bells.serve()
         time.sleep(0.05)
     server.close()
 
@@ -104,6 +104,6 @@ def test_a_server_that_refuses_for_ever_ends_its_products_all_the_same(hasty: Wo
     deadline = time.monotonic() + 60
     while hasty.counts(job) != {Outcome.FAILED: 20}:
         assert time.monotonic() < deadline
-        hasty.bells.answer()
+        hasty.bells.serve()
         time.sleep(0.05)
     server.close()

@@ -27,7 +27,7 @@ def test_a_value_of_another_type_is_indexed_with_a_warning(
     worker: Worker, attributes: dict[str, object], named: str
 ) -> None:
     job_id = worker.push(worker.product("p", picture(), attributes=attributes))
-    worker.bells.answer()
+    worker.bells.serve()
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item is not None
     assert (item.outcome, item.code, item.retryable) == (Outcome.INDEXED, MISMATCH, False)
@@ -44,11 +44,11 @@ def test_a_value_of_another_type_is_indexed_with_a_warning(
 
 def test_the_warning_lasts_until_the_value_is_right(worker: Worker) -> None:
     worker.push(worker.product("p", picture(), attributes={"in_stock": "yes"}))
-    worker.bells.answer()
+    worker.bells.serve()
     still = worker.patch("p", price=5)
-    worker.bells.answer()
+    worker.bells.serve()
     mended = worker.patch("p", attributes={"in_stock": True})
-    worker.bells.answer()
+    worker.bells.serve()
     codes = [worker.jobs.item(TENANT, worker.job(job)).code for job in (still, mended)]  # type: ignore[union-attr]
     assert codes == [MISMATCH, None]
 
@@ -56,7 +56,7 @@ def test_the_warning_lasts_until_the_value_is_right(worker: Worker) -> None:
 def test_values_of_their_types_and_attributes_that_are_not_listed_are_fine(worker: Worker) -> None:
     attributes = {"in_stock": True, "rating": 5, "color": ["red"], "other": 1}
     job_id = worker.push(worker.product("p", picture(), attributes=attributes))
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.job(job_id).with_warnings == 0
 
 
@@ -66,15 +66,15 @@ def test_all_warnings_of_a_product_are_told(
 ) -> None:
     product = worker.product("p", blank_picture(), attributes={"rating": "5", "color": 3})
     jobs = [worker.push(product)]
-    worker.bells.answer()
+    worker.bells.serve()
     worker.pictures.statuses["/p.jpg"] = 410
     jobs.append(worker.push(product))
     if report_is_lost:
         with monkeypatch.context() as patch:
             patch.setattr(worker.ledger, "report", lambda *_: [])
-            worker.bells.answer()
+            worker.bells.serve()
         time.sleep(LEASE_SECONDS + 0.1)
-    worker.bells.answer()
+    worker.bells.serve()
     for job_id, of_picture in zip(jobs, OF_PICTURES, strict=True):
         item = worker.jobs.item(TENANT, worker.job(job_id))
         assert item is not None

@@ -43,7 +43,7 @@ def refusing() -> Iterator[ScriptedServer]:
 def live(worker: Worker, **fields: object) -> Product:
     product = worker.product("p", picture(), price=10, **fields)
     worker.push(product)
-    worker.bells.answer()
+    worker.bells.serve()
     return product
 
 
@@ -57,7 +57,7 @@ def test_fields_are_written_beside_the_old_picture_while_the_new_one_is_not_to_b
     product = live(worker)
     before = worker.stored("p")
     job_id = worker.push(moved(product, refusing.url("/new.jpg"), price=12, name="New"))
-    worker.bells.answer()
+    worker.bells.serve()
     after = worker.stored("p")
     assert (after.product.price, after.product.name) == (12, "New")
     assert after.product.image_url == product.image_url
@@ -74,10 +74,10 @@ def test_the_picture_follows_under_the_same_rev_and_then_the_item_ends(worker: W
     worker.pictures.add("/new.jpg", picture((0, 0, 200)))
     worker.pictures.statuses["/new.jpg"] = 503
     job_id = worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
-    worker.bells.answer()
+    worker.bells.serve()
     fields_rev = worker.stored("p").rev
     worker.pictures.statuses.clear()
-    worker.bells.answer()
+    worker.bells.serve()
     after = worker.stored("p")
     assert after.rev == fields_rev
     assert after.product.image_url == worker.pictures.url + "/new.jpg"
@@ -92,11 +92,11 @@ def test_a_patch_of_what_waits_for_its_picture_shows_at_once(
 ) -> None:
     product = live(worker)
     worker.push(moved(product, refusing.url("/new.jpg"), price=12), lane=Lane.SINGLE)
-    worker.bells.answer()
+    worker.bells.serve()
     asked = len(refusing.requests)
     for price in (13, 14):
         worker.patch("p", price=price)
-        worker.bells.answer()
+        worker.bells.serve()
         assert worker.stored("p").product.price == price
     # Its server asked for patience, and gets it.
     assert len(refusing.requests) == asked
@@ -117,8 +117,8 @@ def test_a_patch_that_comes_while_the_picture_is_asked_for_shows_at_once(worker:
 
     server = ScriptedServer(answer)
     worker.push(moved(product, server.url("/new.jpg"), price=12))
-    worker.bells.answer()
-    worker.bells.answer()
+    worker.bells.serve()
+    worker.bells.serve()
     server.close()
     assert worker.stored("p").product.price == 13
 
@@ -131,7 +131,7 @@ def test_fields_do_not_wait_for_a_picture_that_is_slow(worker: Worker) -> None:
     job_id = worker.push(
         moved(product, worker.pictures.url + "/slow.jpg", price=12), lane=Lane.SINGLE
     )
-    answering = threading.Thread(target=worker.bells.answer)
+    answering = threading.Thread(target=worker.bells.serve)
     answering.start()
     wait_until(lambda: worker.stored("p").product.price == 12)
     assert worker.stored("p").product.image_url == product.image_url
@@ -158,7 +158,7 @@ def test_fields_that_are_the_same_are_compared_once_while_the_picture_is_slow(
     monkeypatch.setattr(Plans, "with_fields_first", counted)
     put = worker.push(moved(product, worker.pictures.url + "/slow.jpg"), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
         time.sleep(0.5)  # ten looks of an urgent put
         came.set()
@@ -175,7 +175,7 @@ def test_patches_show_in_their_order_while_the_picture_is_being_read(
     came = hang(worker, "/slow.jpg")
     put = worker.push(moved(product, worker.pictures.url + "/slow.jpg", price=12), lane=lane)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
         patches = []
         for price in (13, 14):
@@ -203,7 +203,7 @@ def test_a_patch_back_to_what_stood_before_the_put_is_a_change(worker: Worker) -
     came = hang(worker, "/p.jpg")
     put = worker.push(product.model_copy(update={"price": 12}), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         wait_until(lambda: worker.stored("p").product.price == 12)
         patch = worker.patch("p", price=product.price)
         came.set()
@@ -219,7 +219,7 @@ def test_a_patch_that_breaks_a_limit_while_the_picture_is_being_read_fails_alone
     came = hang(worker, "/slow.jpg")
     put = worker.push(moved(product, worker.pictures.url + "/slow.jpg"), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
         good = worker.patch("p", price=13)
         bad = worker.patch("p", attributes={"one-more": 1})
@@ -235,10 +235,10 @@ def test_a_picture_is_not_waited_for_once_its_product_is_put_with_another(worker
     came = hang(worker, "/slow.jpg")
     old = worker.push(moved(product, worker.pictures.url + "/slow.jpg", price=12))
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         wait_until(lambda: "/slow.jpg" in worker.pictures.requests)
         new = worker.push(worker.product("p", picture((0, 0, 200)), price=13))
-        worker.bells.answer()
+        worker.bells.serve()
         assert worker.counts(new) == {Outcome.INDEXED: 1}
         answered.result(60)
         assert not came.is_set()
@@ -261,10 +261,10 @@ def test_the_same_picture_after_its_fields_ends_as_indexed(worker: Worker) -> No
     product = live(worker)
     worker.pictures.statuses["/p.jpg"] = 503
     job_id = worker.push(product.model_copy(update={"price": 12}))
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.stored("p").product.price == 12
     worker.pictures.statuses.clear()
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.encoder.embedded == 1
 
@@ -275,8 +275,8 @@ def test_a_picture_that_is_given_up_ends_the_item_with_a_warning(worker: Worker)
     worker.pictures.statuses["/new.jpg"] = 503
     new = moved(product, worker.pictures.url + "/new.jpg", price=12)
     job_id = worker.push(new)
-    worker.bells.answer()
-    worker.bells.answer()
+    worker.bells.serve()
+    worker.bells.serve()
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item is not None
     assert (item.outcome, item.code) == (Outcome.INDEXED, "image_http_error")
@@ -288,9 +288,9 @@ def test_a_picture_that_is_given_up_ends_the_item_with_a_warning(worker: Worker)
 def test_a_deletion_ends_the_waiting(worker: Worker, refusing: ScriptedServer) -> None:
     product = live(worker)
     worker.push(moved(product, refusing.url("/new.jpg"), price=12))
-    worker.bells.answer()
+    worker.bells.serve()
     worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.qdrant.get_product(TENANT, "p") is None
 
 
@@ -303,13 +303,13 @@ def test_a_worker_that_wrote_the_fields_and_died_is_followed_by_one_that_brings_
     job_id = worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
     with monkeypatch.context() as patch:
         patch.setattr(worker.reconciler, "_report", lambda *_: None)
-        worker.bells.answer()
+        worker.bells.serve()
     assert worker.stored("p").product.price == 12
     worker.pictures.statuses.clear()
     deadline = time.monotonic() + 60
     while worker.counts(job_id) != {Outcome.INDEXED: 1}:
         assert time.monotonic() < deadline
-        worker.bells.answer()
+        worker.bells.serve()
         time.sleep(0.05)
     assert worker.stored("p").product.image_url == worker.pictures.url + "/new.jpg"
 
@@ -341,9 +341,9 @@ def test_a_write_that_did_not_know_of_fields_under_its_rev_is_decided_again(
 
     monkeypatch.setattr(worker.reconciler._decisions, "first_look", noted)
     monkeypatch.setattr(worker.qdrant, "upsert_products", overtaken)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.stored("p").product.image_url == worker.pictures.url + "/new.jpg"
 
@@ -354,7 +354,7 @@ def test_a_waiting_item_says_what_for_and_until_when(
     product = live(worker)
     absent = worker.product("absent", image_url=refusing.url("/absent.jpg"))
     job_id = worker.push(moved(product, refusing.url("/new.jpg")), absent)
-    worker.bells.answer()
+    worker.bells.serve()
     items, _ = worker.jobs.items(TENANT, worker.job(job_id), None, None, 10)
     for item in items:
         assert (item.outcome, item.code) == (Outcome.PENDING, "image_http_error")
@@ -365,10 +365,10 @@ def test_a_waiting_item_says_what_for_and_until_when(
 
 def test_a_new_picture_that_is_missing_is_looked_for_once_more(worker: Worker) -> None:
     job_id = worker.push(worker.product("late"))
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
     worker.pictures.add("/late.jpg", picture())
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
 
 
@@ -377,7 +377,7 @@ def test_a_missing_picture_gets_one_later_look_however_many_tries_are_left(worke
     worker.reconciler._decisions = Decisions(policy)
     job_id = worker.push(worker.product("missing"))
     for _ in range(2):
-        worker.bells.answer()
+        worker.bells.serve()
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert item is not None
     assert (item.code, item.attempts, item.retryable) == (ItemCode.IMAGE_NOT_FOUND, 2, False)
@@ -387,7 +387,7 @@ def test_a_known_picture_that_is_gone_is_not_looked_for_again(worker: Worker) ->
     product = live(worker)
     worker.pictures.statuses["/p.jpg"] = 404
     job_id = worker.push(product)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.stored("p").warnings == ("image_not_found",)
 
@@ -397,11 +397,11 @@ def test_a_refetch_embeds_a_picture_whose_bytes_are_the_same(worker: Worker) -> 
     product = live(worker)
     change = replace(Change.put(product), refetch=True)
     job_id = worker.ledger.accept(TENANT, Lane.SINGLE, [change]).job_id
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.encoder.embedded == 2
     worker.push(product)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.encoder.embedded == 2
 
 
@@ -411,7 +411,7 @@ def test_a_release_for_another_reason_leaves_the_picture_its_time(
     """As where Qdrant was away in the pass that wrote a patch's fields."""
     product = live(worker)
     worker.push(moved(product, refusing.url("/new.jpg"), price=12))
-    worker.bells.answer()
+    worker.bells.serve()
     worker.patch("p", price=13)
     claim = worker.ledger.claim(list(Lane), 1)
     worker.ledger.report(claim, [released(wanted, 0.0) for wanted in claim.wanted])
@@ -426,7 +426,7 @@ def test_nothing_is_said_to_be_waited_for_once_the_picture_is_there(
     worker.pictures.add("/new.jpg", picture((0, 0, 200)))
     worker.pictures.statuses["/new.jpg"] = 503
     worker.push(moved(product, worker.pictures.url + "/new.jpg", price=12))
-    worker.bells.answer()
+    worker.bells.serve()
     worker.pictures.statuses.clear()
     write = worker.qdrant.upsert_products
 
@@ -436,7 +436,7 @@ def test_nothing_is_said_to_be_waited_for_once_the_picture_is_there(
 
     with monkeypatch.context() as patch:
         patch.setattr(worker.qdrant, "upsert_products", patched_meanwhile)
-        worker.bells.answer()
+        worker.bells.serve()
     status = worker.ledger.product_status(TENANT, "p")
     assert status is not None
     assert (status.pending, status.waiting) == (True, None)

@@ -27,10 +27,10 @@ def test_a_single_passes_bulk_whose_pictures_hold_all_their_threads(worker: Work
     events = [hang(worker, product.id) for product in slow]
     bulk = worker.push(*slow)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         wait_until(lambda: len(worker.pictures.requests) == PICTURE_THREADS)
         single = worker.push(worker.product("single", picture()), lane=Lane.SINGLE)
-        worker.bells.answer()
+        worker.bells.serve()
         assert worker.counts(single) == {Outcome.INDEXED: 1}
         assert worker.counts(bulk) == {Outcome.PENDING: len(slow)}
         for event in events:
@@ -45,17 +45,17 @@ def test_bulk_leaves_threads_free_and_its_bell_is_not_lost(worker: Worker) -> No
     came = hang(worker, "slow")
     bulk = worker.push(worker.product("slow", picture()))
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         wait_until(lambda: worker.pictures.requests == ["/slow.jpg"])
         more = worker.push(worker.product("more", picture()))
-        assert not worker.bells.answer()
+        assert not worker.bells.serve()
         assert worker.counts(more) == {Outcome.PENDING: 1}
         assert worker.bell.rings == []
         came.set()
         answered.result(60)
     assert worker.counts(bulk) == {Outcome.INDEXED: 1}
     assert worker.bell.rings == [Lane.BULK]
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(more) == {Outcome.INDEXED: 1}
 
 
@@ -66,9 +66,9 @@ def test_who_frees_a_place_and_goes_on_rings_for_nobody(worker: Worker) -> None:
     others = [worker.product(f"p{at}", shared) for at in range(69)]
     bulk = worker.push(worker.product("a-slow", picture()), *others)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer_all)
+        answered = thread.submit(worker.bells.serve_all)
         wait_until(lambda: "/a-slow.jpg" in worker.pictures.requests)
-        assert not worker.bells.answer()
+        assert not worker.bells.serve()
         came.set()
         answered.result(60)
     assert worker.counts(bulk) == {Outcome.INDEXED: 70}
@@ -78,7 +78,7 @@ def test_who_frees_a_place_and_goes_on_rings_for_nobody(worker: Worker) -> None:
 def test_one_bell_serves_both_lanes_the_single_first(worker: Worker) -> None:
     bulk = worker.push(worker.product("bulk", picture((1, 1, 1))))
     single = worker.push(worker.product("single", picture((2, 2, 2))), lane=Lane.SINGLE)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.pictures.requests == ["/single.jpg", "/bulk.jpg"]
     assert worker.counts(bulk) == worker.counts(single) == {Outcome.INDEXED: 1}
     assert (worker.encoder.embedded, worker.encoder.urgent) == (2, 1)
@@ -92,7 +92,7 @@ def test_a_single_waits_for_no_slower_one_that_was_claimed_with_it(
     slow = worker.push(worker.product("slow", picture()), lane=Lane.SINGLE)
     quick = worker.push(worker.product("quick", picture()), lane=Lane.SINGLE)
     with ThreadPoolExecutor(1) as thread:
-        answered = thread.submit(worker.bells.answer)
+        answered = thread.submit(worker.bells.serve)
         wait_until(lambda: worker.counts(quick) == {Outcome.INDEXED: 1})
         assert worker.counts(slow) == {Outcome.PENDING: 1}
         came.set()

@@ -22,8 +22,8 @@ def test_a_batch_of_good_and_bad_pictures_ends_item_by_item(worker: Worker) -> N
     missing = worker.product("missing")
     html = worker.product("html", b"<html>")
     job_id = worker.push(*good, missing, html)
-    worker.bells.answer()
-    worker.bells.answer()  # a new picture that is missing is looked for once more
+    worker.bells.serve()
+    worker.bells.serve()  # a new picture that is missing is looked for once more
     assert worker.counts(job_id) == {Outcome.INDEXED: 5, Outcome.FAILED: 2}
     assert worker.encoder.embedded == 5
     failed, _ = worker.jobs.items(TENANT, worker.job(job_id), Outcome.FAILED, None, 10)
@@ -40,29 +40,29 @@ def test_a_batch_of_good_and_bad_pictures_ends_item_by_item(worker: Worker) -> N
 def test_a_full_claim_passes_the_bell_on(worker: Worker) -> None:
     shared = picture()
     worker.push(*(worker.product(f"p{i}", shared) for i in range(70)))
-    worker.bells.answer()
+    worker.bells.serve()
     assert len(worker.bell.rings) == 1
-    worker.bells.answer()
+    worker.bells.serve()
     assert len(worker.bell.rings) == 1
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.encoder.embedded == 70
 
 
 def test_one_bell_is_answered_until_nothing_is_due_and_calls_others_once(worker: Worker) -> None:
     shared = picture()
     job_id = worker.push(*(worker.product(f"p{i}", shared) for i in range(150)))
-    worker.bells.answer_all()
+    worker.bells.serve_all()
     assert worker.counts(job_id) == {Outcome.INDEXED: 150}
     assert worker.bell.rings == [Lane.BULK]
 
 
 def test_a_deleted_product_is_gone_and_stays_gone_for_late_writes(worker: Worker) -> None:
     worker.push(worker.product("p", picture()))
-    worker.bells.answer()
+    worker.bells.serve()
     worker.push(worker.product("p", picture((5, 5, 5))))
     (late,) = worker.ledger.claim([Lane.BULK], 1).wanted
     job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")]).job_id
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.DELETED: 1}
     (vector,) = worker.encoder.embed_images([worker.encoder.prepare(picture())])
     vectors = VectorSet.of_image(vector)  # type: ignore[arg-type]
@@ -76,7 +76,7 @@ def test_a_deleted_product_is_gone_and_stays_gone_for_late_writes(worker: Worker
 
 def test_deleting_what_never_was_ends_deleted(worker: Worker) -> None:
     job_id = worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("nobody")]).job_id
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.DELETED: 1}
 
 
@@ -84,9 +84,9 @@ def test_a_failing_picture_server_is_tried_again_and_then_reported(worker: Worke
     product = worker.product("p", b"")
     worker.pictures.statuses["/p.jpg"] = 503
     job_id = worker.push(product)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.FAILED: 1}
     (item,), _ = worker.jobs.items(TENANT, worker.job(job_id), Outcome.FAILED, None, 10)
     assert (item.code, item.attempts, item.retryable) == ("image_http_error", 2, True)
@@ -96,12 +96,12 @@ def test_what_failed_with_its_picture_server_lands_by_a_retry(worker: Worker) ->
     product, fine = worker.product("p", picture()), worker.product("fine", picture((1, 2, 3)))
     worker.pictures.statuses["/p.jpg"] = 503
     job_id = worker.push(product, fine)
-    worker.bells.answer()
-    worker.bells.answer()
+    worker.bells.serve()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1, Outcome.FAILED: 1}
     worker.pictures.statuses.clear()
     retried = worker.ledger.retry(TENANT, job_id, ["p"])
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(retried.job_id) == {Outcome.INDEXED: 1}
     stored = worker.qdrant.get_product(TENANT, "p")
     assert stored is not None
@@ -112,9 +112,9 @@ def test_a_picture_server_that_recovers_is_forgiven(worker: Worker) -> None:
     product = worker.product("p", picture())
     worker.pictures.statuses["/p.jpg"] = 503
     job_id = worker.push(product)
-    worker.bells.answer()
+    worker.bells.serve()
     worker.pictures.statuses.clear()
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
 
 
@@ -125,7 +125,7 @@ def test_a_slow_picture_holds_up_only_itself(
     slow, quick = worker.product("slow", picture()), worker.product("quick", picture((1, 2, 3)))
     released = worker.pictures.delays["/slow.jpg"] = threading.Event()
     job_id = worker.push(slow, quick)
-    task = threading.Thread(target=worker.bells.answer)
+    task = threading.Thread(target=worker.bells.serve)
     task.start()
     deadline = time.monotonic() + 60
     half_done = {Outcome.INDEXED: 1, Outcome.PENDING: 1}
@@ -144,8 +144,8 @@ def test_a_fault_of_our_own_in_one_picture_fails_alone(worker: Worker) -> None:
     cursed = picture((9, 9, 9))
     worker.encoder.refused.add(cursed)
     job_id = worker.push(worker.product("cursed", cursed), worker.product("fine", picture()))
-    worker.bells.answer()
-    worker.bells.answer()
+    worker.bells.serve()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1, Outcome.FAILED: 1}
 
 
@@ -155,7 +155,7 @@ def test_a_write_that_was_never_reported_is_found_and_not_embedded_again(
     job_id = worker.push(worker.product("p", picture()))
 
     die_before_the_report(worker, monkeypatch)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.encoder.embedded == 1
 
@@ -172,7 +172,7 @@ def die_before_the_report(worker: Worker, monkeypatch: pytest.MonkeyPatch) -> No
     with monkeypatch.context() as patch:
         patch.setattr(worker.ledger, "report", die)
         with pytest.raises(Died):
-            worker.bells.answer()
+            worker.bells.serve()
     time.sleep(LEASE_SECONDS + 0.1)
 
 
@@ -182,12 +182,12 @@ def test_a_write_that_is_found_done_still_makes_cached_answers_unreachable(
     """What it changed is not known any more, so all that answers depend on counts as changed."""
     generations = Generations(client)
     worker.push(worker.product("p", picture(), price=1))
-    worker.bells.answer()
+    worker.bells.serve()
     before = generations.current(TENANT)
     worker.push(worker.product("p", price=2))
     die_before_the_report(worker, monkeypatch)
     assert generations.current(TENANT) == before
-    worker.bells.answer()
+    worker.bells.serve()
     after = generations.current(TENANT)
     assert before is not None
     assert after is not None
@@ -199,12 +199,12 @@ def test_a_deletion_that_is_found_done_still_makes_cached_answers_unreachable(
 ) -> None:
     generations = Generations(client)
     worker.push(worker.product("p", picture()))
-    worker.bells.answer()
+    worker.bells.serve()
     before = generations.current(TENANT)
     worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
     die_before_the_report(worker, monkeypatch)
     assert generations.current(TENANT) == before
-    worker.bells.answer()
+    worker.bells.serve()
     after = generations.current(TENANT)
     assert before is not None
     assert after is not None
@@ -218,9 +218,9 @@ def test_a_write_that_the_index_lost_is_not_called_indexed(
     with monkeypatch.context() as patch:
         # Acknowledged, and not to be found when it is read back.
         patch.setattr(worker.qdrant, "upsert_products", lambda _: {})
-        worker.bells.answer()
+        worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     assert worker.stored("p").product.name == "P"
 
@@ -230,7 +230,7 @@ def test_a_product_that_kills_its_workers_ends_as_failed(
 ) -> None:
     job_id = worker.push(worker.product("poison", picture()), worker.product("b", picture()))
     kill_workers(worker, client, "poison", 3)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.FAILED: 1, Outcome.INDEXED: 1}
     assert worker.stored("b").product.name == "B"
 
@@ -250,7 +250,7 @@ def test_a_live_product_whose_new_picture_kills_workers_keeps_its_vector_and_say
 ) -> None:
     product = worker.product("p", picture(), price=1, version=1)
     worker.push(product)
-    worker.bells.answer()
+    worker.bells.serve()
     before, asked = worker.stored("p"), len(worker.pictures.requests)
     poison = product.model_copy(
         update={
@@ -261,7 +261,7 @@ def test_a_live_product_whose_new_picture_kills_workers_keeps_its_vector_and_say
     )
     job_id = worker.push(poison)
     kill_workers(worker, client, "p", 3)  # among others, then alone as often as it may be tried
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
     item = worker.jobs.item(TENANT, worker.job(job_id))
     assert (item.code, item.retryable) == ("internal_error", False)
@@ -273,7 +273,7 @@ def test_a_live_product_whose_new_picture_kills_workers_keeps_its_vector_and_say
     # What kills was neither fetched nor decoded again, and another picture mends it.
     assert (len(worker.pictures.requests), worker.encoder.embedded) == (asked, 1)
     mended = worker.push(poison.model_copy(update={"image_url": product.image_url}))
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(mended) == {Outcome.INDEXED: 1}
     assert worker.stored("p").warnings == ()
 
@@ -283,10 +283,10 @@ def test_a_product_that_kills_workers_also_beside_its_old_vector_ends_as_failed(
 ) -> None:
     product = worker.product("p", picture())
     worker.push(product)
-    worker.bells.answer()
+    worker.bells.serve()
     job_id = worker.push(product)
     kill_workers(worker, client, "p", 4)
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.FAILED: 1}
 
 
@@ -302,10 +302,10 @@ def test_an_outage_of_qdrant_counts_against_no_product(
     with monkeypatch.context() as patch:
         patch.setattr(worker.qdrant, "upsert_products", down)
         for _ in range(2):
-            worker.bells.answer()
+            worker.bells.serve()
             worker.bells._pause._open_until = 0.0
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}
 
 
@@ -317,9 +317,9 @@ def test_after_an_outage_the_worker_leaves_its_lanes_alone_for_a_while(
 
     monkeypatch.setattr(worker.qdrant, "stored_revs", down)
     worker.push(worker.product("p", picture()))
-    worker.bells.answer()
+    worker.bells.serve()
     worker.push(worker.product("q", picture()))
-    worker.bells.answer()
+    worker.bells.serve()
     assert client.hget(f"vitrine:wanted:{TENANT}:q", "lease") is None
 
 
@@ -335,8 +335,8 @@ def test_a_point_that_qdrant_refuses_fails_alone(
 
     monkeypatch.setattr(worker.qdrant, "upsert_products", picky)
     job_id = worker.push(*(worker.product(f"p{i}", picture((i, i, i))) for i in range(8)))
-    worker.bells.answer()
-    worker.bells.answer()
+    worker.bells.serve()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 7, Outcome.FAILED: 1}
 
 
@@ -344,7 +344,7 @@ def test_of_two_workers_on_one_product_the_newer_change_wins(worker: Worker) -> 
     """The older one writes last, as after a long pause, and must not win."""
     worker.push(worker.product("p", picture((1, 1, 1))))
     released = worker.pictures.delays["/p.jpg"] = threading.Event()
-    old = threading.Thread(target=worker.bells.answer)
+    old = threading.Thread(target=worker.bells.serve)
     old.start()
     while not worker.pictures.requests:
         time.sleep(0.01)
@@ -352,7 +352,7 @@ def test_of_two_workers_on_one_product_the_newer_change_wins(worker: Worker) -> 
         update={"id": "p", "name": "Newer"}
     )
     second = worker.push(newer)
-    worker.bells.answer()
+    worker.bells.serve()
     released.set()
     old.join(60)
     stored = worker.qdrant.get_product(TENANT, "p")
@@ -364,7 +364,7 @@ def test_of_two_workers_on_one_product_the_newer_change_wins(worker: Worker) -> 
 def test_an_indexed_product_is_found_by_its_own_vector(worker: Worker) -> None:
     data = picture((7, 7, 7))
     worker.push(worker.product("p", data), worker.product("q", picture((8, 8, 8))))
-    worker.bells.answer()
+    worker.bells.serve()
     (vector,) = worker.encoder.embed_images([worker.encoder.prepare(data)])
     hits = worker.qdrant.search(TENANT, vector, Filters(), 2)  # type: ignore[arg-type]
     assert hits[0].product_id == "p"

@@ -35,7 +35,7 @@ def test_a_redis_that_comes_back_empty_is_noticed_by_workers_that_run(
     sweeper = Sweeper(
         ledger=ledger,
         doorbell=Doorbell(app),
-        answer=lambda: False,
+        serve=lambda: False,
         qdrant=qdrant,
         lanes=[Lane.BULK],
         tombstone_days=1.0,

@@ -29,7 +29,7 @@ def sweeper_of(
     return Sweeper(
         ledger=worker.ledger,
         doorbell=doorbell,
-        answer=worker.bells.answer,
+        serve=worker.bells.serve,
         qdrant=worker.qdrant,
         lanes=[Lane.FAST, Lane.SINGLE, Lane.BULK],
         tombstone_days=tombstone_days,
@@ -86,7 +86,7 @@ def test_a_full_ledger_drains(worker: Worker, doorbell: Doorbell, client: redis.
 
 def test_what_was_deleted_long_ago_is_buried(worker: Worker, doorbell: Doorbell) -> None:
     worker.ledger.accept(TENANT, Lane.FAST, [Change.delete("p")])
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.qdrant.stored_revs([(TENANT, "p")])
     sweeper_of(worker, doorbell).purge()
     assert worker.qdrant.stored_revs([(TENANT, "p")])
@@ -119,7 +119,7 @@ def test_of_all_workers_one_buries_what_was_deleted_long_ago(
 def test_a_stopping_worker_takes_no_more(worker: Worker) -> None:
     job_id = worker.push(worker.product("p", picture()))
     worker.bells.close()
-    assert not worker.bells.answer()
+    assert not worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
 
 
@@ -130,7 +130,7 @@ def test_a_lost_collection_fails_no_product_and_is_made_again(
     worker.bells._pause._seconds = 0.0
     worker.qdrant._client.delete_collection(worker.qdrant.collection)
     job_id = worker.push(worker.product("p", picture()))
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.PENDING: 1}
-    worker.bells.answer()
+    worker.bells.serve()
     assert worker.counts(job_id) == {Outcome.INDEXED: 1}

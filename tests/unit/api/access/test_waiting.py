@@ -6,7 +6,7 @@ from contextlib import ExitStack
 
 import pytest
 
-from api.access.slots import Slots, shares
+from api.access.slots import Slots, slot_counts
 from api.resources.readiness import Check, Readiness
 from shared.errors import QdrantUnavailable
 
@@ -42,11 +42,11 @@ def test_rooms_within_a_room_share_its_places() -> None:
 
 @pytest.mark.parametrize("threads", [4, 5, 6, 7, 8, 16, 64, 256])
 def test_what_holds_threads_for_long_always_leaves_one(threads: int) -> None:
-    share = shares(threads)
-    assert min(share.waiting, share.together) >= 1
-    assert share.waiting <= threads / 2
-    assert share.waiting < share.together
-    assert share.together < threads
+    counts = slot_counts(threads)
+    assert min(counts.waiting, counts.together) >= 1
+    assert counts.waiting <= threads / 2
+    assert counts.waiting < counts.together
+    assert counts.together < threads
 
 
 def _fail() -> None:

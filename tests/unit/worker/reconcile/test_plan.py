@@ -18,7 +18,7 @@ from worker.reconcile.plan import (
     Plans,
     deletion,
 )
-from worker.reconcile.reports import RetryPolicy, report
+from worker.reconcile.reports import RetryPolicy, report_of
 
 PLANS = Plans(None)
 FACTS = ImageFacts("0" * 64)
@@ -29,11 +29,12 @@ def product(**fields: Any) -> Product:
     return Product.model_validate({"id": "p", "name": "P", "image_url": "http://h/x", **fields})
 
 
-def told(step: PlannedWrite) -> Report:
-    """What is reported of a write that stands."""
-    reported = report(step, StoredRev(step.wanted.rev, awaits_picture=False), RetryPolicy(1, 0), {})
-    assert reported is not None
-    return reported
+def reported(write: PlannedWrite) -> Report:
+    """The report of a write that stands."""
+    stored = StoredRev(write.wanted.rev, awaits_picture=False)
+    report = report_of(write, stored, RetryPolicy(1, 0), {})
+    assert report is not None
+    return report
 
 
 def put(wanted: Product) -> PendingPut:
@@ -64,13 +65,13 @@ def test_each_field_changes_what_searches_depend_on(
     fields: dict[str, Any], changed: set[Aspect]
 ) -> None:
     after = product(**fields)
-    steps = [
+    writes = [
         PLANS.patched(put(after), STORED),
         PLANS.with_same_picture(put(after), STORED, SamePicture(FACTS)),
     ]
-    for step in steps:
-        assert told(step).changed == changed
-        assert told(step).result is (Outcome.INDEXED if changed else Outcome.UNCHANGED)
+    for write in writes:
+        assert reported(write).changed == changed
+        assert reported(write).result is (Outcome.INDEXED if changed else Outcome.UNCHANGED)
 
 
 @pytest.mark.parametrize(
@@ -92,34 +93,34 @@ def test_values_are_the_same_but_for_a_last_digit(before: Any, after: Any, same:
 
 
 def test_a_deletion_changes_everything() -> None:
-    assert told(deletion(WANTED)).changed == EVERYTHING
+    assert reported(deletion(WANTED)).changed == EVERYTHING
 
 
 def test_a_blank_picture_is_a_warning_as_long_as_it_stays() -> None:
     embedding = np.zeros(512, dtype=np.float32)
-    step = PLANS.with_new_vector(put(product()), Pictured(embedding, FACTS, blank=True))
-    assert isinstance(step.point, LivePoint)
-    assert list(step.point.warnings) == ["image_blank"]
-    assert (told(step).result, told(step).code) == (Outcome.INDEXED, "image_blank")
-    assert not told(step).retryable
+    write = PLANS.with_new_vector(put(product()), Pictured(embedding, FACTS, blank=True))
+    assert isinstance(write.point, LivePoint)
+    assert list(write.point.warnings) == ["image_blank"]
+    assert (reported(write).result, reported(write).code) == (Outcome.INDEXED, "image_blank")
+    assert not reported(write).retryable
 
     stored = replace(STORED, warnings=("image_not_found", "image_blank"))
     same = PLANS.with_same_picture(put(product()), stored, SamePicture(FACTS))
     assert isinstance(same.point, PayloadWrite)
     assert list(same.point.warnings) == ["image_blank"]
-    assert (told(same).result, told(same).code) == (Outcome.INDEXED, "image_blank")
+    assert (reported(same).result, reported(same).code) == (Outcome.INDEXED, "image_blank")
 
     still = replace(STORED, warnings=("image_blank",))
     again = PLANS.with_same_picture(put(product()), still, SamePicture(FACTS))
-    assert (told(again).result, told(again).code) == (Outcome.UNCHANGED, "image_blank")
+    assert (reported(again).result, reported(again).code) == (Outcome.UNCHANGED, "image_blank")
 
     fault = ItemPermanent(ItemCode.IMAGE_NOT_FOUND, "gone")
     kept = PLANS.despite_bad_picture(put(product()), still, fault)
     assert isinstance(kept.point, PayloadWrite)
     assert list(kept.point.warnings) == ["image_not_found", "image_blank"]
-    assert told(kept).code == "image_not_found"
+    assert reported(kept).code == "image_not_found"
 
     seen = PLANS.with_new_vector(put(product()), Pictured(embedding, FACTS))
     assert isinstance(seen.point, LivePoint)
     assert list(seen.point.warnings) == []
-    assert told(seen).code == ""
+    assert reported(seen).code == ""

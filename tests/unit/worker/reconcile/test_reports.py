@@ -9,7 +9,7 @@ from shared.models.change import EVERYTHING, Aspect, Kind, Outcome, Verdict, Wan
 from shared.models.product import ImageFacts, Product, StoredProduct
 from shared.qdrant.points import StoredRev, Tombstone
 from worker.reconcile.plan import PlannedWrite
-from worker.reconcile.reports import RetryPolicy, crashed, found_done, report
+from worker.reconcile.reports import RetryPolicy, crashed, found_done, report_of
 
 POLICY = RetryPolicy(max_attempts=3, base_seconds=2.0, max_seconds=600.0, chance=lambda: 0.5)
 
@@ -85,10 +85,10 @@ def test_what_changed_is_believed_only_of_a_sole_writer(outcome: Outcome) -> Non
     changed = frozenset({Aspect.PRICE})
     planned = PlannedWrite(alone, Tombstone("shop", "p", 7), outcome, changed)
     stored = StoredRev(7, awaits_picture=False)
-    believed = report(planned, stored, POLICY, {})
+    believed = report_of(planned, stored, POLICY, {})
     assert believed is not None
     assert believed.changed == changed
     beside_others = replace(planned, wanted=replace(alone, sole_writer=False))
-    doubted = report(beside_others, stored, POLICY, {})
+    doubted = report_of(beside_others, stored, POLICY, {})
     assert doubted is not None
     assert doubted.changed == EVERYTHING
