@@ -38,8 +38,9 @@ from shared.search.service import SearchService
 from shared.settings import Settings
 from shared.watchdog import Watchdog
 
-# A part that answers at all does so in milliseconds; probes commonly give up after some seconds.
 _CHECK_SECONDS: Final = 2.0
+"""A part that answers at all does so in milliseconds; probes commonly give up after some
+seconds."""
 
 # The encoder may have a queue of searches in front of the check, which is not being broken.
 _EMBEDDING_CHECK_SECONDS: Final = 5.0

@@ -16,7 +16,6 @@ from api.responses.answers import json_line
 from api.responses.headers import SAFE_HEADERS
 from api.responses.problems import MEDIA_TYPE, problem_document
 
-# Requests that gunicorn refuses before the app sees them; the most telling class first.
 _REFUSALS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (errors.LimitRequestLine, 414, "uri_too_long"),
     (errors.LimitRequestHeaders, 431, "headers_too_large"),
@@ -24,6 +23,7 @@ _REFUSALS: Final[tuple[tuple[type[Exception], int, str], ...]] = (
     (errors.UnsupportedTransferCoding, 501, "not_implemented"),
     (errors.ParseException, 400, "malformed"),
 )
+"""Requests that gunicorn refuses before the app sees them; the most telling class first."""
 
 
 class ProblemWorker(ThreadWorker):  # type: ignore[misc]  # gunicorn has no types

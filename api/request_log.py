@@ -19,8 +19,8 @@ _access = structlog.get_logger("api.access")
 
 _REQUEST_ID: Final = re.compile(r"[A-Za-z0-9._-]{1,64}")
 
-# Anything else could be made up by a client, and each would be a new time series.
 _METHODS: Final = frozenset({"GET", "HEAD", "POST", "PUT", "PATCH", "DELETE", "OPTIONS"})
+"""Methods with a time series of their own: a client could make up any number of others."""
 
 _NOT_ADMITTED: Final = (
     HTTPStatus.UNAUTHORIZED,

@@ -16,9 +16,9 @@ from shared.loopback import OpenToTheNetwork
 from shared.settings import get_settings, unknown_names
 from shared.watchdog import Watchdog
 
-# With this status gunicorn stops as a whole; with any other it would start the worker anew for
-# ever. It is gunicorn's Arbiter.WORKER_BOOT_ERROR.
 _WILL_NOT_START = 3
+"""With this status gunicorn stops as a whole; with any other it would start the worker anew for
+ever. It is gunicorn's Arbiter.WORKER_BOOT_ERROR."""
 
 
 def start() -> Flask:

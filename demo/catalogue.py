@@ -15,17 +15,17 @@ from demo.model.vocabulary import CATEGORY_GARMENTS, ENGLISH_NOUNS
 RED_SHIRT = Combination("shirt", "red", "plain")
 """In the catalogue exactly once, as the first product: the best answer to "red shirt"."""
 
-# The products of the API's worked example come first, so that a catalogue of three is that example.
 _EXAMPLES = (
     (RED_SHIRT, 29.99),
     (Combination("shirt", "blue", "plain"), 34.99),
     (Combination("shirt", "pink", "plain"), 32.99),
 )
+"""The products of the API's worked example come first, so that a catalogue of three is that
+example."""
 _OPENING_DAY = datetime(2024, 11, 2, 10, 30, tzinfo=UTC)
 _CLOTHING_SIZES = ("XS", "S", "M", "L", "XL")
 _SHOE_SIZES = tuple(str(size) for size in range(36, 47))
 
-# Lowest and highest price, and what the garment is made of.
 _MAKE: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "shirt": (15, 45, ("cotton", "linen")),
     "sweater": (35, 90, ("wool", "cotton")),
@@ -40,6 +40,7 @@ _MAKE: dict[str, tuple[int, int, tuple[str, ...]]] = {
     "bag": (30, 180, ("canvas", "leather")),
     "scarf": (15, 70, ("wool", "silk")),
 }
+"""Lowest and highest price, and materials."""
 
 
 @dataclass(frozen=True)

@@ -8,8 +8,8 @@ from types import TracebackType
 from typing import ClassVar, Final, NamedTuple
 from urllib.parse import urlsplit
 
-# An idle connection is closed after these seconds, so that its thread doesn't stay for ever.
 _IDLE_SECONDS: Final = 30.0
+"""An idle connection is closed after these seconds, so that its thread doesn't stay for ever."""
 
 
 class Picture(NamedTuple):

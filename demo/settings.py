@@ -8,8 +8,8 @@ from pydantic_settings import BaseSettings, PydanticBaseSettingsSource
 from shared.fetch.addresses import Network
 from shared.settings import Settings
 
-# Left out, so that the stack starts a server of its own for each.
 _SERVERS: Final = frozenset({"redis_url", "redis_cache_url", "qdrant_url"})
+"""Left out, so that the stack starts a server of its own for each."""
 
 
 class DemoSettings(Settings):

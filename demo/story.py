@@ -17,11 +17,11 @@ from stack.run import Stack, StackError
 _DRAWING_SIZE: Final = 256
 """Pixels; the model looks at 96 of them, people like to see more."""
 
-# Half a dozen processes import PyTorch at the same time; on two busy cores that takes a while.
 _READY_SECONDS: Final = 180.0
+"""Half a dozen processes import PyTorch at the same time; on two busy cores that takes a while."""
 
-# Far above the seconds that it takes: only a job that stands still gets there.
 _INDEXING_SECONDS: Final = 180.0
+"""Far more than a job takes: only one that stands still takes as long."""
 
 RED_QUERY: Final[Mapping[str, Any]] = {"text_query": "red shirt", "top_k": 5}
 QUERIES: Final[Sequence[Mapping[str, Any]]] = (

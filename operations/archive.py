@@ -38,8 +38,8 @@ _MANIFEST: Final = "manifest.json"
 _READ_BYTES: Final = 1 << 20
 _BYTES_PER_NUMBER: Final = 4
 
-# zipfile's RuntimeError is for encrypted parts and unknown packing, which no part of ours has.
 _DAMAGE: Final = (zipfile.BadZipFile, zlib.error, struct.error, EOFError, RuntimeError)
+"""zipfile's RuntimeError is for encrypted parts and unknown packing, which no part of ours has."""
 
 Manifest = Mapping[str, Any]
 

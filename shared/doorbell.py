@@ -17,8 +17,8 @@ from shared.models.change import Lane
 
 RECONCILE_TASK: Final = "vitrine.reconcile"
 
-# A ring that can't be sent within these seconds is given up: the sweeper rings instead.
 _SEND_TIMEOUT_SECONDS: Final = 2.0
+"""A ring that can't be sent within these seconds is given up: the sweeper rings instead."""
 
 
 class DoorbellFailed(TransientError):

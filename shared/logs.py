@@ -8,20 +8,20 @@ from typing import Final, Literal
 
 import structlog
 
-# A line per call to Qdrant, per doorbell or per odd header of a picture server drowns the rest.
 _QUIETED: Final = {
     "httpx": logging.WARNING,
     "celery.worker.strategy": logging.WARNING,
     "celery.app.trace": logging.WARNING,
     "urllib3": logging.ERROR,
 }
+"""A line per call to Qdrant, per doorbell or per odd header of a picture server drowns the rest."""
 
 
-# Control characters, C1 and "delete" among them; those that turn the direction of writing; halves
-# of pairs. A terminal would obey them.
 _UNPRINTABLE: Final = re.compile(
     "[\x00-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff]"
 )
+"""Control characters, C1 and "delete" among them; those that turn the direction of writing; halves
+of pairs. A terminal would obey them."""
 
 LogFormat = Literal["auto", "json", "console"]
 

@@ -19,9 +19,9 @@ _SETPRIV: Final = ("setpriv", "--pdeathsig", "KILL", "--")
 _REMOVING_SECONDS: Final = 3.0
 """A killed process writes no more after a few milliseconds."""
 
-# `read` returns at the end of stdin, which comes with our own end. The processes that end with us
-# may write for a moment longer.
 _REMOVE_LATER: Final = 'read -r line; sleep 1; exec rm -rf -- "$@"'
+"""`read` returns at the end of stdin, which comes with our own end. The processes that end with us
+may write for a moment longer."""
 
 
 def ending_with_us() -> Sequence[str]:

@@ -10,8 +10,8 @@ from shared.settings import SETTINGS_FAULT
 STOP_SECONDS: Final = 30
 """Grace for running tasks and requests; the longest is one batch of pictures."""
 
-# 3 and 4 are gunicorn's own codes for an application that doesn't load.
 _GIVING_UP: Final = (3, 4, SETTINGS_FAULT)
+"""3 and 4 are gunicorn's own codes for an application that doesn't load."""
 
 
 def supervisor_config(

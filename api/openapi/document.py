@@ -19,8 +19,8 @@ from api.responses.problems import MEDIA_TYPE
 
 _REFERENCE: Final = "#/components/schemas/{model}"
 
-# Pydantic has no JSON Schema for bounds on a union, such as that of a price.
 _BOUNDS: Final = {"ge": "minimum", "le": "maximum"}
+"""Pydantic has no JSON Schema for bounds on a union, such as that of a price."""
 
 _DESCRIPTION: Final = """\
 Visual product search for shops: push a catalogue, search it by words or by picture.

@@ -30,8 +30,6 @@ _PAGE: Final = """<!DOCTYPE html>
 </html>
 """
 
-# Examples take the picture of a product that is there, if reading one needs no key: that picture
-# can be fetched for certain, in the demo also without a network.
 _START: Final = f"""const read = (path) => fetch(path)
   .then((answer) => (answer.ok ? answer.json() : null))
   .catch(() => null);
@@ -48,6 +46,8 @@ Promise.all([read("openapi.json"), read("{PREFIX}/products?limit=1")]).then(([sp
   }});
 }});
 """
+"""Examples take the picture of a product that is there, if reading one needs no key: that picture
+can be fetched for certain, in the demo also without a network."""
 
 _SHIPPED: Final = {
     "swagger-ui.css": ("css/swagger-ui.css", "text/css"),

@@ -56,13 +56,13 @@ _MESSAGES: Final = {
     "datetime_from_date_parsing": "must be an ISO 8601 date-time string",
 }
 
-# Fields that take one of several types: pydantic reports each type's refusal, people want one.
 _CODE_OF_UNION: Final = {
     "attributes": "attribute_type",
     "category_filter": "string_type",
     "brand_filter": "string_type",
     "additional_image_urls": "url_type",
 }
+"""Fields that take one of several types: pydantic reports each type's refusal, people want one."""
 _MESSAGE_OF_UNION: Final = {
     "attribute_type": "must be a string, a number, a boolean or a list of strings",
     "string_type": "must be a string or a list of strings",

@@ -36,8 +36,6 @@ MEDIA_TYPE: Final = "application/problem+json"
 _RETRY_AFTER_SECONDS: Final = 1.0
 """For transient errors that name no wait of their own."""
 
-# The most telling class of an error's ancestry counts. Their messages are written for clients;
-# every other error is a fault of ours, and its words stay in the log.
 _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     QdrantUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
     LedgerUnavailable: HTTPStatus.SERVICE_UNAVAILABLE,
@@ -52,13 +50,15 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     SourcesCancelOut: HTTPStatus.UNPROCESSABLE_ENTITY,
     ProductNotFound: HTTPStatus.NOT_FOUND,
 }
+"""The most telling class of an error's ancestry counts. Their messages are written for clients;
+every other error is a fault of ours, and its words stay in the log."""
 
-# A client may learn that a part is down, not where it stands.
 _PUBLIC_DETAIL: Final[Mapping[type[VitrineError], str]] = {
     QdrantUnavailable: "the index does not answer; try again shortly",
     LedgerUnavailable: "the ledger does not answer; try again shortly, with the same "
     "Idempotency-Key if you sent one",
 }
+"""A client may learn that a part is down, but not its address."""
 
 _CODE_OF_STATUS: Final[Mapping[int, str]] = {
     400: "malformed",

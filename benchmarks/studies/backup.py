@@ -24,13 +24,13 @@ from shared.qdrant.vectors import VectorSet
 from stack.ports import free_port
 from stack.run import ROOT
 
-# Runs the command and says the most memory that it had, in kB.
 _MEASURED = (
     "import resource, sys\n"
     "from operations.__main__ import main\n"
     "try: main()\n"
     "finally: print('PEAK', resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, file=sys.stderr)\n"
 )
+"""Runs the command and prints its peak memory in kB."""
 
 
 def product(number: int, rev: int, rng: np.random.Generator) -> RawPoint:

@@ -10,8 +10,6 @@ from numpy.typing import NDArray
 Rgb = tuple[float, float, float]
 """Red, green and blue, each 0 … 1."""
 
-# Hue in degrees, saturation and value as (low, high): the shades that still bear the colour's name.
-# The ranges leave gaps, so that a person would name every shade the same way.
 _SHADES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, float]]] = {
     "red": ((-7, 5), (0.80, 0.95), (0.72, 0.90)),
     "orange": ((22, 31), (0.85, 1.00), (0.93, 1.00)),
@@ -24,6 +22,8 @@ _SHADES: dict[str, tuple[tuple[float, float], tuple[float, float], tuple[float, 
     "black": ((0, 360), (0.00, 0.15), (0.07, 0.16)),
     "white": ((0, 360), (0.00, 0.03), (0.95, 1.00)),
 }
+"""Hue in degrees, saturation and value as (low, high): the shades that still bear the colour's
+name. The ranges leave gaps, so that a person would name every shade the same way."""
 _LIGHT_COLOURS = frozenset({"white", "yellow", "pink"})
 
 

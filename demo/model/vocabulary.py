@@ -39,8 +39,6 @@ def _invariable(word: str) -> Adjective:
     return Adjective(word, word, word, word)
 
 
-# A short-sleeved top is a "shirt" to some shops and a "t-shirt" to others. One drawing carries all
-# these names, so that "red shirt" and "t-shirt rouge" find the same products.
 ENGLISH_NOUNS: dict[str, tuple[Noun, ...]] = {
     "shirt": (
         Noun("shirt", "shirts"),
@@ -74,6 +72,8 @@ ENGLISH_NOUNS: dict[str, tuple[Noun, ...]] = {
     "bag": (Noun("bag", "bags"), Noun("handbag", "handbags"), Noun("purse", "purses")),
     "scarf": (Noun("scarf", "scarves"), Noun("scarf", "scarfs")),
 }
+"""A short-sleeved top is a "shirt" to some shops and a "t-shirt" to others. One drawing carries all
+these names, so that "red shirt" and "t-shirt rouge" find the same products."""
 
 FRENCH_NOUNS: dict[str, tuple[Noun, ...]] = {
     "shirt": (
@@ -170,8 +170,6 @@ CATEGORY_WORDS: dict[str, tuple[str, ...]] = {
     "accessories": ("accessories", "accessory", "accessoires", "accessoire"),
 }
 
-# Words around the description that say nothing of the picture, so that the model learns to pass
-# over them. {} is the description alone, {a} with its indefinite article.
 ENGLISH_FRAMES = (
     "a photo of {a}",
     "a picture of {a}",
@@ -206,6 +204,8 @@ ENGLISH_FRAMES = (
     "{} size m",
     "buy {} online",
 )
+"""Words around the description that say nothing of the picture, so that the model learns to pass
+over them. {} is the description alone, {a} with its indefinite article."""
 FRENCH_FRAMES = (
     "une photo d'{a}",
     "une image d'{a}",

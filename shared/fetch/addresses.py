@@ -11,7 +11,6 @@ from typing import Final
 Address = IPv4Address | IPv6Address
 Network = IPv4Network | IPv6Network
 
-# IANA's special-purpose registry, and the addresses that clouds use besides.
 _NOT_PUBLIC_4: Final = tuple(
     IPv4Network(text)
     for text in (
@@ -33,10 +32,11 @@ _NOT_PUBLIC_4: Final = tuple(
         "240.0.0.0/4",  # reserved, broadcast
     )
 )
+"""IANA's special-purpose registry, and the addresses that clouds use besides."""
 
-# Only 2000::/3 is handed out as global unicast, so everything else (loopback, IPv4-compatible,
-# link-local, site-local, unique local, multicast, local NAT64) is refused without being named.
 _GLOBAL_UNICAST_6: Final = IPv6Network("2000::/3")
+"""Only 2000::/3 is handed out as global unicast, so everything else (loopback, IPv4-compatible,
+link-local, site-local, unique local, multicast, local NAT64) is refused without being named."""
 _NOT_PUBLIC_6: Final = tuple(
     IPv6Network(text)
     for text in (
@@ -48,9 +48,9 @@ _NOT_PUBLIC_6: Final = tuple(
     )
 )
 
-# Networks with IPv6 only reach all of the IPv4 internet through this prefix, so the address
-# inside it decides.
 _NAT64: Final = IPv6Network("64:ff9b::/96")
+"""Networks with IPv6 only reach all of the IPv4 internet through this prefix, so the address inside
+it decides."""
 
 # ISATAP: under any prefix, an interface of this form is a tunnel to the IPv4 address behind it.
 # Two bits of it say whether that address is universal, and whether it is a group's.

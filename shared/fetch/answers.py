@@ -26,13 +26,13 @@ _ASCII: Final = bytes(range(128))
 _GONE: Final = frozenset({HTTPStatus.NOT_FOUND, HTTPStatus.GONE})
 _WITHOUT_PICTURE: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.RESET_CONTENT})
 
-# By the standard: not ready yet (202), an answer to a condition that was not set (304), wrong
-# connection, locked, depends on another, too early. By custom: too many requests (420 and 430 of
-# shops' platforms), sessions and tokens that ran out (419, 440, 498), nginx' and proxies' clients
-# that left (444, 460, 499), "try again" (449).
 _PASSING: Final = frozenset(
     {202, 304, 408, 419, 420, 421, 423, 424, 425, 429, 430, 440, 444, 449, 460, 498, 499}
 )
+"""By the standard: not ready yet (202), an answer to a condition that was not set (304), wrong
+connection, locked, depends on another, too early. By custom: too many requests (420 and 430 of
+shops' platforms), sessions and tokens that ran out (419, 440, 498), nginx' and proxies' clients
+that left (444, 460, 499), "try again" (449)."""
 _ENTITY_TAG: Final = re.compile(r'(?:W/)?"[\x20\x21\x23-\x7e\x80-\xff]{1,998}"')
 _DATE: Final = re.compile(r"[A-Za-z0-9,:+ -]{1,100}")
 _SECONDS: Final = re.compile(r"[+-]?[0-9]+(?:\.[0-9]*)?")

@@ -31,8 +31,8 @@ IDLE_SECONDS: Final = 60.0
 """Routers on the way forget a connection that is idle for longer, and tell nobody."""
 
 _RECEIVED_AT_ONCE: Final = 64 * 1024
-# A name with more addresses than this has one that answers among the first, or none.
 _MAX_CONNECT_ATTEMPTS: Final = 3
+"""A name with more addresses than this has one that answers among the first, or none."""
 _PATIENCE: Final = 4
 """The begin of an answer on a kept connection may take a quarter of the time, and a new connection
 gets the rest: a kept one may be dead without a sign of it."""

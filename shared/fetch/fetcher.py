@@ -37,8 +37,8 @@ _HEADERS: Final = {
     # Pictures are packed already; unpacking is one more thing that a server could abuse.
     "Accept-Encoding": "identity",
 }
-# Beside a body, which in chunks may be sent with a quarter more than itself.
 _HEAD_BYTES: Final = 256 * 1024
+"""Beside a body, which in chunks may be sent with a quarter more than itself."""
 _CONNECTION_FAULTS: Final = frozenset({ItemCode.IMAGE_TIMEOUT, ItemCode.IMAGE_UNREACHABLE})
 
 _Came = FetchedPicture | str | None

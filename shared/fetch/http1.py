@@ -22,13 +22,14 @@ MAX_CHUNKS: Final = 100_000
 
 _MAX_CHUNK_LINE: Final = 64 * 1024
 
-# A few bytes of slop before it, no number behind it: browsers take that for 200.
 _STATUS: Final = re.compile(rb".{0,4}?(HTTP(?:/1\.1)?|ICY)\S*(?:\s+([0-9]+))?", re.IGNORECASE)
+"""A few bytes of slop before it, no number behind it: browsers take that for 200."""
 _TOKEN: Final = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LENGTH: Final = re.compile(r"\+?([0-9]{1,18})(?![0-9])")
 _PLAIN_LENGTH: Final = re.compile(r"[0-9]{1,18}")
-# Some servers fill the number up with zeros. One that is too large ends with the answer's bound.
 _CHUNK: Final = re.compile(rb"[ \t]*([0-9A-Fa-f]{1,64})[ \t]*(?:;.*)?", re.DOTALL)
+"""Some servers fill the number up with zeros. One that is too large ends with the answer's
+bound."""
 _HARMLESS_INTERIM: Final = frozenset({100, 102, 103})
 _WITHOUT_BODY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
 

@@ -14,12 +14,12 @@ from shared.fetch.urls import PictureUrl
 
 log = structlog.get_logger(__name__)
 
-# Endings that public DNS will never have (RFC 6761, RFC 6762, RFC 8375, ICANN's reserved ones), or
-# that companies and containers use for names of their own.
 _INTERNAL: Final = frozenset(
     {"local", "localhost", "localdomain", "internal", "intranet", "private", "corp", "home", "lan"}
     | {"home.arpa", "mail", "invalid", "onion", "consul", "svc"}
 )
+"""Endings that public DNS will never have (RFC 6761, RFC 6762, RFC 8375, ICANN's reserved ones), or
+that companies and containers use for names of their own."""
 
 
 class Lookup:

@@ -14,8 +14,8 @@ from shared.fetch.faults import AnswerTooLong, too_large
 from shared.fetch.http1 import Answer
 from shared.fetch.unpacking import unpacked
 
-# A body this small is read to the end, though not wanted, so that the connection can be kept.
 _MAX_DRAINED_BYTES: Final = 16 * 1024
+"""A body this small is read to the end, though not wanted, so that the connection can be kept."""
 
 SMALL_BYTES: Final = 2**20
 """Most pictures; a larger one lies on the disk until it is decoded."""

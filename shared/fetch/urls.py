@@ -24,21 +24,21 @@ fetched. More than a process has queued at once; a few megabytes if all are the 
 _DEFAULT_PORTS: Final = {"http": 80, "https": 443}
 _FIRST_UNPRIVILEGED_PORT: Final = 1024
 
-# Above 1023: the ports that browsers refuse (WHATWG Fetch, "port blocking"), and those of well
-# known databases, brokers and consoles, which would take an HTTP request for their own language.
 _SERVICE_PORTS: Final = frozenset(
     {1719, 1720, 1723, 2049, 3659, 4045, 4190, 5060, 5061, 6000, 6566, 6665, 6666, 6667, 6668}
     | {6669, 6679, 6697, 10080}
     | {1433, 1521, 2375, 2376, 2379, 2380, 3306, 3389, 5432, 5672, 5900, 6333, 6334, 6379, 6380}
     | {9042, 9200, 9300, 10250, 11211, 26379, 27017}
 )
+"""Above 1023: the ports that browsers refuse (WHATWG Fetch, "port blocking"), and those of well
+known databases, brokers and consoles, which would take an HTTP request for their own language."""
 
 WHITE_SPACE: Final = " \t\r\n\f\v"
 """Is cut off around a URL, as browsers do."""
 
-# Browsers take tabs and line ends out of the middle of a URL. In a shop's URL they are refused,
-# because the program that wrote them meant something else, a header, say.
 FORBIDDEN_IN_URL: Final = re.compile(r"[\x00-\x1f\x7f-\x9f\ud800-\udfff]")
+"""Browsers take tabs and line ends out of the middle of a URL. In a shop's URL they are refused,
+because the program that wrote them meant something else, a header, say."""
 
 # Browsers take more names than DNS has: with commas, or with labels of any length.
 _LABEL: Final = r"[a-z0-9_](?:[a-z0-9_-]{0,61}[a-z0-9_])?"

@@ -19,8 +19,8 @@ SOCKET_TIMEOUT_SECONDS: Final = 5.0
 
 RETRY_AFTER_SECONDS: Final = 5.0
 
-# Refusals that pass: a full disk, a long script, a lost replica, a restart under way.
 _PASSING: Final = frozenset({"MISCONF", "BUSY", "NOREPLICAS", "MASTERDOWN", "LOADING", "TRYAGAIN"})
+"""Refusals that pass: a full disk, a long script, a lost replica, a restart under way."""
 
 
 def connect(url: str, *, timeout: float = SOCKET_TIMEOUT_SECONDS) -> redis.Redis:

@@ -32,8 +32,8 @@ _NUMBER: Final = re.compile(r"\s*[+-]?[0-9.]+\s*")
 _GTIN: Final = re.compile("^[0-9]{8,14}$")
 _CURRENCY: Final = re.compile("^[A-Za-z]{3}$")
 
-# Any namespace does, as long as it never changes: point ids are derived from it.
 _POINT_NAMESPACE: Final = uuid.UUID("6d1c3d52-4f0e-5a0b-9d0e-7a3f1c55b1aa")
+"""Any namespace does, as long as it never changes: point ids are derived from it."""
 
 
 def point_id(tenant: str, product_id: str) -> str:

@@ -13,8 +13,8 @@ NOW: Final = "now"
 """In the context of a validation: the time, in seconds since 1970, that versions are held against.
 Without it none is: what was accepted once stays good."""
 
-# Times from 2001 to 2286 have so many digits in seconds, in milliseconds and in microseconds.
 _UNITS: Final = {10: 1, 13: 10**3, 16: 10**6}
+"""Times from 2001 to 2286 have so many digits in seconds, in milliseconds and in microseconds."""
 
 _FIRST_TIME: Final = 10**9
 
