@@ -1,6 +1,6 @@
 """The numbers this project shows on /metrics, each defined once."""
 
-from prometheus_client import Counter, Histogram, start_http_server
+from prometheus_client import Counter, Gauge, Histogram, start_http_server
 from prometheus_client.multiprocess import mark_process_dead
 
 EMBEDDINGS = Counter(
@@ -42,6 +42,34 @@ SEARCH_RANKING_REQUESTS = Counter(
     "search_ranking_requests_total",
     "Searches that the answer cache missed, by whether their ranking was cached.",
     ["result"],
+)
+
+COLUMNS_BUILDS = Counter(
+    "columns_builds_total",
+    "Tables of columns read anew from the index, by how it ended: built, too_large or failed.",
+    ["result"],
+)
+
+COLUMNS_BUILD_SECONDS = Histogram(
+    "columns_build_seconds",
+    "Time to read one tenant's table of columns anew.",
+    buckets=(0.01, 0.1, 0.25, 0.5, 1, 2.5, 5, 10, 30),
+)
+
+COLUMNS_MENDED = Counter(
+    "columns_mended_total", "Changed products that were read anew into tables of columns."
+)
+
+COLUMNS_MEND_SECONDS = Histogram(
+    "columns_mend_seconds",
+    "Time to bring a table of columns up to the reported changes.",
+    buckets=(0.001, 0.0025, 0.005, 0.01, 0.025, 0.05, 0.1, 0.25, 0.5, 1, 2.5),
+)
+
+COLUMNS_PRODUCTS = Gauge(
+    "columns_products",
+    "Products held in tables of columns, of all tenants.",
+    multiprocess_mode="livesum",
 )
 
 REPORTS = Counter("reports_total", "Wanted states a worker reported on, by result.", ["result"])

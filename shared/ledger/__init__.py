@@ -1,5 +1,6 @@
 """The ledger: every product's wanted state, and the jobs that asked for it, in Redis."""
 
+from shared.ledger.changes import ChangeLog, Changes
 from shared.ledger.connection import connect
 from shared.ledger.generations import GENERATION_TIMEOUT_SECONDS, Generations
 from shared.ledger.idempotency import Idempotency
@@ -12,6 +13,8 @@ from shared.ledger.recovery.snapshot import LedgerRestore, LedgerSnapshot, Resto
 
 __all__ = [
     "GENERATION_TIMEOUT_SECONDS",
+    "ChangeLog",
+    "Changes",
     "Generations",
     "Idempotency",
     "IndexedProduct",

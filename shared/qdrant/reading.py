@@ -1,7 +1,7 @@
 """Products and their revs out of the collection, by id or page by page."""
 
 import uuid
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import Any, NamedTuple
 
 from qdrant_client import QdrantClient, models
@@ -160,6 +160,37 @@ class ProductReader:
             for product_id, score in ranking
             if product_id in payloads
         ]
+
+    def live_payloads(
+        self, tenant: str, product_ids: Sequence[str], fields: Sequence[str]
+    ) -> dict[str, dict[str, Any]]:
+        """By id the live products among these, with these fields of their payload."""
+        keys = [(tenant, product_id) for product_id in product_ids]
+        return {
+            key[1]: payload
+            for key, payload, _ in self._retrieve(keys, [*fields, "tenant"])
+            if "tenant" in payload
+        }
+
+    def all_live_payloads(
+        self, tenant: str, fields: Sequence[str], page: int = 1000
+    ) -> Iterator[list[dict[str, Any]]]:
+        """All live products of the tenant, `page` at a time, with these fields of their payload."""
+        offset = None
+        while True:
+            with translated("read all products"):
+                records, offset = self._client.scroll(
+                    self.collection,
+                    scroll_filter=models.Filter(**conditions.of_tenant(tenant)),
+                    limit=page,
+                    offset=offset,
+                    with_payload=list(fields),
+                    with_vectors=False,
+                    timeout=self._read_timeout,
+                )
+            yield [record.payload or {} for record in records]
+            if offset is None:
+                return
 
     def _retrieve(
         self,

@@ -15,8 +15,15 @@ local function rung_key(lane) return PREFIX .. 'rung:' .. lane end
 local function job_key(tenant, job) return PREFIX .. 'job:' .. tenant .. ':' .. job end
 local function items_key(tenant, job) return PREFIX .. 'items:' .. tenant .. ':' .. job end
 local function end_key(tenant, job) return PREFIX .. 'end:' .. tenant .. ':' .. job end
--- A hash: one counter per aspect of the index that answers depend on.
+-- A hash: one counter per aspect of the index that answers depend on, and `log`, the position of
+-- the tenant's change log.
 local function generation_key(tenant) return PREFIX .. 'generation:' .. tenant end
+-- A stream of the products whose changes were reported, for those who hold a copy of them. An entry
+-- has the position as its id, and says after which position it comes: a reader that finds the chain
+-- broken, because the stream was cut, lost or not written for a while, reads everything anew.
+local function changes_key(tenant) return PREFIX .. 'changes:' .. tenant end
+-- There while somebody reads that stream. It isn't written for nobody.
+local function followed_key(tenant) return PREFIX .. 'followed:' .. tenant end
 -- Deleted products by rev. Ledgers of earlier releases hold them under this name.
 local TOMBSTONES = PREFIX .. 'graves'
 -- The tenant's jobs by creation: those with items left, and those that have ended.

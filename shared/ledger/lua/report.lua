@@ -9,6 +9,8 @@ local _, token, retention, every_aspect = unpack(ARGV, 1, 4)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
 local now = now_us()
 local raised = {}
+-- The products that have changed, by tenant.
+local changed_in = {}
 -- Lanes where something has become due at once.
 local due_in = {}
 
@@ -120,12 +122,31 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
   end
 end
 
+-- Moves the tenant's change log on. It isn't written for nobody, and at most 1,000 entries are kept,
+-- each of one report: what is longer is read faster from the index itself.
+local function log_changes(tenant, products)
+  local key, stream = generation_key(tenant), changes_key(tenant)
+  local last = redis.call('HGET', key, 'log') or ''
+  local position = risen(last)
+  redis.call('HSET', key, 'log', position)
+  if redis.call('EXISTS', followed_key(tenant)) == 0 then return end
+  local written = redis.pcall('XADD', stream, 'MAXLEN', '~', 1000, position .. '-0', 'after', last,
+    'products', table.concat(products, '\n'))
+  -- The clock was set back while the position was lost.
+  if type(written) == 'table' and written.err then redis.call('DEL', stream) end
+  redis.call('EXPIRE', stream, 600)
+end
+
 -- The generations first: nobody may learn of an end before older answers are out of use.
 for i = 5, #ARGV, 14 do
-  local tenant, changed = ARGV[i], ARGV[i + 8]
+  local tenant, product, changed = ARGV[i], ARGV[i + 1], ARGV[i + 8]
   local key = generation_key(tenant)
   -- Where they are unknown all of them count as changed: they may have been lost.
   if changed ~= '' and redis.call('EXISTS', key) == 0 then changed = every_aspect end
+  if changed ~= '' then
+    changed_in[tenant] = changed_in[tenant] or {}
+    table.insert(changed_in[tenant], product)
+  end
   for aspect in string.gmatch(changed, '%S+') do
     local generation = tenant .. ' ' .. aspect
     if not raised[generation] then
@@ -134,6 +155,7 @@ for i = 5, #ARGV, 14 do
     end
   end
 end
+for tenant, products in pairs(changed_in) do log_changes(tenant, products) end
 for i = 5, #ARGV, 14 do
   local tenant, product, rev, result, code, retryable, message, delay = unpack(ARGV, i, i + 7)
   local found, refused, refusal = unpack(ARGV, i + 9, i + 11)

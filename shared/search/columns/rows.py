@@ -11,7 +11,6 @@ from shared.search.columns.values import ATTRIBUTE, Value, value_of
 
 PAYLOAD_OF_ROW: Final = (
     "id",
-    "tenant",
     "group_id",
     "name",
     "price",
@@ -48,10 +47,8 @@ class Row(NamedTuple):
     """By field: category, brand, availability, and attributes by their name behind a prefix."""
 
     @classmethod
-    def of(cls, payload: Mapping[str, Any]) -> "Row | None":
-        """The row of a point; None for a tombstone, which has no tenant."""
-        if "tenant" not in payload:
-            return None
+    def of(cls, payload: Mapping[str, Any]) -> "Row":
+        """The row of a live point."""
         paid = payload.get("sale_price", payload.get("price"))
         held = {
             "category": payload.get("category"),
