@@ -25,15 +25,21 @@ from shared.doorbell import Doorbell, celery_app
 from shared.embedding.identity import collection_name
 from shared.errors import CollectionMismatch, QdrantUnavailable, VitrineError
 from shared.fetch.bootstrap import build_fetcher
-from shared.ledger import GENERATION_TIMEOUT_SECONDS, Generations, Jobs, Ledger, LedgerLoss, connect
+from shared.ledger import (
+    GENERATION_TIMEOUT_SECONDS,
+    ChangeLog,
+    Generations,
+    Jobs,
+    Ledger,
+    LedgerLoss,
+    connect,
+)
 from shared.ledger.bootstrap import build_ledger
 from shared.models.attributes import attribute_types
-from shared.qdrant.bootstrap import build_qdrant
+from shared.qdrant.bootstrap import build_analyser, build_qdrant
 from shared.qdrant.service import QdrantService
-from shared.search.cache.answers import AnswerCache, RankingCache
+from shared.search.bootstrap import build_search
 from shared.search.cache.redis import CacheConnection
-from shared.search.cache.vectors import QueryVectorCache
-from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from shared.settings import Settings
 from shared.watchdog import Watchdog
@@ -111,7 +117,7 @@ def build_services(settings: Settings, watchdog: Watchdog) -> Services:
     from shared.embedding.bootstrap import load_embedding_service  # noqa: PLC0415
 
     # The cheap part that can be wrong comes first: the model takes seconds.
-    collection = collection_name(settings)
+    collection_name(settings)
     embedding = load_embedding_service(
         settings,
         frozenset({"text"}),
@@ -131,24 +137,20 @@ def build_services(settings: Settings, watchdog: Watchdog) -> Services:
         # Workers make the collection too, before they write to it.
         structlog.get_logger("api").warning("collection_not_ensured", error=err.message)
     cache = CacheConnection(settings.redis_cache_url)
-    vectors = QueryVectorCache(cache, collection, embedding.dimensions)
-    search = SearchService(
+    search = build_search(
         encoder=embedding,
-        pictures=QueryPictures(
-            fetch=picture_fetch(settings),
-            encoder=embedding,
-            vectors=vectors,
-            timeout_seconds=settings.search_timeout_seconds,
-        ),
+        analyser=build_analyser(settings),
+        fetch=picture_fetch(settings),
         qdrant=qdrant,
         generations=Generations(
             connect(settings.redis_url, timeout=GENERATION_TIMEOUT_SECONDS),
             max_staleness=settings.search_cache_max_staleness,
         ),
-        answers=AnswerCache(cache, settings.search_cache_ttl),
-        rankings=RankingCache(cache, settings.search_cache_ttl),
-        vectors=vectors,
+        changes=ChangeLog(connect(settings.redis_url, timeout=GENERATION_TIMEOUT_SECONDS)),
+        cache=cache,
+        cache_ttl=settings.search_cache_ttl,
         timeout_seconds=settings.search_timeout_seconds,
+        in_stock_first=settings.search_in_stock_first,
     )
     return Services(
         settings=settings,

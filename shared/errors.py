@@ -135,6 +135,12 @@ class SourcesCancelOut(PermanentError):
     code = "sources_cancel_out"
 
 
+class CatalogueTooLarge(PermanentError):
+    """A request without a source for an order that only smaller catalogues have."""
+
+    code = "sort_unavailable"
+
+
 class NothingToRetry(PermanentError):
     """No item of the job failed in a way that may pass and is still what the shop wants last."""
 

@@ -127,6 +127,7 @@ class Settings(BaseSettings):
     search_cache_ttl: int = Field(3600, ge=1)
     search_cache_max_staleness: float = Field(0.0, ge=0)
     search_timeout_seconds: float = Field(5.0, gt=0)
+    search_in_stock_first: bool = False
 
     # Operation
     watchdog_decode_seconds: float = Field(60.0, ge=1)

@@ -27,8 +27,8 @@ from api.responses.answers import json_response
 from api.responses.problems import invalid
 from api.responses.searches import SearchResultsAnswer, search_answer
 from shared.errors import EncoderBusy, QueryPictureFault
-from shared.models.search.hits import SearchAnswer
-from shared.models.search.requests import Ranking, SearchRequest, SimilarRequest, Text
+from shared.models.search.answers import SearchAnswer
+from shared.models.search.requests import Matching, Ranking, SearchRequest, SimilarRequest, Text
 from shared.search.service import SearchService
 
 _READING_SHARE: Final = 0.05
@@ -39,7 +39,7 @@ _PICTURE_FILE: Final = "image"
 """In a form, a picture's file in the place of `_PICTURE`."""
 
 _ANSWERS: Final[Mapping[int, Json]] = {
-    200: json_answer("The nearest products.", SearchResultsAnswer)
+    200: json_answer("A page of the products.", SearchResultsAnswer)
 }
 _FORM: Final[Json] = {
     "schema": {
@@ -64,15 +64,17 @@ _FORM: Final[Json] = {
 
 
 class WordSearch(Ranking):
-    """A search by words in a URL."""
+    """A search by words in a URL, or browsing."""
 
-    q: Annotated[Text, Field(examples=["red shirt"])]
-    """The words: `text_query` of the POST."""
+    q: Annotated[Text | None, Field(examples=["red shirt"])] = None
+    """The words: `text_query` of the POST. Without them, all products that meet the filters."""
+    match: Matching = "auto"
 
     def as_request(self) -> SearchRequest:
-        """The same search as a document would have it, so that both share cached answers."""
+        """The same search as a document would have it, so that both share cached answers. Raises
+        `Invalid`."""
         ranking = {name: value for name, value in self if name != "q"}
-        return SearchRequest(text_query=self.q, **ranking)
+        return validated(SearchRequest, {"text_query": self.q, **ranking})
 
 
 class SearchResource:
@@ -91,10 +93,11 @@ class SearchResource:
         problems=(404,),
     )
     def search(self) -> Response:
-        """Search by words, by a picture, by a product, or by a mix of them.
+        """Search by words, by a picture, by a product, or by a mix of them; or browse.
 
         Give `text_query`, `image_url`, `image_base64`, `product_id`, or several of them; several
-        are mixed. All other fields narrow the results down. A form sends a picture as a file.
+        are mixed. Without any of them, all products that meet the filters are results. A form sends
+        a picture as a file.
         """
         read_parameters(NoParameters, request)
         is_form = content_type(request, JSON, MULTIPART) == MULTIPART
@@ -115,11 +118,16 @@ class SearchResource:
 
     @Operation("GET", "/search", _ANSWERS, WordSearch)
     def search_by_url(self) -> Response:
-        """Search by words, in a URL.
+        """Search by words, in a URL, or browse.
 
-        Answers as the POST does. An empty parameter is an absent one.
+        Answers as the POST does. An empty parameter is an absent one, and a list is a parameter
+        that is given several times.
         """
-        query = read_parameters(WordSearch, request).as_request()
+        asked = read_parameters(WordSearch, request)
+        try:
+            query = asked.as_request()
+        except Invalid as err:
+            raise invalid(err.faults) from err
         return _answer(self._search.search(g.tenant, query))
 
     @Operation("GET", "/similar", _ANSWERS, SimilarRequest, problems=(404,))

@@ -1,36 +1,26 @@
 """A search from request to answer."""
 
 import time
-from collections.abc import Sequence
-from typing import Final, Protocol
+from typing import Final
 
-import numpy as np
-
-from shared.errors import ProductNotFound, QueryPictureFault, SourcesCancelOut
+from shared.errors import QueryPictureFault
 from shared.ledger.generations import Generation, Generations
 from shared.metrics import SEARCH_CACHE_REQUESTS
-from shared.models.search.hits import SCORE_DIGITS, Hit, Ranked, SearchAnswer
+from shared.models.search.answers import Answered, SearchAnswer
 from shared.models.search.requests import SearchRequest, SimilarRequest
-from shared.qdrant.points import StoredEmbedding
 from shared.qdrant.service import QdrantService
-from shared.search.cache.answers import AnswerCache, RankingCache, answer_key
-from shared.search.cache.vectors import QueryVectorCache, Vector
+from shared.search.cache.answers import AnswerCache, answer_key
+from shared.search.drafts import Drafts
+from shared.search.noise.floor import NoiseFloor
 from shared.search.pictures import QueryPictures
 from shared.search.query import Query
 from shared.search.single_flight import SingleFlight
 
-_SCORE_STEP: Final = 10**-SCORE_DIGITS
+_TRIES: Final = 3
+"""Answers made until one shows products as its columns have them. A worker writes a product some
+milliseconds before it reports it."""
 
-_SMALLEST_NORM: Final = 1e-6
-"""Of a sum of unit vectors; what is shorter has no direction."""
-
-
-class TextEncoder(Protocol):
-    """The part of the embedding service that a search by words needs."""
-
-    def embed_text(self, text: str, timeout: float, /) -> Vector:
-        """The text's vector, float32 of shape (dimensions,), L2-normalised; `timeout`: seconds."""
-        ...
+_PAUSE_SECONDS: Final = 0.02
 
 
 class SearchService:
@@ -39,36 +29,39 @@ class SearchService:
     A search that starts after a job has succeeded never shows the state before it: the generation
     is read first, is part of the cache's key, and is raised in the step that ends the job. What
     the index says of a product that is searched by is read after the generation, too.
+
+    Everything that an answer tells is a function of one result set and one snapshot of the
+    products' columns (`shared/search/result_set/`), so that its parts agree.
     """
 
     def __init__(
         self,
         *,
-        encoder: TextEncoder,
         pictures: QueryPictures,
         qdrant: QdrantService,
+        drafts: Drafts,
         generations: Generations,
         answers: AnswerCache,
-        rankings: RankingCache,
-        vectors: QueryVectorCache,
         timeout_seconds: float,
     ) -> None:
-        self._encoder = encoder
+        """`timeout_seconds`: how long one waits for the same answer of another thread."""
         self._pictures = pictures
         self._qdrant = qdrant
+        self._drafts = drafts
         self._generations = generations
         self._answers = answers
-        self._rankings = rankings
-        self._vectors = vectors
-        self._timeout_seconds = timeout_seconds
-        self._flights: SingleFlight[tuple[Sequence[Hit], bool]] = SingleFlight(timeout_seconds)
+        self._flights: SingleFlight[tuple[Answered, bool]] = SingleFlight(timeout_seconds)
+
+    def close(self) -> None:
+        """Ends the threads behind it; work that runs is waited for."""
+        self._drafts.close()
 
     def search(self, tenant: str, request: SearchRequest) -> SearchAnswer:
-        """The nearest products that meet the filters, also the one searched by, if any.
+        """The products that the request means and that meet its filters, also the one searched by.
 
         Raises EncoderBusy, ModelUnavailable, ItemPermanent (for a text that the model fails on),
-        QdrantUnavailable, QdrantRejected, SearchTimeout, SourcesCancelOut, QueryPictureFault and
-        ProductNotFound.
+        QdrantUnavailable, QdrantRejected, SearchTimeout, SourcesCancelOut, QueryPictureFault,
+        ProductNotFound and CatalogueTooLarge.
         """
         started = time.perf_counter()
         query = Query.of_search(request, list(self._pictures.gathered(request)))
@@ -82,109 +75,55 @@ class SearchService:
         return self._answer(tenant, Query.of_similar(request), time.perf_counter())
 
     def _answer(self, tenant: str, query: Query, started: float) -> SearchAnswer:
-        results, cached = self._results(tenant, query)
+        answered, cached = self._answered(tenant, query)
         return SearchAnswer(
             query_type=query.query_type,
             top_k=query.ranking.top_k,
-            results=results,
+            answered=answered,
             execution_time_ms=(time.perf_counter() - started) * 1000,
             cached=cached,
         )
 
-    def _results(self, tenant: str, query: Query) -> tuple[Sequence[Hit], bool]:
+    def _answered(self, tenant: str, query: Query) -> tuple[Answered, bool]:
         generation = self._generations.current(tenant)
         if generation is None:
             # Without the ledger nobody knows whether a cached answer is still true.
             SEARCH_CACHE_REQUESTS.labels("bypass").inc()
-            return self._compute(tenant, query), False
-        key = answer_key(tenant, self._qdrant.view, generation, query.normalised())
+            return self._made(tenant, query, known=False)
+        key = self._key(tenant, generation, self._drafts.noise(tenant), query)
         cached = self._answers.get(key)
         if cached is not None:
             return cached, True
         try:
-            return self._flights.run(key, lambda: self._renew(key, tenant, generation, query))
+            return self._flights.run(key, lambda: self._made(tenant, query))
         except QueryPictureFault as err:
             raise query.own(err) from err
 
-    def _renew(
-        self, key: str, tenant: str, generation: Generation, query: Query
-    ) -> tuple[Sequence[Hit], bool]:
-        """The answer anew, and whether at least its ranking was cached.
+    def _key(
+        self, tenant: str, generation: Generation, noise: NoiseFloor | None, query: Query
+    ) -> str:
+        normalised = {**query.normalised(), "noise": noise and noise.version}
+        return answer_key(tenant, self._qdrant.view, generation, normalised)
 
-        With prices changing every second no answer lives long, but most rankings do.
+    def _made(self, tenant: str, query: Query, *, known: bool = True) -> tuple[Answered, bool]:
+        """The answer anew, and whether at least its result set was cached.
+
+        With prices changing every second no answer lives long, but most result sets do.
         """
-        ranks_by = {aspect: generation[aspect] for aspect in sorted(query.ranks_by())}
-        ranking_key = answer_key(tenant, self._qdrant.view, ranks_by, query.normalised())
-        ranking = self._rankings.get(ranking_key)
-        hits = None if ranking is None else self._still_ranked(tenant, ranking, query)
-        still_ranked = hits is not None
-        if hits is None:
-            hits = self._compute(tenant, query)
-            self._rankings.put(ranking_key, [hit.ranked for hit in hits])
-        self._answers.put(key, hits)
-        return hits, still_ranked
-
-    def _still_ranked(
-        self, tenant: str, ranking: Sequence[Ranked], query: Query
-    ) -> Sequence[Hit] | None:
-        """The ranked products as they are now, without those deleted since the generation was read.
-
-        None if one doesn't meet the filters any more: a write stands that nobody has reported yet.
-        """
-        hits = self._qdrant.hits(tenant, ranking)
+        for tries_left in reversed(range(_TRIES)):
+            draft = self._drafts.draft(tenant, query, known=known)
+            page = draft.page(query)
+            hits = self._qdrant.hits(tenant, page.ranked)
+            agrees = page.agrees(hits)
+            if agrees or not tries_left:
+                break
+            time.sleep(_PAUSE_SECONDS)
+        # A write that nobody reports, because its worker died, shows through: but no product that
+        # breaks the filters does.
         admits = query.ranking.predicate()
-        return hits if all(admits(hit.fields) for hit in hits) else None
-
-    def _compute(self, tenant: str, query: Query) -> Sequence[Hit]:
-        ranking = query.ranking
-        product = self._product(tenant, query.product_id)
-        least = ranking.min_score
-        hits = self._qdrant.search(
-            tenant,
-            self._vector(query, product),
-            ranking,
-            ranking.top_k,
-            ranking.offset,
-            # Hits are measured by the score that they show, so those just below come along.
-            min_score=None if least is None else least - _SCORE_STEP,
-            without_group=product.group_id if product and query.leaves_out_group else None,
-        )
-        return [hit for hit in hits if least is None or hit.similarity_score >= least]
-
-    def _product(self, tenant: str, product_id: str | None) -> StoredEmbedding | None:
-        if product_id is None:
-            return None
-        product = self._qdrant.embedding_of(tenant, product_id)
-        if product is None:
-            raise ProductNotFound("there is no such product in the index")
-        return product
-
-    def _vector(self, query: Query, product: StoredEmbedding | None) -> Vector:
-        vectors = [self._pictures.vector(picture) for picture in query.pictures]
-        if query.text is not None:
-            vectors.append(self._text_vector(query.text))
-        if product is not None:
-            vectors.append(np.asarray(product.embedding, np.float32))
-        return mixed(vectors)
-
-    def _text_vector(self, text: str) -> Vector:
-        vector = self._vectors.get("text", text)
-        if vector is None:
-            vector = self._encoder.embed_text(text, self._timeout_seconds)
-            self._vectors.put("text", text, vector)
-        return vector
-
-
-def mixed(vectors: Sequence[Vector]) -> Vector:
-    """The normalised sum of unit vectors of equal length, float32; a lone one stays as it is.
-
-    Raises SourcesCancelOut.
-    """
-    if len(vectors) == 1:
-        return vectors[0]
-    total = np.stack(vectors).astype(np.float64).sum(axis=0)
-    norm = float(np.linalg.norm(total))
-    if norm < _SMALLEST_NORM:
-        raise SourcesCancelOut("the sources cancel each other out; search by fewer of them")
-    vector: Vector = (total / norm).astype(np.float32)
-    return vector
+        answered = draft.answered(query, page.shown([hit for hit in hits if admits(hit.fields)]))
+        state = draft.state
+        if agrees and state.generation is not None and not answered.degraded:
+            key = self._key(tenant, state.generation, state.noise, query)
+            self._answers.put(key, answered)
+        return answered, draft.cached

@@ -1,12 +1,13 @@
 """A search as a shopper asks for it."""
 
 import binascii
-from typing import Annotated, Final
+from typing import Annotated, Final, Literal
 
 from pydantic import (
     AfterValidator,
     BeforeValidator,
     Field,
+    StrictBool,
     StrictBytes,
     StrictFloat,
     StrictInt,
@@ -16,12 +17,16 @@ from pydantic import (
 )
 from pydantic_core import PydanticCustomError
 
+from shared.models.attributes import MAX_NAME, unfilterable
 from shared.models.product import ImageUrl, ProductId
 from shared.models.search.filters import Filters
 from shared.models.search.hits import QueryType
 
 MAX_TOP_K: Final = 100
 MAX_OFFSET: Final = 1000
+"""Of a search: a result set has no more products."""
+MAX_BROWSED: Final = 10_000
+"""The highest offset of a request without a source."""
 MAX_PICTURE_BYTES: Final = 10 * 2**20
 """Of a picture sent with the query; one that is fetched may have as many as a product's."""
 
@@ -49,6 +54,50 @@ def _decoded(value: object) -> object:
         ) from err
 
 
+_ATTRIBUTE: Final = "attributes."
+_FACETS: Final = ("category", "brand", "availability", "price")
+_MAX_FACETS: Final = 10
+
+
+def _facets(given: object) -> tuple[str, ...]:
+    """The names of the facets, each once: a lone one, or a list of them."""
+    named = map(_facet, given if isinstance(given, list | tuple) else [given])
+    names = tuple(dict.fromkeys(named))
+    if len(names) > _MAX_FACETS:
+        raise PydanticCustomError("facet_count", f"must be at most {_MAX_FACETS} facets")
+    return names
+
+
+def _facet(name: object) -> str:
+    if isinstance(name, str):
+        attribute = name.removeprefix(_ATTRIBUTE)
+        if name in _FACETS or (
+            attribute != name and 1 <= len(attribute) <= MAX_NAME and not unfilterable(attribute)
+        ):
+            return name
+    raise PydanticCustomError(
+        "facet_unknown", f"must be {', '.join(_FACETS)} or {_ATTRIBUTE} and an attribute's name"
+    )
+
+
+Sort = Literal["relevance", "price_asc", "price_desc", "newest", "name"]
+Match = Literal["auto", "looks", "words"]
+Cutoff = Literal["auto", "strict", "off"]
+Matching = Annotated[
+    Match,
+    Field(
+        description="How products are found. `auto`: by words and looks for a text alone, else by "
+        "looks. `looks`: by looks alone. `words`: by words alone, for a text alone."
+    ),
+]
+Facets = Annotated[
+    tuple[str, ...],
+    BeforeValidator(
+        _facets,
+        json_schema_input_type=StrictStr
+        | Annotated[list[StrictStr], Field(max_length=_MAX_FACETS)],
+    ),
+]
 Text = Annotated[StrictStr, Field(min_length=1, max_length=1000), AfterValidator(_not_blank)]
 PictureBytes = Annotated[
     StrictBytes,
@@ -62,19 +111,56 @@ class Ranking(Filters):
 
     top_k: Annotated[StrictInt, Field(ge=1, le=MAX_TOP_K)] = 10
     """The most results that the answer holds."""
-    offset: Annotated[StrictInt, Field(ge=0, le=MAX_OFFSET)] = 0
-    """Results to leave out at the top."""
+    offset: Annotated[
+        StrictInt,
+        Field(
+            ge=0,
+            le=MAX_BROWSED,
+            description=f"Results to leave out at the top. At most {MAX_OFFSET:,} if there is "
+            "anything to search by.",
+        ),
+    ] = 0
+    sort: Annotated[
+        Sort | None,
+        Field(
+            description="The order of the results: the same products in each. `relevance` if there "
+            "is anything to search by, else `newest`. Prices are what the shopper pays; products "
+            "without one come last."
+        ),
+    ] = None
+    facets: Annotated[
+        Facets,
+        Field(
+            description="Up to 10 of `category`, `brand`, `availability`, `price` and "
+            "`attributes.<name>`: how many products the same request would find with each value, "
+            "or with each range of prices. A facet leaves out the filter on its own field."
+        ),
+    ] = ()
+    group: StrictBool = True
+    """Whether of products with one `group_id` only the best that meets the filters is a result."""
+    cutoff: Annotated[
+        Cutoff,
+        Field(
+            description="Which products are too unlike to be results of a search by looks. `auto`: "
+            "those that are no nearer than unrelated products are. `strict`: also those that are "
+            "far behind the nearest product, which suits sorting by price. `off`: none. Products "
+            "that the words match are always results."
+        ),
+    ] = "auto"
     min_score: (
         Annotated[StrictInt | StrictFloat, Field(ge=-1, le=1, allow_inf_nan=False)] | None
     ) = None
-    """The least `similarity_score`, as results show it."""
+    """The least `similarity_score` of products that no words match, as results show it: a cut-off
+    in the place of `cutoff`."""
+    explain: StrictBool = False
+    """Whether each result says why it is here."""
 
 
 class SearchRequest(Ranking):
-    """A shopper's query: at least one source. Unknown fields are refused by name."""
+    """A shopper's query; without a source it browses. Unknown fields are refused by name."""
 
     text_query: Text | None = None
-    """Words that describe the picture of what is looked for."""
+    """Words: a product's code, words of its texts, or what its picture shows."""
     image_url: ImageUrl | None = None
     """The address of a picture (http or https). The service fetches it."""
     image: Annotated[PictureBytes | None, Field(alias="image_base64")] = None
@@ -82,13 +168,19 @@ class SearchRequest(Ranking):
     product_id: ProductId | None = None
     """A product of the index, which is searched by as its own picture."""
 
+    match: Matching = "auto"
+
     @model_validator(mode="after")
-    def _has_source(self) -> "SearchRequest":
-        if not self.source_count:
+    def _fits_sources(self) -> "SearchRequest":
+        if self.match == "words" and (self.text_query is None or self.source_count > 1):
             raise PydanticCustomError(
-                "source_missing",
-                "needs at least one of text_query, image_url, image_base64 and product_id; a form "
-                "may send a picture's file as image",
+                "words_alone", "words needs text_query, and no other source", {"field": "match"}
+            )
+        if self.source_count and self.offset > MAX_OFFSET:
+            raise PydanticCustomError(
+                "offset_too_high",
+                f"must be at most {MAX_OFFSET:,} if there is anything to search by",
+                {"field": "offset"},
             )
         return self
 
@@ -105,9 +197,11 @@ class SearchRequest(Ranking):
 
     @property
     def query_type(self) -> QueryType:
-        """The kind of its source, or `mixed`."""
+        """The kind of its source, `mixed` of several, `browse` without one."""
         if self.source_count > 1:
             return "mixed"
+        if not self.source_count:
+            return "browse"
         if self.has_picture:
             return "image"
         return "text" if self.product_id is None else "product"

@@ -5,7 +5,6 @@ changes, so that threads share it.
 """
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Protocol
 
 import numpy as np
@@ -15,42 +14,40 @@ FacetValue = str | bool | int | float
 Positions = NDArray[np.int64]
 
 
-@dataclass(frozen=True, slots=True, eq=False)
-class ValueColumn:
+class ValueColumn(Protocol):
     """The values of one field: none, one or several for each product."""
 
-    starts: NDArray[np.int64]
-    """One more than there are products: product p has `codes[starts[p]:starts[p + 1]]`, each code
-    once."""
-    codes: NDArray[np.int64]
-    """Places in `terms` and `values`."""
-    terms: Sequence[str]
-    """What filters compare (`shared/models/terms.py`), each once."""
-    values: Sequence[FacetValue]
-    """What a facet shows of each term: one of the spellings that products have."""
+    @property
+    def terms(self) -> Sequence[str]:
+        """What filters compare (`shared/models/terms.py`), each once. Codes are places in it."""
+        ...
+
+    @property
+    def values(self) -> Sequence[FacetValue]:
+        """What a facet shows of each term: one of the spellings that products have."""
+        ...
 
     def codes_of(self, terms: Sequence[str]) -> NDArray[np.int64]:
         """The codes of those terms that a product has."""
-        wanted = set(terms)
-        codes = [code for code, term in enumerate(self.terms) if term in wanted]
-        return np.asarray(codes, np.int64)
+        ...
 
     def at(self, positions: Positions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """The values at some positions: for each a row (an index of `positions`) and a code."""
-        first = self.starts[positions]
-        counts = self.starts[positions + 1] - first
-        rows = np.repeat(np.arange(len(positions), dtype=np.int64), counts)
-        before = np.cumsum(counts) - counts
-        places = np.arange(len(rows), dtype=np.int64) + np.repeat(first - before, counts)
-        return rows, self.codes[places]
+        """The values at some positions: for each a row (an index of `positions`) and a code. No
+        row has a code twice."""
+        ...
 
 
 class Columns(Protocol):
     """A snapshot of all live products of a tenant."""
 
     @property
-    def ids(self) -> Sequence[str]:
+    def ids(self) -> NDArray[np.object_]:
         """The product ids, by position."""
+        ...
+
+    @property
+    def live_positions(self) -> Positions:
+        """The positions that products have, rising."""
         ...
 
     @property

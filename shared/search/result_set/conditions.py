@@ -1,11 +1,9 @@
 """The conditions of a request, met or not by rows of a result set. Pure."""
 
-from collections.abc import Mapping
-from dataclasses import dataclass
-
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.models.search.filters import Condition, Range, Within
 from shared.search.result_set.columns import Columns, Positions
 
 PRICE = "price"
@@ -13,45 +11,23 @@ PRICE = "price"
 Mask = NDArray[np.bool_]
 
 
-@dataclass(frozen=True, slots=True)
-class AnyOf:
-    """One of these terms (`shared/models/terms.py`) is among the product's."""
-
-    terms: tuple[str, ...]
-
-
-@dataclass(frozen=True, slots=True)
-class Within:
-    """The product has a number, and it lies within these bounds; None: no bound."""
-
-    gte: float | None = None
-    gt: float | None = None
-    lte: float | None = None
-    lt: float | None = None
-
-
-Condition = AnyOf | Within
-Conditions = Mapping[str, Condition]
-"""By the name of the facet that shows the field: `category`, `brand`, `availability`, `price` or
-`attributes.<name>`. All of them have to be met."""
-
-
-def met(columns: Columns, positions: Positions, name: str, condition: Condition) -> Mask:
-    """Whether each of these products meets the condition on this field."""
+def met(columns: Columns, positions: Positions, condition: Condition) -> Mask:
+    """Whether each of these products meets the condition."""
     if isinstance(condition, Within):
-        numbers = columns.prices if name == PRICE else columns.numbers(name)
+        is_price = condition.attribute == PRICE
+        numbers = columns.prices if is_price else columns.numbers(condition.attribute)
         if numbers is None:
             return np.zeros(len(positions), np.bool_)
-        return _within(numbers[positions], condition)
+        return _within(numbers[positions], condition.bounds)
     mask = np.zeros(len(positions), np.bool_)
-    column = columns.column(name)
+    column = columns.column(condition.attribute)
     if column is not None:
         rows, codes = column.at(positions)
         mask[rows[np.isin(codes, column.codes_of(condition.terms))]] = True
     return mask
 
 
-def _within(numbers: NDArray[np.float64], bounds: Within) -> Mask:
+def _within(numbers: NDArray[np.float64], bounds: Range) -> Mask:
     mask: Mask = ~np.isnan(numbers)
     # A comparison with NaN is false without a word.
     if bounds.gte is not None:

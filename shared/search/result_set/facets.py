@@ -1,13 +1,14 @@
 """Facets: how many products a request would find with one more condition. Pure."""
 
 import math
-from dataclasses import dataclass
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
 
-from shared.search.result_set.columns import Columns, FacetValue, Positions
+from shared.models.search.answers import Facet, PriceFacet, PriceRange, ValueCount, ValueFacet
+from shared.models.search.hits import Relation
+from shared.search.result_set.columns import Columns, Positions
 from shared.search.result_set.conditions import PRICE
 
 MAX_VALUES: Final = 100
@@ -18,58 +19,23 @@ _LEAST_STEP: Final = 1e-300
 """Below it floats lose their digits."""
 
 
-@dataclass(frozen=True, slots=True)
-class ValueCount:
-    """A value, and how many products have it; of a group all variants are one."""
-
-    value: FacetValue
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class PriceRange:
-    """The prices of some products from the lowest to the highest, and how many products."""
-
-    min: float
-    max: float
-    count: int
-
-
-@dataclass(frozen=True, slots=True)
-class ValueFacet:
-    """The values of one field, the most frequent first."""
-
-    values: list[ValueCount]
-
-
-@dataclass(frozen=True, slots=True)
-class PriceFacet:
-    """The prices that shoppers pay; None if no product has one."""
-
-    min: float | None
-    max: float | None
-    ranges: list[PriceRange]
-
-
-Facet = ValueFacet | PriceFacet
-
-
-def facet(columns: Columns, positions: Positions, name: str, *, grouped: bool) -> Facet:
-    """The facet `name` of these products."""
+def facet(
+    columns: Columns, positions: Positions, name: str, *, grouped: bool, relation: Relation
+) -> Facet:
+    """The facet `name` of these products; of a group all variants count as one."""
     groups = columns.groups[positions] if grouped else positions
     if name == PRICE:
-        return _prices(columns.prices[positions], groups)
+        return _prices(columns.prices[positions], groups, relation)
     column = columns.column(name)
     if column is None:
-        return ValueFacet([])
+        return ValueFacet([], relation)
     rows, codes = column.at(positions)
     counts = _distinct(groups[rows], codes, len(column.terms))
     present = np.flatnonzero(counts)
     # Ties by the term, so that no facet changes its order from one answer to the next.
     most = sorted(present.tolist(), key=lambda code: (-counts[code], column.terms[code]))
-    return ValueFacet(
-        [ValueCount(column.values[code], int(counts[code])) for code in most[:MAX_VALUES]]
-    )
+    values = [ValueCount(column.values[code], int(counts[code])) for code in most[:MAX_VALUES]]
+    return ValueFacet(values, relation)
 
 
 def _distinct(groups: NDArray[np.int64], codes: NDArray[np.int64], size: int) -> NDArray[np.int64]:
@@ -78,13 +44,15 @@ def _distinct(groups: NDArray[np.int64], codes: NDArray[np.int64], size: int) ->
     return np.bincount(pairs % size, minlength=size) if size else np.zeros(0, np.int64)
 
 
-def _prices(prices: NDArray[np.float64], groups: NDArray[np.int64]) -> PriceFacet:
+def _prices(
+    prices: NDArray[np.float64], groups: NDArray[np.int64], relation: Relation
+) -> PriceFacet:
     """Each range ends at prices that products have: as conditions, both of its ends included, the
     ranges neither leave a product out nor count one twice."""
     priced = ~np.isnan(prices)
     prices, groups = prices[priced], groups[priced]
     if not len(prices):
-        return PriceFacet(None, None, [])
+        return PriceFacet(None, None, [], relation)
     lowest, highest = float(prices.min()), float(prices.max())
     step = _step(highest - lowest)
     buckets = np.floor(prices / step)
@@ -93,7 +61,7 @@ def _prices(prices: NDArray[np.float64], groups: NDArray[np.int64]) -> PriceFace
         within = buckets == bucket
         low, high = float(prices[within].min()), float(prices[within].max())
         ranges.append(PriceRange(low, high, len(np.unique(groups[within]))))
-    return PriceFacet(lowest, highest, ranges)
+    return PriceFacet(lowest, highest, ranges, relation)
 
 
 def _step(span: float) -> float:

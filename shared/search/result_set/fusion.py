@@ -9,6 +9,9 @@ from typing import Final
 import numpy as np
 from numpy.typing import NDArray
 
+_NARROW: Final = 1e-3
+"""The least distance between cosines that are mapped to scores."""
+
 Scores = NDArray[np.float64]
 """One for each product; NaN if that side didn't find it."""
 
@@ -29,11 +32,14 @@ def words_scores(ranked: Scores, whole: NDArray[np.bool_]) -> Scores:
 
 
 def looks_scores(cosines: Scores, floor: float, best: float) -> Scores:
-    """0 for what is no nearer than unrelated products (`floor`), 1 for what is as near as this
-    model ever finds a product (`best`), both cosines."""
-    if best <= floor:
-        return np.where(np.isnan(cosines), np.nan, 0.0)
-    scores: Scores = np.clip((cosines - floor) / (best - floor), 0.0, 1.0)
+    """From cosines to 0…1, rising all the way so that no order is lost.
+
+    0.1 is as near as unrelated products are (`floor`), 0.9 as near as this model ever finds a
+    product (`best`), both cosines.
+    """
+    floor = min(max(floor, -1.0 + _NARROW), 1.0 - 2 * _NARROW)
+    best = min(max(best, floor + _NARROW), 1.0 - _NARROW)
+    scores: Scores = np.interp(cosines, [-1.0, floor, best, 1.0], [0.0, 0.1, 0.9, 1.0])
     return scores
 
 

@@ -1,17 +1,17 @@
 """The orders that products are shown in, and the product that stands for its group. Pure."""
 
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.models.search.requests import Sort
 from shared.search.result_set.columns import Columns
 from shared.search.result_set.results import ResultSet
 
 Rows = NDArray[np.int64]
 """Indices of a result set's arrays."""
 
-Sort = Literal["relevance", "price_asc", "price_desc", "newest", "name"]
 RELEVANCE: Final = "relevance"
 
 

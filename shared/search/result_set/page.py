@@ -5,38 +5,39 @@ they agree with each other.
 """
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import reduce
-from typing import Literal
 
 import numpy as np
 from numpy.typing import NDArray
 
+from shared.models.search.answers import Facet
+from shared.models.search.filters import Condition
+from shared.models.search.hits import Relation
+from shared.models.search.requests import Sort
 from shared.search.result_set.columns import Columns
-from shared.search.result_set.conditions import Conditions, Mask, met
-from shared.search.result_set.facets import Facet, facet
+from shared.search.result_set.conditions import Mask, met
+from shared.search.result_set.facets import facet
 from shared.search.result_set.order import (
     RELEVANCE,
     Rows,
-    Sort,
     by_relevance,
     first_of_groups,
     places,
 )
 from shared.search.result_set.results import ResultSet
 
-Relation = Literal["eq", "gte"]
-
 
 @dataclass(frozen=True, slots=True)
 class View:
     """What a request wants to see of a result set.
 
-    `conditions` are those that the set doesn't meet by itself; `in_stock_first` puts products that
+    `conditions` are those that the set doesn't meet by itself, at most one for a field;
+    `in_stock_first` puts products that
     can be bought before those that can't; `newest_first` orders a set that has no scores.
     """
 
-    conditions: Conditions = field(default_factory=dict)
+    conditions: Sequence[Condition] = ()
     sort: Sort = RELEVANCE
     facets: Sequence[str] = ()
     grouped: bool = True
@@ -70,8 +71,8 @@ def select(results: ResultSet, columns: Columns, view: View) -> Selection:
     whatever they are sorted by: so every sort shows the same products.
     """
     masks = {
-        name: met(columns, results.positions, name, condition)
-        for name, condition in view.conditions.items()
+        condition.attribute: met(columns, results.positions, condition)
+        for condition in view.conditions
     }
     rows = by_relevance(
         results,
@@ -88,18 +89,28 @@ def select(results: ResultSet, columns: Columns, view: View) -> Selection:
         rows[shown],
         variants[shown],
         {name: _facet(results, columns, view, masks, name) for name in view.facets},
-        "gte" if results.cut else "eq",
+        relation_of(results),
     )
 
 
 def _facet(
-    results: ResultSet, columns: Columns, view: View, masks: Mapping[str, Mask], name: str
+    results: ResultSet,
+    columns: Columns,
+    view: View,
+    masks: Mapping[str, Mask],
+    name: str,
 ) -> Facet:
     """A facet leaves out the condition on its own field: it counts what the siblings would give."""
     others = {field: mask for field, mask in masks.items() if field != name}
     mask = _all(others, len(results.positions))
-    return facet(columns, results.positions[mask], name, grouped=view.grouped)
+    positions = results.positions[mask]
+    return facet(columns, positions, name, grouped=view.grouped, relation=relation_of(results))
 
 
 def _all(masks: Mapping[str, Mask], size: int) -> Mask:
     return reduce(np.logical_and, masks.values(), np.ones(size, np.bool_))
+
+
+def relation_of(results: ResultSet) -> Relation:
+    """How counts of the set's products are to be read."""
+    return "gte" if results.cut else "eq"

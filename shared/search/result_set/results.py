@@ -1,12 +1,13 @@
 """The result set of a query: the products that it means, with their scores. Pure."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Final
 
 import numpy as np
 from numpy.typing import NDArray
+from pydantic import ConfigDict
 
+from shared.models.search.hits import Side
 from shared.search.result_set.columns import Columns, Positions
 
 MAX_RESULTS: Final = 1000
@@ -20,17 +21,37 @@ CODE_EQUALS: Final = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Scored:
-    """A product of a result set before its fields are looked at, with its scores.
+class Found:
+    """The products that a query means, before their fields are looked at: lists side by side.
 
-    `words` (0 to 1) and `looks` (a cosine) are None if that side didn't find the product.
+    `words` (0 to 1) and `looks` (cosines) are None of products that this side didn't find.
     """
 
-    product_id: str
-    score: float
-    words: float | None = None
-    looks: float | None = None
-    tier: int = NO_CODE
+    __pydantic_config__ = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+    ids: list[str]
+    scores: list[float]
+    words: list[float | None]
+    looks: list[float | None]
+    tiers: list[int]
+    cut: bool
+    """Whether there may be more products, beyond the `MAX_RESULTS` best."""
+    words_weight: float = 0.0
+    """The share of words in the scores."""
+    floor: float = 0.0
+    """The cosine at which looks begin to count."""
+    best: float = 1.0
+    """The cosine at which looks count in full."""
+    degraded: list[Side] = field(default_factory=list)
+    """The sides that didn't answer."""
+    corrected: dict[str, str] = field(default_factory=dict)
+    """What was looked for beside words that the catalogue doesn't know."""
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether the lists are equally long, with each product once."""
+        lengths = {len(each) for each in (self.scores, self.words, self.looks, self.tiers)}
+        return lengths == {len(self.ids)} == {len(set(self.ids))}
 
 
 @dataclass(frozen=True, slots=True, eq=False)
@@ -40,27 +61,27 @@ class ResultSet:
     positions: Positions
     scores: NDArray[np.float64]
     tiers: NDArray[np.int64]
+    places: NDArray[np.int64]
+    """Where each stands in the lists of what was found."""
     cut: bool
     """Whether there may be more products, beyond the `MAX_RESULTS` best."""
 
     @classmethod
-    def of(
-        cls, found: Sequence[Scored], columns: Columns, *, cut: bool
-    ) -> tuple["ResultSet", Sequence[Scored]]:
-        """The set of those that are live products by the columns, and what was found of each."""
-        positions = columns.positions_of([each.product_id for each in found])
-        known = np.flatnonzero(positions >= 0)
-        live = [found[row] for row in known.tolist()]
+    def of(cls, found: Found, columns: Columns) -> "ResultSet":
+        """The set of those that are live products by the columns."""
+        positions = columns.positions_of(found.ids)
+        live = np.flatnonzero(positions >= 0)
         return cls(
-            positions[known],
-            np.asarray([each.score for each in live], np.float64),
-            np.asarray([each.tier for each in live], np.int64),
-            cut,
-        ), live
+            positions[live],
+            np.asarray(found.scores, np.float64)[live],
+            np.asarray(found.tiers, np.int64)[live],
+            live,
+            found.cut,
+        )
 
     @classmethod
     def of_all(cls, columns: Columns) -> "ResultSet":
         """All products, none better than another: what a request without a source looks through."""
-        size = len(columns.ids)
-        positions = np.arange(size, dtype=np.int64)
-        return cls(positions, np.zeros(size), np.zeros(size, np.int64), cut=False)
+        positions = columns.live_positions
+        size = len(positions)
+        return cls(positions, np.zeros(size), np.zeros(size, np.int64), np.arange(size), cut=False)

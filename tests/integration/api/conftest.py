@@ -24,20 +24,20 @@ from shared.doorbell import Doorbell, celery_app
 from shared.embedding.decoding.pictures import decode_picture
 from shared.embedding.encoder import PreparedImage
 from shared.errors import ItemFault
-from shared.ledger import Generations, Jobs, Ledger, LedgerLoss, connect
+from shared.ledger import ChangeLog, Generations, Jobs, Ledger, LedgerLoss, connect
 from shared.ledger.connection import SOCKET_TIMEOUT_SECONDS
 from shared.models.change import Claim, Kind, Lane, Outcome, Report
 from shared.models.product import ImageFacts
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
 from shared.qdrant.vectors import VectorSet
-from shared.search.cache.answers import AnswerCache, RankingCache
+from shared.qdrant.words import words_of
+from shared.search.bootstrap import build_search
 from shared.search.cache.redis import CacheConnection
-from shared.search.cache.vectors import QueryVectorCache, Vector
-from shared.search.pictures import QueryPictures
-from shared.search.service import SearchService
+from shared.search.cache.vectors import Vector
 from shared.settings import Settings
 from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
+from tests.words import ANALYSER
 from worker.reconcile.merge import merge
 from worker.reconcile.reports import landed
 
@@ -59,6 +59,9 @@ class WordEncoder:
             seed = int.from_bytes(hashlib.sha256(word.encode()).digest()[:4], "big")
             vector += np.random.default_rng(seed).normal(size=self.dimensions).astype(np.float32)
         return vector / np.float32(np.linalg.norm(vector))
+
+    def embed_texts(self, texts: Sequence[str], _timeout: float = 5.0) -> Vector:
+        return np.stack([self.embed_text(text) for text in texts])
 
     def prepare(
         self,
@@ -185,6 +188,7 @@ class Shop:
                         ),
                         image=ImageFacts(sha256="0" * 64),
                         indexed_at="2026-01-01T00:00:00Z",
+                        words=words_of(ANALYSER, product),
                     )
                 )
                 report = landed(wanted, Outcome.INDEXED)
@@ -214,7 +218,18 @@ def services_on(
     )
     cache = CacheConnection(settings.redis_cache_url)
     encoder = WordEncoder()
-    vectors = QueryVectorCache(cache, qdrant.collection, encoder.dimensions)
+    search = build_search(
+        encoder=encoder,
+        analyser=ANALYSER,
+        fetch=picture_fetch(settings),
+        qdrant=qdrant,
+        generations=Generations(client),
+        changes=ChangeLog(client),
+        cache=cache,
+        cache_ttl=60,
+        timeout_seconds=5,
+        in_stock_first=settings.search_in_stock_first,
+    )
     services = Services(
         settings=settings,
         ledger=Ledger(
@@ -227,22 +242,12 @@ def services_on(
         jobs=Jobs(client),
         doorbell=Doorbell(celery_app(settings.celery_broker_url)),
         qdrant=qdrant,
-        search=SearchService(
-            encoder=encoder,
-            pictures=QueryPictures(
-                fetch=picture_fetch(settings), encoder=encoder, vectors=vectors, timeout_seconds=5
-            ),
-            qdrant=qdrant,
-            generations=Generations(client),
-            answers=AnswerCache(cache, 60),
-            rankings=RankingCache(cache, 60),
-            vectors=vectors,
-            timeout_seconds=5,
-        ),
+        search=search,
         embedding=encoder,
     )
 
     def close() -> None:
+        search.close()
         client.close()
         if isinstance(index, str):
             qdrant.close()

@@ -11,24 +11,26 @@ import pytest
 
 from shared.embedding.encoder import PreparedImage, Vector
 from shared.errors import ItemCode, ItemFault, ItemPermanent
-from shared.ledger import Generations, Ledger, connect
+from shared.ledger import ChangeLog, Generations, Ledger, connect
 from shared.models.change import EVERYTHING, Aspect, Change, Claim, Lane, Outcome, Report
 from shared.models.product import ImageFacts, Product
 from shared.qdrant.points import LivePoint, Tombstone
 from shared.qdrant.service import QdrantService
 from shared.qdrant.vectors import VectorSet
-from shared.search.cache.answers import AnswerCache, RankingCache
+from shared.qdrant.words import words_of
+from shared.search.bootstrap import build_search
 from shared.search.cache.redis import CacheConnection
-from shared.search.cache.vectors import QueryVectorCache
-from shared.search.pictures import QueryPictures
 from shared.search.service import SearchService
 from tests.servers import DIMENSIONS, EmbeddedQdrantProcess, RedisServer
+from tests.words import ANALYSER
 
 TENANT = "shop"
 
 
 class CountingEncoder:
     """A vector from the text's digest; `gate`, where set, holds computations up."""
+
+    dimensions = DIMENSIONS
 
     def __init__(self) -> None:
         self.texts: list[str] = []
@@ -42,6 +44,9 @@ class CountingEncoder:
         if self.gate:
             self.gate.wait(60)
         return direction(text.encode())
+
+    def embed_texts(self, texts: Sequence[str], _timeout: float = 5.0) -> Vector:
+        return np.stack([direction(text.encode()) for text in texts])
 
     def prepare(
         self,
@@ -131,6 +136,7 @@ class Searching:
                 VectorSet.of_image(vector),
                 facts,
                 "2026-01-01T00:00:00+00:00",
+                words=words_of(ANALYSER, product),
             )
         )
         return claim
@@ -163,20 +169,19 @@ def searching(
     qdrant = qdrant_server.kept_collection()
     pages: dict[str, bytes] = {}
     encoder = CountingEncoder()
-    vectors = QueryVectorCache(cache, qdrant.collection, DIMENSIONS)
-    service = SearchService(
+    service = build_search(
         encoder=encoder,
-        pictures=QueryPictures(
-            fetch=pages.__getitem__, encoder=encoder, vectors=vectors, timeout_seconds=5.0
-        ),
+        analyser=ANALYSER,
+        fetch=pages.__getitem__,
         qdrant=qdrant,
         generations=Generations(client),
-        answers=AnswerCache(cache, 3600),
-        rankings=RankingCache(cache, 3600),
-        vectors=vectors,
+        changes=ChangeLog(client),
+        cache=cache,
+        cache_ttl=3600,
         timeout_seconds=5.0,
     )
     ledger = Ledger(client, lease_seconds=10, job_retention_seconds=600, max_pending=1000)
     yield Searching(service, encoder, ledger, qdrant, pages)
+    service.close()
     cache.close()
     client.close()

@@ -48,15 +48,15 @@ def test_a_change_that_lands_while_an_answer_is_made_is_seen_by_the_next_search(
 ) -> None:
     """An answer is kept under the generation that was read before Qdrant was asked."""
     searching.put("Old Shirt", 30.0)
-    ask = searching.qdrant.search
+    ask = searching.qdrant.hits
 
-    def overtaken(*asked: Any, **options: Any) -> Sequence[Hit]:
-        hits = ask(*asked, **options)
-        searching.put("New Shirt", 25.0)
+    def overtaken(*asked: Any) -> Sequence[Hit]:
+        hits = ask(*asked)
+        searching.put("New Shirt", 30.0)
         return hits
 
     with monkeypatch.context() as patch:
-        patch.setattr(searching.qdrant, "search", overtaken)
+        patch.setattr(searching.qdrant, "hits", overtaken)
         assert names(searching) == ["Old Shirt"]
     assert names(searching) == ["New Shirt"]
 
@@ -78,10 +78,10 @@ def test_spaces_make_no_other_query(searching: Searching) -> None:
 @pytest.mark.parametrize(
     "other",
     [
-        {"top_k": 3},
-        {"offset": 1},
         {"min_score": 0},
-        {"price_max": 30},
+        {"match": "looks"},
+        {"match": "words"},
+        {"cutoff": "off"},
         {"category_filter": "x"},
         {"attributes": {"color": "red"}},
         {"text_query": "blue shirt"},
@@ -89,14 +89,44 @@ def test_spaces_make_no_other_query(searching: Searching) -> None:
         {"image_base64": b"picture"},
     ],
 )
-def test_another_request_has_another_answer(searching: Searching, other: dict[str, object]) -> None:
+def test_another_request_means_other_products(
+    searching: Searching, other: dict[str, object]
+) -> None:
     searching.put("Red Shirt", 30.0)
     searching.service.search(TENANT, REQUEST)
     changed = SearchRequest(**{"text_query": "red shirt", **other})
     assert not searching.service.search(TENANT, changed).cached
 
 
-def test_no_answer_from_a_cached_ranking_breaks_its_own_filter(searching: Searching) -> None:
+@pytest.mark.parametrize(
+    "other",
+    [
+        {"top_k": 3},
+        {"offset": 1},
+        {"sort": "price_asc"},
+        {"price_max": 30},
+        {"in_stock": True},
+        {"facets": ["brand", "price"]},
+        {"category_filter": "x", "facets": ["category"]},
+        {"group": False},
+        {"explain": True},
+    ],
+)
+def test_pages_sorts_facets_and_prices_cost_no_new_search(
+    searching: Searching, other: dict[str, object], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    searching.put("Red Shirt", 30.0)
+    if "category_filter" in other:  # a click on a facet that was shown
+        shown = SearchRequest(text_query="red shirt", facets=["category"])
+        searching.service.search(TENANT, shown)
+    searching.service.search(TENANT, REQUEST)
+    for method in ("ranked_by_looks", "ranked_by_words", "ids_of_code"):
+        monkeypatch.setattr(searching.qdrant, method, None)
+    changed = SearchRequest(**{"text_query": "red shirt", **other})
+    assert searching.service.search(TENANT, changed).cached
+
+
+def test_no_answer_from_a_cached_result_set_breaks_its_own_filter(searching: Searching) -> None:
     """A worker has written a price and died before its report; then something else changes."""
     request = SearchRequest(text_query="red shirt", price_max=30)
     searching.put("Red Shirt", 30.0)
@@ -104,9 +134,9 @@ def test_no_answer_from_a_cached_ranking_breaks_its_own_filter(searching: Search
     assert len(searching.service.search(TENANT, request).results) == 2
     searching.write("Red Shirt", 35.0)
     searching.put("Another", 20.0, "q", vector=direction(b"other"), changed={Aspect.SHOWN})
-    answer = searching.service.search(TENANT, request)
-    assert not answer.cached
-    assert [result.name for result in answer.results] == ["Another"]
+    for _ in range(2):
+        answer = searching.service.search(TENANT, request)
+        assert [result.name for result in answer.results] == ["Another"]
 
 
 def test_after_the_ledger_is_lost_nothing_comes_from_the_cache(
@@ -187,7 +217,7 @@ def _spoil(cache_server: RedisServer, pattern: str, value: bytes | None) -> int:
     ("pattern", "metric"),
     [
         ("search:*", "search_cache_requests_total"),
-        ("ranking:*", "search_ranking_requests_total"),
+        ("set:*", "search_ranking_requests_total"),
         ("vector:*", "search_vector_cache_requests_total"),
     ],
 )
@@ -205,7 +235,7 @@ def test_what_is_cached_and_unreadable_is_dropped_counted_and_computed_anew(
         if pattern != "search:*":
             _drop(cache_server, "search:*")
         if pattern == "vector:*":
-            _drop(cache_server, "ranking:*")
+            _drop(cache_server, "set:*")
         assert searching.service.search(TENANT, REQUEST).results == right, value
         assert searching.service.search(TENANT, REQUEST).cached
     assert unreadable() == before + len(GARBAGE)
@@ -271,7 +301,8 @@ def test_an_error_is_shared_by_those_who_wait_and_not_kept(
         raise QdrantUnavailable("down")
 
     with monkeypatch.context() as patch:
-        patch.setattr(searching.qdrant, "search", down)
+        patch.setattr(searching.qdrant, "ranked_by_looks", down)
+        patch.setattr(searching.qdrant, "ranked_by_words", down)
         with pytest.raises(QdrantUnavailable):
             searching.service.search(TENANT, REQUEST)
     assert names(searching) == ["Red Shirt"]
@@ -320,7 +351,7 @@ def test_a_ranking_that_can_not_be_read_is_computed_anew(
     names(searching)
     searching.put("Red Shirt", 25.0, changed={Aspect.PRICE})
     cache = redis.Redis.from_url(cache_server.url)
-    for key in cache.scan_iter("ranking:*"):
+    for key in cache.scan_iter("set:*"):
         cache.set(key, b"{")
     assert names(searching) == ["Red Shirt"]
     cache.close()

@@ -11,7 +11,7 @@ import redis
 
 from shared.embedding.encoder import Vector
 from shared.errors import ProductNotFound, QueryPictureFault
-from shared.models.search.hits import SearchAnswer
+from shared.models.search.answers import SearchAnswer
 from shared.models.search.requests import SearchRequest, SimilarRequest
 from tests.integration.search.conftest import TENANT, Searching, direction
 from tests.servers import RedisServer
@@ -179,7 +179,7 @@ def test_similar_products_are_others_than_itself_and_its_group(searching: Search
     answer = searching.service.similar(TENANT, SimilarRequest(product_id="s"))
     # A product without a group is its own: "shirt" is a member of the group of that name.
     assert (answer.query_type, ids(answer)) == ("product", ["other"])
-    alone = searching.service.similar(TENANT, SimilarRequest(product_id="other"))
+    alone = searching.service.similar(TENANT, SimilarRequest(product_id="other", group=False))
     assert ids(alone) == ["m", "s", "shirt"]
     assert searching.service.similar(TENANT, SimilarRequest(product_id="other")).cached
     searching.put("other", 30.0, "other", vector=direction(b"picture one"), group_id="shirt")

@@ -7,10 +7,11 @@ import pytest
 
 from shared.errors import SourcesCancelOut
 from shared.models.change import Aspect
+from shared.models.search.filters import Filters
 from shared.models.search.requests import SearchRequest, SimilarRequest
 from shared.search.cache.answers import answer_key
+from shared.search.finding import mixed
 from shared.search.query import Query, QueryPicture
-from shared.search.service import mixed
 
 
 def key(fields: dict[str, Any], *pictures: QueryPicture) -> str:
@@ -51,6 +52,14 @@ DIFFERENT: list[dict[str, Any]] = [
     {"offset": 1},
     {"min_score": 0},
     {"min_score": 0.1},
+    {"match": "looks"},
+    {"match": "words"},
+    {"cutoff": "off"},
+    {"cutoff": "strict"},
+    {"sort": "name"},
+    {"facets": ["brand"]},
+    {"group": False},
+    {"explain": True},
     {"price_min": 1},
     {"price_max": 1},
     {"category_filter": "a"},
@@ -102,11 +111,27 @@ def test_tenants_collections_and_generations_never_share_an_answer() -> None:
         ({"price_min": 0, "category_filter": "a"}, {Aspect.PRICE, Aspect.CATEGORY}),
     ],
 )
-def test_a_ranking_depends_on_what_its_filters_look_at(
+def test_a_result_set_depends_on_what_its_filters_look_at(
     fields: dict[str, Any], aspects: set[Aspect]
 ) -> None:
-    request = SearchRequest.model_validate({"text_query": "a", **fields})
-    assert Query.of_search(request, []).ranks_by() == {Aspect.MEMBERSHIP, *aspects}
+    request = SearchRequest.model_validate({"text_query": "a", "match": "looks", **fields})
+    assert Query.of_search(request, []).found_by(request) == {Aspect.MEMBERSHIP, *aspects}
+
+
+def test_a_result_set_of_words_depends_on_texts_too_but_on_no_price() -> None:
+    request = SearchRequest(text_query="a")
+    aspects = Query.of_search(request, []).found_by(request)
+    assert aspects == set(Aspect) - {Aspect.PRICE, Aspect.AVAILABILITY}
+
+
+def test_pages_sorts_and_facets_share_a_result_set() -> None:
+    one = SearchRequest(text_query="a")
+    other = SearchRequest(
+        text_query="a", offset=10, top_k=5, sort="name", facets=["brand"], group=False, explain=True
+    )
+    asked = [Query.of_search(request, []) for request in (one, other)]
+    assert asked[0].meaning(Filters()) == asked[1].meaning(Filters())
+    assert asked[0].normalised() != asked[1].normalised()
 
 
 def test_a_mix_is_the_normalised_sum() -> None:

@@ -255,7 +255,7 @@ def test_a_slow_picture_server_is_given_up_within_a_searchs_time(
 @pytest.mark.parametrize(
     ("data", "field", "code"),
     [
-        ({}, "", "source_missing"),
+        ({"match": "words"}, "match", "words_alone"),
         ({"image": "text"}, "image", "file_missing"),
         ({"other": (io.BytesIO(b"x"), "x")}, "other", "extra_forbidden"),
         ({"image_base64": "AAAA"}, "image_base64", "extra_forbidden"),

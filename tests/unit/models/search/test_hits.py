@@ -27,4 +27,8 @@ def test_a_hit_names_absent_fields_too_and_shows_six_digits_of_its_score() -> No
         "created_at": None,
         "attributes": {},
         "similarity_score": 0.123457,
+        "score": None,
+        "matched": [],
+        "variants": 1,
+        "explanation": None,
     }

@@ -9,11 +9,11 @@ import numpy as np
 from hypothesis import strategies as st
 from numpy.typing import NDArray
 
-from shared.search.result_set.columns import Positions, ValueColumn
-from shared.search.result_set.conditions import AnyOf, Condition, Conditions, Within
-from shared.search.result_set.order import Sort
+from shared.models.search.filters import AnyOf, Condition, Range, Within
+from shared.models.search.requests import Sort
+from shared.search.result_set.columns import Positions
 from shared.search.result_set.page import View
-from shared.search.result_set.results import Scored
+from shared.search.result_set.results import Found
 
 COLOURS = ("red", "blue", "green")
 BRANDS = ("Acme", "Zeta")
@@ -35,13 +35,38 @@ class MadeUp:
     """The values by the name of the facet."""
 
 
+@dataclass(frozen=True)
+class MadeUpColumn:
+    """A column whose terms are its values as text."""
+
+    held: Sequence[Sequence[Any]]
+    values: Sequence[Any]
+
+    @property
+    def terms(self) -> Sequence[str]:
+        return [str(value) for value in self.values]
+
+    def codes_of(self, terms: Sequence[str]) -> NDArray[np.int64]:
+        return np.array([at for at, term in enumerate(self.terms) if term in terms], np.int64)
+
+    def at(self, positions: Positions) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
+        pairs = [
+            (row, self.values.index(value))
+            for row, position in enumerate(positions)
+            for value in self.held[position]
+        ]
+        rows, codes = zip(*pairs, strict=True) if pairs else ((), ())
+        return np.array(rows, np.int64), np.array(codes, np.int64)
+
+
 class MadeUpColumns:
     """Columns that are filled one product after the other."""
 
     def __init__(self, products: Sequence[MadeUp]) -> None:
         self.products = {each.id: each for each in products}
-        self.ids = [each.id for each in products]
-        self.id_ranks = _ranks(self.ids)
+        self.ids = np.array([each.id for each in products], np.object_)
+        self.live_positions = np.arange(len(products))
+        self.id_ranks = _ranks([each.id for each in products])
         self.groups = _ranks([each.group for each in products])
         self.prices = np.array(
             [np.nan if each.price is None else each.price for each in products], np.float64
@@ -55,7 +80,7 @@ class MadeUpColumns:
         places = {product_id: place for place, product_id in enumerate(self.ids)}
         return np.array([places.get(each, -1) for each in ids], np.int64)
 
-    def column(self, name: str) -> ValueColumn | None:
+    def column(self, name: str) -> MadeUpColumn | None:
         return self._columns.get(name)
 
     def numbers(self, name: str) -> NDArray[np.float64] | None:
@@ -74,14 +99,10 @@ def _ranks(values: Sequence[str]) -> NDArray[np.int64]:
     return np.array([order[value] for value in values], np.int64)
 
 
-def _column(products: Sequence[MadeUp], name: str) -> ValueColumn:
+def _column(products: Sequence[MadeUp], name: str) -> MadeUpColumn:
     held = [each.fields.get(name, ()) for each in products]
     values = sorted({value for each in held for value in each}, key=str)
-    codes = [values.index(value) for each in held for value in each]
-    starts = np.cumsum([0, *(len(each) for each in held)])
-    return ValueColumn(
-        starts.astype(np.int64), np.array(codes, np.int64), [str(v) for v in values], values
-    )
+    return MadeUpColumn(held, values)
 
 
 def _product(chance: Random, number: int) -> MadeUp:
@@ -111,38 +132,41 @@ def catalogue(chance: Random) -> MadeUpColumns:
     return MadeUpColumns([_product(chance, number) for number in numbers])
 
 
-def found(chance: Random, columns: MadeUpColumns) -> list[Scored]:
+def found(chance: Random, columns: MadeUpColumns, *, cut: bool) -> Found:
     """Some of the products, one that is gone, and scores that often tie."""
-    ids = chance.sample(columns.ids, chance.randint(0, len(columns.ids)))
-    return [
-        Scored(
-            product_id, chance.choice([0.0, 0.25, 0.5, 1.0]), tier=chance.choice([0, 0, 0, 1, 2])
-        )
-        for product_id in [*ids, "gone"]
-    ]
-
-
-def conditions() -> st.SearchStrategy[dict[str, Condition]]:
-    """Some conditions, each on a field of its own."""
-    bounds = st.none() | st.sampled_from([2.5, 10, 19.99, 38.5])
-    within = st.builds(Within, gte=bounds, gt=bounds, lte=bounds, lt=bounds)
-    return st.fixed_dictionaries(
-        {},
-        optional={
-            "category": _any_of(["women", "women > dresses", "men", "nothing"]),
-            "brand": _any_of(BRANDS),
-            "availability": st.just(AnyOf(("in_stock",))),
-            "price": within,
-            "attributes.color": _any_of(COLOURS),
-            "attributes.size": within | _any_of(["36", "38.5", "41"]),
-            "attributes.nobody": within | _any_of(["any"]),
-        },
+    ids = [*chance.sample(list(columns.ids), chance.randint(0, len(columns.ids))), "gone"]
+    return Found(
+        ids=ids,
+        scores=[chance.choice([0.0, 0.25, 0.5, 1.0]) for _ in ids],
+        words=[None for _ in ids],
+        looks=[None for _ in ids],
+        tiers=[chance.choice([0, 0, 0, 1, 2]) for _ in ids],
+        cut=cut,
     )
 
 
-def _any_of(terms: Sequence[str]) -> st.SearchStrategy[AnyOf]:
+def conditions() -> st.SearchStrategy[list[Condition]]:
+    """Some conditions, each on a field of its own."""
+    bounds = st.none() | st.sampled_from([2.5, 10, 19.99, 38.5])
+    ranges = st.builds(Range, gte=bounds, gt=bounds, lte=bounds, lt=bounds)
+    terms = {
+        "category": ["women", "women > dresses", "men", "nothing"],
+        "brand": BRANDS,
+        "availability": ["in_stock"],
+        "attributes.color": COLOURS,
+        "attributes.size": ["36", "38.5", "41"],
+        "attributes.nobody": ["any"],
+    }
+    asked = {name: any_of(name, values) for name, values in terms.items()}
+    for name in ("price", "attributes.size", "attributes.nobody"):
+        within = st.builds(Within, st.just(name), ranges)
+        asked[name] = asked[name] | within if name in asked else within
+    return st.fixed_dictionaries({}, optional=asked).map(lambda chosen: list(chosen.values()))
+
+
+def any_of(name: str, terms: Sequence[str]) -> st.SearchStrategy[Condition]:
     return st.lists(st.sampled_from(terms), min_size=1, unique=True).map(
-        lambda chosen: AnyOf(tuple(chosen))
+        lambda chosen: AnyOf(name, chosen)
     )
 
 
@@ -159,21 +183,14 @@ def views() -> st.SearchStrategy[View]:
     )
 
 
-def meets(product: MadeUp, asked: Conditions) -> bool:
+def meets(product: MadeUp, asked: Sequence[Condition]) -> bool:
     """Whether the product meets the conditions, read from its fields."""
-    return all(_meets(product, name, condition) for name, condition in asked.items())
+    return all(_meets(product, condition) for condition in asked)
 
 
-def _meets(product: MadeUp, name: str, condition: Condition) -> bool:
-    held = product.fields.get(name, ())
+def _meets(product: MadeUp, condition: Condition) -> bool:
+    held = product.fields.get(condition.attribute, ())
     if isinstance(condition, AnyOf):
         return any(str(value) in condition.terms for value in held)
-    number = product.price if name == "price" else next(iter(held), None)
-    return number is not None and all(
-        (
-            condition.gte is None or number >= condition.gte,
-            condition.gt is None or number > condition.gt,
-            condition.lte is None or number <= condition.lte,
-            condition.lt is None or number < condition.lt,
-        )
-    )
+    is_price = condition.attribute == "price"
+    return condition.bounds.holds(product.price if is_price else next(iter(held), None))

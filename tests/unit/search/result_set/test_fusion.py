@@ -31,10 +31,17 @@ def test_words_that_weigh_nothing_still_match() -> None:
 
 
 def test_looks_are_measured_from_unrelated_products_to_the_best_of_the_model() -> None:
-    scores = looks_scores(np.array([0.1, 0.2, 0.25, 0.3, 0.5, NONE]), floor=0.2, best=0.3)
-    assert scores[:5] == pytest.approx([0, 0, 0.5, 1, 1])
+    scores = looks_scores(np.array([-1, 0.2, 0.25, 0.3, 1, NONE]), floor=0.2, best=0.3)
+    assert scores[:5] == pytest.approx([0, 0.1, 0.5, 0.9, 1])
     assert np.isnan(scores[5])
-    assert looks_scores(np.array([0.3]), floor=0.2, best=0.2).tolist() == [0.0]
+
+
+@given(st.floats(-1, 1), st.floats(-1, 1), st.sets(st.integers(-1000, 1000), min_size=2))
+def test_no_order_of_looks_is_lost_whatever_the_scale(
+    floor: float, best: float, thousandths: set[int]
+) -> None:
+    cosines = np.array(sorted(thousandths)) / 1000
+    assert np.all(np.diff(looks_scores(cosines, floor, best)) > 0)
 
 
 @given(sides, st.floats(0, 1))

@@ -7,10 +7,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from shared.search.result_set.conditions import AnyOf, Within
-from shared.search.result_set.facets import PriceFacet, ValueFacet
+from shared.models.search.answers import PriceFacet, ValueFacet
+from shared.models.search.filters import AnyOf, Condition, Range, Within
 from shared.search.result_set.page import Selection, View, select
-from shared.search.result_set.results import ResultSet, Scored
+from shared.search.result_set.results import Found, ResultSet
 from tests.unit.search.result_set.made_up import (
     SORTS,
     MadeUp,
@@ -33,8 +33,8 @@ def requests(draw: st.DrawFn) -> tuple[MadeUpColumns, ResultSet, View]:
     columns = catalogue(chance)
     if draw(st.booleans()):
         return columns, ResultSet.of_all(columns), draw(views())
-    results, _ = ResultSet.of(found(chance, columns), columns, cut=draw(st.booleans()))
-    return columns, results, draw(views())
+    drawn = found(chance, columns, cut=draw(st.booleans()))
+    return columns, ResultSet.of(drawn, columns), draw(views())
 
 
 def ids(selection: Selection, results: ResultSet, columns: MadeUpColumns) -> list[str]:
@@ -75,24 +75,32 @@ def test_a_value_counts_as_many_as_the_same_request_finds_with_it(
     columns, results, view = request_
     for name, facet in select(results, columns, view).facets.items():
         if isinstance(facet, PriceFacet):
-            clicks = [(Within(gte=each.min, lte=each.max), each.count) for each in facet.ranges]
-            total = select(results, columns, clicked(view, name, Within())).total
+            clicks: list[tuple[Condition, int]] = [
+                (Within(name, Range(gte=each.min, lte=each.max)), each.count)
+                for each in facet.ranges
+            ]
+            total = select(results, columns, clicked(view, Within(name, Range()))).total
             if not view.grouped:
                 assert sum(each.count for each in facet.ranges) == total
         else:
-            clicks = [(AnyOf((str(each.value),)), each.count) for each in facet.values]
+            clicks = [(AnyOf(name, [str(each.value)]), each.count) for each in facet.values]
             counts = [each.count for each in facet.values]
             assert counts == sorted(counts, reverse=True)
         for condition, count in clicks:
             assert count > 0
-            narrowed = select(results, columns, clicked(view, name, condition))
+            narrowed = select(results, columns, clicked(view, condition))
             assert narrowed.total == count
             # The facet itself stays as it was: further values can be ticked.
             assert narrowed.facets[name] == facet
 
 
-def clicked(view: View, name: str, condition: AnyOf | Within) -> View:
-    return replace(view, conditions={**view.conditions, name: condition})
+def clicked(view: View, condition: Condition) -> View:
+    """The view with this condition in the place of the one on the same field."""
+    return replace(view, conditions=[*without(view, condition.attribute), condition])
+
+
+def without(view: View, name: str) -> list[Condition]:
+    return [condition for condition in view.conditions if condition.attribute != name]
 
 
 @many
@@ -102,7 +110,7 @@ def test_a_facet_names_every_value_that_products_have_without_its_own_condition(
 ) -> None:
     columns, results, view = request_
     for name, facet in select(results, columns, view).facets.items():
-        others = {key: value for key, value in view.conditions.items() if key != name}
+        others = without(view, name)
         meeting = [each for each in products(results, columns) if meets(each, others)]
         if isinstance(facet, ValueFacet):
             expected = {value for each in meeting for value in each.fields.get(name, ())}
@@ -152,7 +160,7 @@ def test_products_stand_in_the_order_that_is_asked_for(
 def relevance(
     product: MadeUp, results: ResultSet, columns: MadeUpColumns, view: View
 ) -> tuple[object, ...]:
-    position = columns.ids.index(product.id)
+    position = columns.positions_of([product.id])
     (row,) = (results.positions == position).nonzero()[0]
     return (
         -results.tiers[row],
@@ -199,8 +207,7 @@ def test_pages_hold_every_product_once(
 
 def test_products_that_are_gone_are_no_part_of_a_set() -> None:
     columns = MadeUpColumns([])
-    results, live = ResultSet.of([Scored("gone", 1.0)], columns, cut=False)
-    assert not live
+    results = ResultSet.of(Found(["gone"], [1.0], [None], [None], [0], cut=False), columns)
     assert select(results, columns, View(facets=["price", "brand"])).total == 0
 
 
