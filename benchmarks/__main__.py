@@ -25,7 +25,6 @@ from benchmarks.measures import (
 )
 from benchmarks.photos import drawn_photos, photos_of
 from benchmarks.picture_server import PictureServer
-from benchmarks.plot import draw
 from benchmarks.results import Measured, Results
 from benchmarks.service import encoders_of, running_stack, wait_until_ready
 
@@ -83,9 +82,7 @@ def _run() -> None:
         options.output.write_text(results.model_dump_json(indent=1))
     if results:
         report.show(results)
-        plot = options.output.with_suffix(".png")
-        draw(results.rows, plot)
-        print(f"kept in {options.output} and {plot}")
+        print(f"kept in {options.output}")
     if failed:
         print(f"--only {' '.join(failed)} --merge measures what failed", file=sys.stderr)
         sys.exit(1)

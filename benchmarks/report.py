@@ -1,4 +1,4 @@
-"""The table of a run: on the terminal, and in docs/performance.md with a plot beside it."""
+"""The table of a run: on the terminal, and in docs/performance.md."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -8,12 +8,10 @@ from rich.console import Console
 from rich.table import Table
 
 from benchmarks import machine
-from benchmarks.plot import draw
 from benchmarks.results import Results, Row
 from stack.run import ROOT
 
 DOCUMENT: Final = ROOT / "docs" / "performance.md"
-_PLOT: Final = "performance.png"
 _BEGIN: Final = "<!-- Between these marks `python -m benchmarks report` writes. -->"
 _END: Final = "<!-- The end of what it writes. -->"
 
@@ -37,20 +35,14 @@ def table_of(rows: Sequence[Row]) -> Table:
 
 
 def write(results: Results, document: Path = DOCUMENT) -> None:
-    """Replaces the table in the document and draws the plot beside it.
-
-    Raises ValueError if the document has no place for it.
-    """
+    """Replaces the table in the document. Raises ValueError if it has no place for the table."""
     text = document.read_text()
     before, begin, rest = text.partition(_BEGIN)
     _, end, after = rest.partition(_END)
     if not begin or not end:
         raise ValueError(f"{document} has no place for the table: {_BEGIN} … {_END}")
-    written = "\n\n".join(
-        [_description(results), *_cautions(results), _markdown(results.rows), f"![]({_PLOT})"]
-    )
+    written = "\n\n".join([_description(results), *_cautions(results), _markdown(results.rows)])
     document.write_text(f"{before}{begin}\n\n{written}\n\n{end}{after}")
-    draw(results.rows, document.with_name(_PLOT))
 
 
 def _markdown(rows: Sequence[Row]) -> str:

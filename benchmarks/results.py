@@ -36,13 +36,6 @@ class Row(BaseModel):
         shown, target = round(self.value, self.digits), round(self.target, self.digits)
         return shown >= target if self.at_least else shown <= target
 
-    @property
-    def headroom(self) -> float | None:
-        """How many times better than the target; below 1 it is missed."""
-        if not self.target or self.value <= 0:
-            return None
-        return self.value / self.target if self.at_least else self.target / self.value
-
 
 class Measured(BaseModel):
     """One measurement's rows, and its details in plain JSON."""

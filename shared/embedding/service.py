@@ -71,12 +71,10 @@ class EmbeddingService:
         batch_size: int,
         max_pixels: int,
         fetch: PictureFetcher | None = None,
-        draft: bool = True,
         watchdog: Watchdog | None = None,
     ) -> None:
-        """`fetch` serves `embed_image_from_url`. `draft=False` decodes large JPEGs in full.
-
-        `watchdog`: the process's own; without one nobody ends what stands still.
+        """`fetch` serves `embed_image_from_url`. `watchdog`: the process's own; without one nobody
+        ends what stands still.
         """
         self._encoder = encoder
         self._fetch = fetch
@@ -85,7 +83,7 @@ class EmbeddingService:
         self._decoding = MemoryBudget(
             decoding_bytes(max_pixels) - URGENT_DECODING_BYTES, reserve=URGENT_DECODING_BYTES
         )
-        self._draft_edge = encoder.draft_edge if draft else None
+        self._draft_edge = encoder.draft_edge
         self._images: Batcher[_Work[PreparedImage], Vector] = Batcher(
             "image",
             lambda batch: self._run("image", encoder.core_images, batch),

@@ -6,7 +6,7 @@ from collections.abc import Callable, Container, Generator, Sequence
 from concurrent.futures import Future, wait
 from dataclasses import dataclass
 from functools import partial
-from typing import Any, Final, Generic, TypeVar
+from typing import Final, Generic, TypeVar
 
 import numpy as np
 import structlog
@@ -99,6 +99,10 @@ class _Ready:
     image: ImageFacts
 
 
+_Prepared = _Fetched | _Ready | SamePicture | ItemFault
+_Waiting = dict["Future[_Prepared]", Key]
+
+
 class PictureReader:
     """Fetches and decodes in its own threads, shared by all tasks of the process.
 
@@ -154,24 +158,7 @@ class PictureReader:
                     _drop(waiting, wanted)
                     if not late or time.monotonic() >= until:
                         break
-                group: list[tuple[Key, _Ready | SamePicture | ItemFault]] = []
-                suspects: list[tuple[Future[Any], _Fetched]] = []
-                for future in [each for each in waiting if each in done]:
-                    result = future.result()
-                    if isinstance(result, _Fetched):
-                        suspects.append((future, result))
-                    else:
-                        group.append((waiting.pop(future), result))
-                if group:
-                    with self.line.together():
-                        results = self._embed(group, urgent)
-                    yield results
-                # Each stays among those that wait until its turn comes, so that it is closed.
-                for future, fetched in suspects:
-                    key = waiting.pop(future)
-                    with fetched.picture, self.line.alone():
-                        if stand_alone(key):
-                            yield self._embed([(key, self._decoded(fetched, urgent))], urgent)
+                yield from self._results(waiting, done, stand_alone, urgent=urgent)
         finally:
             # If the batch is given back, nobody waits for the rest.
             _drop(waiting, ())
@@ -181,9 +168,37 @@ class PictureReader:
         self._pool.shutdown()
         self._urgent_pool.shutdown()
 
-    def _prepare(
-        self, request: PictureRequest[Key], urgent: bool
-    ) -> _Fetched | _Ready | SamePicture | ItemFault:
+    def _results(
+        self,
+        waiting: "_Waiting[Key]",
+        done: Container["Future[_Prepared]"],
+        stand_alone: Callable[[Key], bool],
+        *,
+        urgent: bool,
+    ) -> Generator[Sequence[tuple[Key, PictureResult]]]:
+        """The results of those that are done, which wait no longer: one group, then each suspect.
+
+        A suspect waits until its turn comes, so that its picture is closed in any case.
+        """
+        group: list[tuple[Key, _Ready | SamePicture | ItemFault]] = []
+        suspects: list[tuple[Future[_Prepared], _Fetched]] = []
+        for future in [each for each in waiting if each in done]:
+            result = future.result()
+            if isinstance(result, _Fetched):
+                suspects.append((future, result))
+            else:
+                group.append((waiting.pop(future), result))
+        if group:
+            with self.line.together():
+                results = self._embed(group, urgent)
+            yield results
+        for future, fetched in suspects:
+            key = waiting.pop(future)
+            with fetched.picture, self.line.alone():
+                if stand_alone(key):
+                    yield self._embed([(key, self._decoded(fetched, urgent))], urgent)
+
+    def _prepare(self, request: PictureRequest[Key], urgent: bool) -> _Prepared:
         """The part that one thread can do: a suspect is not decoded yet."""
         result = _unless_faulty(request.url, partial(self._fetch, request))
         if isinstance(result, _Fetched) and not request.suspect:
@@ -251,7 +266,7 @@ def _unless_faulty(url: str, work: Callable[[], Result]) -> Result | ItemFault:
         return unexpected(err)
 
 
-def _drop(waiting: dict[Future[Any], Key], wanted: Container[Key] | None) -> None:
+def _drop(waiting: _Waiting[Key], wanted: Container[Key] | None) -> None:
     """Gives up pictures that nobody wants any more. Those in work are read in vain."""
     if wanted is not None:
         for future in [each for each, key in waiting.items() if key not in wanted]:
@@ -260,7 +275,7 @@ def _drop(waiting: dict[Future[Any], Key], wanted: Container[Key] | None) -> Non
                 future.add_done_callback(_close)
 
 
-def _close(future: Future[Any]) -> None:
+def _close(future: Future[_Prepared]) -> None:
     if isinstance(result := future.result(), _Fetched):
         result.picture.close()
 

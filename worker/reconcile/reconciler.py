@@ -50,7 +50,6 @@ class Reconciler:
         attribute_indexes: Sequence[str] = (),
         analyser: Analyser | None = None,
         fields_seconds: float = FIELDS_SECONDS,
-        refresh_seconds: float = REFRESH_SECONDS,
     ) -> None:
         """`pictures` is needed if puts are claimed. `ring` calls the workers of a lane. `analyser`:
         of products' words; None writes products without."""
@@ -62,7 +61,6 @@ class Reconciler:
         self._attribute_types = attribute_types(attribute_indexes)
         self._decisions = Decisions(retries, self._attribute_types, analyser)
         self._fields_seconds = fields_seconds
-        self._refresh_seconds = refresh_seconds
         self._line = pictures.line if pictures else TogetherOrAlone()
 
     def work_off(self, claim: Claim, lane: Lane) -> None:
@@ -139,11 +137,11 @@ class Reconciler:
             stand_alone=lambda put: self._ledger.stand_alone(claim, put.wanted),
         )
         show_at = time.monotonic() + self._fields_seconds
-        refresh_at = time.monotonic() + self._refresh_seconds
+        refresh_at = time.monotonic() + REFRESH_SECONDS
         with closing(read) as groups:
             for group in groups:
                 if group or time.monotonic() >= refresh_at:
-                    refresh_at = time.monotonic() + self._refresh_seconds
+                    refresh_at = time.monotonic() + REFRESH_SECONDS
                     self._refresh(claim, reading)
                 done = [(put, result) for put, result in group if put in reading]
                 reading.difference_update(put for put, _ in done)

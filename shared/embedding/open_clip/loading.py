@@ -1,9 +1,7 @@
 """Finds and loads a model's weights, or says within seconds why it can't.
 
 There is no silent fallback: random weights are used only if CLIP_PRETRAINED says `random`, and
-what can't be had raises ModelUnavailable naming the settings. Weights on the Hugging Face hub are
-looked up in the local cache first, then by one HEAD request with a short timeout, because the
-hub's client would retry for most of a minute without a network.
+anything that can't be had raises ModelUnavailable naming the settings.
 
 Any open_clip model does whose two towers give one vector of the same length for each input. Its
 configuration tells most others before their weights are downloaded.
@@ -11,9 +9,7 @@ configuration tells most others before their weights are downloaded.
 
 import difflib
 import json
-import socket
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Mapping
 from dataclasses import dataclass
 from importlib.util import find_spec
 from pathlib import Path
@@ -22,7 +18,6 @@ from typing import Any, Final
 import huggingface_hub
 import structlog
 import torch
-from huggingface_hub.errors import EntryNotFoundError
 from torch import nn
 
 from shared.embedding.demo_model.loading import (
@@ -33,16 +28,13 @@ from shared.embedding.demo_model.loading import (
 )
 from shared.embedding.dimensions import HUB_CONFIG, stated_dimensions
 from shared.embedding.identity import DEMO_MODEL, HUB, LOCAL_DIR, RANDOM_SEED, RANDOM_WEIGHTS
+from shared.embedding.open_clip.hub import HUB_TIMEOUT, find_on_hub, one_line, weights_of_tag
 from shared.embedding.open_clip.imported import open_clip, with_towers_of
 from shared.embedding.open_clip.preprocess import ImagePreprocessor
 from shared.errors import ModelUnavailable
 
 log = structlog.get_logger(__name__)
 
-HUB_TIMEOUT: Final = 5.0
-"""Seconds for a first answer from the hub: it takes well under one if it can be reached."""
-
-_HUB_FILES: Final = ("open_clip_model.safetensors", "open_clip_pytorch_model.bin")
 _TOKENIZER_FILES: Final = ("tokenizer_config.json", "tokenizer.json", "config.json")
 
 _PREPROCESSING: Final = ("mean", "std", "interpolation", "resize_mode")
@@ -73,7 +65,7 @@ def load_model(name: str, pretrained: str) -> LoadedModel:
     except ModelUnavailable:
         raise
     except Exception as err:  # open_clip and the hub raise whatever their own parts raise.
-        raise _unavailable(name, pretrained, _words(err)) from err
+        raise _unavailable(name, pretrained, one_line(err)) from err
 
 
 def load_tokenizer(name: str) -> Any:
@@ -85,7 +77,7 @@ def load_tokenizer(name: str) -> Any:
     except ModelUnavailable:
         raise
     except Exception as err:
-        raise _unavailable(name, "", _words(err)) from err
+        raise _unavailable(name, "", one_line(err)) from err
 
 
 def _load(name: str, pretrained: str) -> LoadedModel:
@@ -124,7 +116,7 @@ def _config(name: str, pretrained: str) -> Mapping[str, Any]:
         return built_in
     if name.startswith(HUB):
         repo = name.removeprefix(HUB)
-        found, cached = _find_on_hub(repo, (HUB_CONFIG,))
+        found, cached = find_on_hub(repo, (HUB_CONFIG,))
         path = cached or Path(
             huggingface_hub.hf_hub_download(repo, found, etag_timeout=HUB_TIMEOUT)
         )
@@ -156,7 +148,7 @@ def _tokenizer(name: str, config: Mapping[str, Any]) -> Any:
     """The tokenizer of a model with this configuration; most are on the hub, if not CLIP's own."""
     source = config["text_cfg"].get("hf_tokenizer_name")
     if source and not name.startswith(LOCAL_DIR) and not Path(source).is_dir():
-        _find_on_hub(source, _TOKENIZER_FILES)  # fails at once, the library tries for a minute
+        find_on_hub(source, _TOKENIZER_FILES)  # fails at once, the library tries for a minute
     return open_clip.get_tokenizer(name.replace("/", "-") if _is_built_in(name) else name)
 
 
@@ -208,7 +200,7 @@ def _load_built_in(name: str, pretrained: str) -> Any:
                 force_preprocess_cfg=published_preprocessing(name),
             )
         except Exception as err:
-            reason = f"the file does not hold weights of this model ({_words(err)})"
+            reason = f"the file does not hold weights of this model ({one_line(err)})"
             raise _unavailable(name, pretrained, reason) from err
     tag = open_clip.get_pretrained_cfg(name, pretrained)
     if not tag:
@@ -217,7 +209,7 @@ def _load_built_in(name: str, pretrained: str) -> Any:
     # Of the tag's entry, open_clip takes the fields that are about preprocessing.
     return open_clip.create_model(
         name,
-        pretrained=str(_weights_of_tag(tag)),
+        pretrained=str(weights_of_tag(tag)),
         require_pretrained=True,
         force_preprocess_cfg=tag,
     )
@@ -265,53 +257,6 @@ def _check_activation(name: str, pretrained: str, tag: Mapping[str, Any]) -> Non
         raise _unavailable(name, pretrained, f"these weights belong to CLIP_MODEL={right}")
 
 
-def _weights_of_tag(tag: Mapping[str, Any]) -> Path:
-    """The local path of a tag's weights, downloaded if need be."""
-    if not tag.get("hf_hub"):
-        with _socket_timeout(HUB_TIMEOUT):
-            return Path(open_clip.pretrained.download_pretrained_from_url(tag["url"]))
-    repo, _, filename = str(tag["hf_hub"]).rpartition("/")
-    candidate, cached = _find_on_hub(repo, _hub_files(filename))
-    if cached is not None:
-        return cached
-    log.info("downloading", file=candidate, hugging_face_repository=repo)
-    return Path(huggingface_hub.hf_hub_download(repo, candidate, etag_timeout=HUB_TIMEOUT))
-
-
-def _find_on_hub(repo: str, candidates: Sequence[str]) -> tuple[str, Path | None]:
-    """The first candidate that exists, and its local path if it was downloaded before."""
-    for candidate in candidates:
-        cached = huggingface_hub.try_to_load_from_cache(repo, candidate)
-        if isinstance(cached, str):
-            return candidate, Path(cached)
-    for candidate in candidates:
-        url = huggingface_hub.hf_hub_url(repo, candidate)
-        try:
-            huggingface_hub.get_hf_file_metadata(url, timeout=HUB_TIMEOUT)
-        except EntryNotFoundError:
-            continue  # This repository stores its weights under the other name.
-        except Exception as err:
-            raise FileNotFoundError(
-                "it is not in the local cache, and the Hugging Face hub does not give out "
-                f"{repo}/{candidate} ({_words(err)})"
-            ) from err
-        return candidate, None
-    raise FileNotFoundError(f"the hub's repository {repo} has no {' or '.join(candidates)}")
-
-
-def _hub_files(filename: str) -> tuple[str, ...]:
-    """The names to look for, safetensors first, in open_clip's order."""
-    if not filename:
-        return _HUB_FILES
-    stem, dot, ending = filename.rpartition(".")
-    return (f"{stem}{dot}safetensors", filename) if ending in ("bin", "pth") else (filename,)
-
-
-def _words(err: Exception) -> str:
-    """An outside error in one line."""
-    return " ".join(str(err).split())[:300] or type(err).__name__
-
-
 def _unavailable(name: str, pretrained: str, reason: str) -> ModelUnavailable:
     return ModelUnavailable(
         f"The model CLIP_MODEL={name} with CLIP_PRETRAINED={pretrained} can't be loaded: {reason}. "
@@ -326,14 +271,3 @@ def _unsuitable(name: str, reason: str) -> ModelUnavailable:
         "vector of the same length. Set CLIP_MODEL to a model whose towers give that, such as "
         "ViT-B-32, ViT-B-16-SigLIP or xlm-roberta-base-ViT-B-32."
     )
-
-
-@contextmanager
-def _socket_timeout(seconds: float) -> Iterator[None]:
-    """Give sockets opened meanwhile a timeout: open_clip's own downloader sets none and hangs."""
-    before = socket.getdefaulttimeout()
-    socket.setdefaulttimeout(seconds)
-    try:
-        yield
-    finally:
-        socket.setdefaulttimeout(before)

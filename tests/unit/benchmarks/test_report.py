@@ -72,11 +72,6 @@ def test_a_busy_machine_is_named(page: Path) -> None:
     assert "The machine was busy already (load 1.9)" in page.read_text()
 
 
-def test_the_plot_lies_beside_the_page(page: Path) -> None:
-    write(results(), page)
-    assert page.with_suffix(".png").read_bytes().startswith(b"\x89PNG")
-
-
 def test_a_page_without_a_place_is_left_alone(tmp_path: Path) -> None:
     page = tmp_path / "page.md"
     page.write_text("# Other things")
