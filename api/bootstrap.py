@@ -110,7 +110,7 @@ def build_services(settings: Settings, watchdog: Watchdog) -> Services:
 
     `watchdog`: the process's own, not started yet.
 
-    Redis and Qdrant may be down: the API starts and says in `/readyz` what is missing.
+    Redis and Qdrant may be down: the API starts and names the missing part in `/readyz`.
     """
     # Here and not above: torch costs a process 400 MB and seconds, and tests bring encoders of
     # their own.

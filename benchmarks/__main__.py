@@ -1,4 +1,4 @@
-"""`python -m benchmarks`: what the service must reach, measured in one run; see
+"""`python -m benchmarks`: the targets of the service, measured in one run; see
 docs/performance.md. `python -m benchmarks report RESULT.json` writes a run into that page.
 """
 
@@ -43,7 +43,7 @@ _MEASUREMENTS: Final[Mapping[str, Callable[[Bench], Measured]]] = {
 _FORMS: Final[Mapping[str, Sizes]] = {"full": FULL, "quick": QUICK, "smoke": SMOKE}
 _NOT_QUICK: Final = frozenset({"growth"})
 _ASKED_FOR: Final = frozenset({"int8"})
-"""What is measured only if an option says so."""
+"""Measurements that run only if an option says so."""
 
 
 def main() -> None:
@@ -89,7 +89,7 @@ def _run() -> None:
 
 
 def _names(options: argparse.Namespace) -> Sequence[str]:
-    """What to measure."""
+    """The measurements to make."""
     if options.only:
         return [name for name in _MEASUREMENTS if name in options.only]
     left_out = (_NOT_QUICK if options.form != "full" else frozenset()) | (
@@ -159,9 +159,7 @@ def _options() -> argparse.Namespace:
     parser.add_argument("--photos", type=Path, help="a folder of pictures, instead of drawn ones")
     parser.add_argument("--only", nargs="+", choices=_MEASUREMENTS, help="some measurements alone")
     parser.add_argument("--int8", action="store_true", help="int8 besides: some minutes more")
-    parser.add_argument(
-        "--merge", action="store_true", help="keep what the output holds of other measurements"
-    )
+    parser.add_argument("--merge", action="store_true", help="keep the output's other measurements")
     parser.add_argument("--model", default="ViT-B-32", help="open_clip's name (%(default)s)")
     parser.add_argument(
         "--output", type=Path, default=Path("var/benchmark.json"), help="(%(default)s)"
@@ -175,7 +173,7 @@ def _options() -> argparse.Namespace:
 
 def _report() -> None:
     parser = argparse.ArgumentParser(prog="python -m benchmarks report")
-    parser.add_argument("result", type=Path, help="what a run has kept")
+    parser.add_argument("result", type=Path, help="the file of a run")
     options = parser.parse_args(sys.argv[2:])
     results = _kept(options.result)
     report.write(results)

@@ -20,7 +20,7 @@ _LOOK_SECONDS: Final = 0.5
 
 
 class Bulk:
-    """As pictures land, more are pushed. On leaving, what is left is awaited."""
+    """As pictures land, more are pushed. On leaving, the rest is awaited."""
 
     def __init__(self, bench: Bench) -> None:
         self._bench = bench

@@ -30,7 +30,7 @@ _CATEGORIES: Final = ("shirts", "trousers", "shoes", "dresses", "bags")
 class Catalogue:
     """Products with random unit vectors, numbered from 0.
 
-    What is stored of their pictures is what the picture server says of them, so a product that is
+    The stored facts of their pictures are those that the picture server tells, so a product that is
     pushed again is answered by 304.
     """
 

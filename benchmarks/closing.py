@@ -1,4 +1,4 @@
-"""What a benchmark opens for a while."""
+"""Resources that a benchmark opens for a while."""
 
 from abc import ABC, abstractmethod
 from typing import Self

@@ -97,7 +97,7 @@ def closed_loop(
 ) -> list[float]:
     """Seconds of the requests number `first` to `first + count - 1`, made by `clients` threads.
 
-    Each thread makes its next request once it has its answer. Raises what a request raised.
+    Each thread makes its next request once it has its answer. Raises the error of a request.
     """
     return _in_threads(api_url, clients, range(first, first + count), make, None)
 

@@ -1,4 +1,4 @@
-"""What a run was measured on. Without it, its numbers say nothing."""
+"""The machine of a run. Without it, the numbers say nothing."""
 
 import os
 import platform

@@ -42,7 +42,7 @@ def memory_of(stack: Stack) -> Mapping[str, Mapping[str, float]]:
 
 
 def disk_mb(folder: Path) -> float:
-    """What the files of a folder take on the disk."""
+    """The size of a folder's files on the disk."""
     blocks = 0
     for path in folder.rglob("*"):
         with contextlib.suppress(FileNotFoundError):  # servers replace their files

@@ -1,4 +1,4 @@
-"""Pictures that cost what a shop's photos cost: in bytes, in decoding and in resizing."""
+"""Pictures that cost as much as a shop's photos: in bytes, in decoding and in resizing."""
 
 import io
 from collections.abc import Sequence

@@ -25,7 +25,7 @@ _END_OF_HEAD: Final = b"\r\n\r\n"
 
 
 def etag(name: str, query: str) -> str:
-    """What the server says of the picture at `/name?query`."""
+    """The server's facts of the picture at `/name?query`."""
     return f'"{name}-{query}"'
 
 

@@ -1,4 +1,4 @@
-"""What a run has measured: rows for the table, and everything else for whoever looks closer."""
+"""The measurements of a run: rows for the table, and details for a closer look."""
 
 import math
 import statistics

@@ -31,7 +31,7 @@ READY_SECONDS: Final = 600.0
 """The first start converts the model, which takes a minute on busy cores."""
 
 _ANSWER_SECONDS: Final = 60.0
-"""A benchmark measures what is slow rather than giving it up."""
+"""A benchmark measures a slow answer rather than giving it up."""
 
 
 class Client(Closing):
@@ -79,7 +79,7 @@ def running_stack(
     """A stack that is starting, with random weights: they cost what trained ones do.
 
     All settings but the model's are the defaults. Everything is on loopback and in a temporary
-    directory, and gone afterwards. `only` names the processes, where not all are wanted.
+    directory, and gone afterwards. `only` names the processes, if not all are wanted.
     `prepare` may put something into the data directory and change the settings beforehand.
     """
     scratch = Path(tempfile.mkdtemp(prefix="vitrine-benchmark-"))

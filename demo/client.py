@@ -1,4 +1,4 @@
-"""What a shop's own program would hold: a small client of the API."""
+"""A small client of the API, as a shop's own program would hold one."""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -78,7 +78,7 @@ class ShopClient:
         )
 
     def picture(self, url: str) -> bytes:
-        """A result's picture, from where the shop serves it."""
+        """A result's picture, as the shop serves it."""
         try:
             response = self._session.get(url, timeout=(_CONNECT_SECONDS, _ANSWER_SECONDS))
             response.raise_for_status()

@@ -1,4 +1,4 @@
-"""What the demo shows on the terminal, or line by line if there is none."""
+"""The demo's output: on the terminal, or line by line if there is none."""
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
@@ -135,7 +135,7 @@ def as_json(request: Mapping[str, Any]) -> str:
 
 
 def result_cells(rank: int, result: Mapping[str, Any]) -> tuple[str, ...]:
-    """A result as the cells of the table's row; what a product lacks stays empty."""
+    """A result as the cells of the table's row; a field that a product lacks stays empty."""
     return (
         str(rank),
         str(result["product_id"]),

@@ -24,15 +24,15 @@ class DemoSettings(Settings):
         dotenv_settings: PydanticBaseSettingsSource,
         file_secret_settings: PydanticBaseSettingsSource,
     ) -> tuple[PydanticBaseSettingsSource, ...]:
-        """Only what the constructor is given."""
+        """The constructor's values alone."""
         del settings_cls, env_settings, dotenv_settings, file_secret_settings
         return (init_settings,)
 
 
 def demo_settings(data_dir: Path, api_port: int, pictures_from: Network) -> Settings:
-    """The settings of a demo whose data lies in `data_dir` and whose pictures in `pictures_from`.
+    """The settings of a demo with data in `data_dir` and pictures in `pictures_from`.
 
-    Every setting is given, also if it is the default: the stack hands what is given to its
+    Every setting is given, also if it is the default: the stack hands given settings to its
     processes, and they would read the rest from the user's environment.
     """
     values: dict[str, Any] = {

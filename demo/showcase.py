@@ -46,7 +46,7 @@ class Row:
 
     searched: Searched
     repeat: Searched | None
-    """The same search asked again, where it was."""
+    """The same search asked again, if it was."""
     pictures: Sequence[bytes]
     """The results' pictures, as files."""
 

@@ -38,7 +38,7 @@ QUERIES: Final[Sequence[Mapping[str, Any]]] = (
 
 
 class DemoFault(Exception):
-    """A step failed; `logs` names the processes whose logs may tell why."""
+    """A step failed; the logs of the processes in `logs` may tell why."""
 
     def __init__(self, message: str, logs: Sequence[str]) -> None:
         super().__init__(message)
@@ -65,7 +65,7 @@ class Story:
         self._entries: list[CatalogueEntry] = []
         self._searches: list[Searched] = []
         self.checks: dict[str, bool] = {}
-        """What a good run shows, and whether this one did."""
+        """The results that a good run shows, and whether this one did."""
 
     def draw(self) -> None:
         """Draws the catalogue and publishes its pictures; the stack gets ready meanwhile."""

@@ -1,1 +1,1 @@
-"""Commands for those who run Vitrine: backup, restore, and rebuilding the ledger."""
+"""Commands for operators: backup, restore, and rebuilding the ledger."""

@@ -1,4 +1,4 @@
-"""`python -m operations …`: the commands on what is stored; the Makefile has some of them."""
+"""`python -m operations …`: the commands on stored data; the Makefile has some of them."""
 
 import sys
 from datetime import UTC, datetime
@@ -183,7 +183,7 @@ def bulk_load(switch: str) -> None:
 
 @main.command()
 def tune_index() -> None:
-    """Brings a collection that exists to what the settings say of its index (QDRANT_…)."""
+    """Brings an existing collection's index to its settings (QDRANT_…)."""
     _tune(hold_back=False)
 
 

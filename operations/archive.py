@@ -4,7 +4,7 @@
   by name
 - `vectors/000000.f32`: the vectors of that page one after the other, in float32
 - `ledger.ndjson`: the records of `shared.ledger.recovery.snapshot`
-- `manifest.json`, written last: what the backup is of, and each part's SHA-256
+- `manifest.json`, written last: the backup's origin, and each part's SHA-256
 
 Files of format 1 have one vector per product, of 512 numbers; they are read, too.
 """
@@ -114,7 +114,7 @@ class ArchiveWriter:
         return self
 
     def __exit__(self, *_: object) -> None:
-        """Removes what is not finished."""
+        """Removes the unfinished file."""
         if not self._file.closed:
             # A full disk refuses the zip's closing words, too.
             with contextlib.suppress(OSError, ValueError):

@@ -1,4 +1,4 @@
-"""Finds what the ledger knows to have landed and the index has lost, and mends what can be.
+"""Finds changes that landed by the ledger's account and are lost from the index; mends some.
 
 Deletions are written again. A product's content is in the index alone, so a put or patch that is
 lost can only be pushed again: its row is marked, and takes the same version once more.
@@ -81,13 +81,13 @@ def report_lines(lost: LostWrites) -> list[str]:
 def _lost(
     page: Sequence[RowAtRest], held: Mapping[ProductKey, RawPoint]
 ) -> list[tuple[RowAtRest, State]]:
-    """The rows whose product is lost or older than they say, and what the index holds of it."""
+    """The rows of products that are lost or older than they say, with the state in the index."""
     return [(row, state_of(held.get(row.key))) for row in page if _is_lost(row, held.get(row.key))]
 
 
 def _is_lost(row: RowAtRest, point: RawPoint | None) -> bool:
     if row.state is State.LIVE:
-        # Under which rev it last landed isn't known of a product whose last change failed.
+        # If a product's last change failed, the rev under which it last landed isn't known.
         gone = state_of(point) is not State.LIVE or not row.failed
         return gone and _is_behind(row, point)
     # Found by an earlier run and not pushed since: what else is incomplete and not live has failed.

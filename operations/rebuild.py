@@ -18,7 +18,7 @@ class RowsFromIndex:
         self.rows = RebuiltRows()
 
     def take(self, points: Sequence[RawPoint]) -> None:
-        """Brings these products' rows up to what the index holds."""
+        """Brings these products' rows up to the index."""
         for point in points:
             self._highest[point.tenant] = max(self._highest.get(point.tenant, 0), point.rev)
         self.rows += self._ledger.take(

@@ -45,7 +45,7 @@ def restore(archive: ArchiveReader, target: Target, *, force: bool) -> Restored:
 
     A worker may be at work: what waits comes after what it refers to, and every write loses to
     what is newer. Raises `OperationFault` for a damaged file, one of another model, and, unless
-    `force` is given, a target that holds something; and what the servers' methods raise.
+    `force` is given, a target that holds something; and the errors of the servers' methods.
     """
     _check_model(archive, target.points.collection)
     with progress_bar("checking", len(archive.manifest["sha256"])) as advance:

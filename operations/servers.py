@@ -23,7 +23,7 @@ _EMBEDDED: Final = {
     "redis_url": ("redis_url",),
     "qdrant_url": ("qdrant_url", "qdrant_api_key"),
 }
-"""What a command needs of each server, by the setting with which it wouldn't be embedded."""
+"""The use of each server, by the setting with which it wouldn't be embedded."""
 
 _START_SECONDS: Final = 120.0
 """A ledger reads its file at the start, some 100 MB a second."""
@@ -61,8 +61,8 @@ def is_embedded(name: str) -> bool:
 def running_servers(settings: Settings) -> Iterator[Settings]:
     """The settings with the addresses of servers that run.
 
-    A server whose address is not set is embedded: if a stack runs on DATA_DIR, its servers are
-    used, else they are started for as long as this lasts. Raises `OperationFault`.
+    A server without an address in the settings is embedded: if a stack runs on DATA_DIR, its
+    servers are used, else they are started for as long as this lasts. Raises `OperationFault`.
     """
     embedded = [
         name

@@ -1,4 +1,4 @@
-"""What the API and the workers share.
+"""Code that the API and the workers share.
 
 `models` are pure; `ledger`, `qdrant`, `search` and `fetch` each stand for one outside service;
 `embedding` holds the model; `settings` alone reads the environment.

@@ -1,6 +1,6 @@
 """The doorbell: a Celery message that says "this lane has work", and nothing else.
 
-What the work is stands in the ledger, so a message may be lost, doubled, late or out of order.
+The work itself stands in the ledger, so a message may be lost, doubled, late or out of order.
 Tasks are sent by name: the API needs nothing of the worker's code.
 """
 
@@ -33,12 +33,12 @@ def celery_app(broker_url: str) -> Celery:
     app.conf.update(
         task_ignore_result=True,
         task_serializer="json",
-        # Never pickle, which runs what it is given. Who can write to the queues can write to the
+        # Never pickle, which runs code from its input. Who can write to the queues can write to the
         # ledger beside them, so nothing more is checked.
         accept_content=["json"],
         task_default_queue=Lane.BULK.value,
         task_create_missing_queues=True,
-        # A thread takes one message at a time; the ledger is where work waits.
+        # A thread takes one message at a time; work waits in the ledger.
         worker_prefetch_multiplier=1,
         broker_connection_retry_on_startup=True,
         broker_connection_max_retries=None,

@@ -130,7 +130,7 @@ class ProductNotFound(PermanentError):
 
 
 class SourcesCancelOut(PermanentError):
-    """A search by several sources whose vectors add up to nothing, so that they name no place."""
+    """The vectors of a search's several sources add up to nothing, so that they name no place."""
 
     code = "sources_cancel_out"
 
@@ -142,7 +142,7 @@ class CatalogueTooLarge(PermanentError):
 
 
 class NothingToRetry(PermanentError):
-    """No item of the job failed in a way that may pass and is still what the shop wants last."""
+    """No item of the job failed in a way that may pass and is still the shop's last wish."""
 
     code = "nothing_to_retry"
 

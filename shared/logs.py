@@ -30,8 +30,8 @@ def configure_logging(level: str, process: str, log_format: LogFormat = "auto") 
     """Sends the logs of this project and of its libraries to stdout in one format.
 
     `log_format`: `json`, an object a line; `console`, lines for people; `auto`: these if stdout
-    is a terminal. What a request binds with `structlog.contextvars` (its request id) stands in each
-    of its lines.
+    is a terminal. The values that a request binds with `structlog.contextvars` (its request id)
+    stand in each of its lines.
     """
     for_people = log_format == "console" or (log_format == "auto" and sys.stdout.isatty())
     stamper = structlog.processors.TimeStamper
@@ -86,7 +86,7 @@ class _Output:
 
 
 def _printable(_: object, __: str, event: structlog.types.EventDict) -> structlog.types.EventDict:
-    """Escapes what a terminal would obey: names, ids and errors of others stand in the values."""
+    """Escapes control characters: names, ids and errors of others stand in the values."""
     trace = event.pop("exception", None)
     shown = {_escaped(name): _escaped(value) for name, value in event.items()}
     if trace:

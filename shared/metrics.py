@@ -35,7 +35,7 @@ IMAGE_FETCH_SECONDS = Histogram(
 )
 
 SEARCH_CACHE_REQUESTS = Counter(
-    "search_cache_requests_total", "Searches, by what the answer cache said.", ["result"]
+    "search_cache_requests_total", "Searches, by the answer cache's result.", ["result"]
 )
 
 SEARCH_RANKING_REQUESTS = Counter(
@@ -84,7 +84,7 @@ RATE_LIMITED = Counter(
 
 QUERY_VECTOR_REQUESTS = Counter(
     "search_vector_cache_requests_total",
-    "Query vectors looked up, by what the cache said.",
+    "Query vectors looked up, by the cache's result.",
     ["result"],
 )
 

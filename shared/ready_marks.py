@@ -1,4 +1,4 @@
-"""How a worker tells those who started it that it takes up work: a file with its process id.
+"""The sign of a worker that it takes up work: a file with its process id.
 
 It lies in the directory that the processes of one machine share, PROMETHEUS_MULTIPROC_DIR. Without
 such a directory nobody waits for it.

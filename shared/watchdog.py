@@ -25,7 +25,7 @@ log = structlog.get_logger(__name__)
 _BEAT_SECONDS: Final = 1.0
 _STDERR: Final = 2
 _STATUS: Final = 1
-"""As a crash ends, and as `faulthandler` does: those who watch us start such a process again."""
+"""A crash's status, and `faulthandler`'s: supervisors start such a process again."""
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +76,7 @@ class Watchdog:
         return cls(settings.watchdog_decode_seconds, settings.watchdog_forward_seconds)
 
     def start(self) -> None:
-        """Begins to watch, what is in work already too."""
+        """Begins to watch, also the blocks that are in work already."""
         with self._lock:
             self._started = True
             self._arm()
@@ -160,7 +160,7 @@ class Watchdog:
 
 
 def _end(block: WatchedBlock) -> None:
-    """With a line of ours and where each thread stands. Should that hang, the clock in C runs."""
+    """Logs a line and each thread's stack. If that hangs, the clock in C still runs."""
     log.critical("stands_still", step=block.name, seconds=round(block.taken))
     faulthandler.dump_traceback(file=_STDERR, all_threads=True)
     os._exit(_STATUS)

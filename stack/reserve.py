@@ -40,7 +40,7 @@ class Reserve:
         return True
 
     def has_room_to_flush(self) -> bool:
-        """Whether what the log holds can be put into the storage."""
+        """Whether the storage has room for the log's content."""
         return self._free() >= _BYTES
 
     def _free(self) -> int:

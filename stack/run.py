@@ -192,7 +192,7 @@ class Stack:
             ],
             env=self.environ,
             cwd=ROOT,
-            # What the processes write is for their own account alone. (The supervisor's own
+            # Files of the processes are for their own account alone. (The supervisor's own
             # setting for it counts for daemons.)
             umask=0o077,
             # Ctrl-C reaches us alone; we stop the others in order.
@@ -306,8 +306,8 @@ class Stack:
         )
 
     def _where_to_look(self) -> str:
-        where = f"in {self._log_dir}" if self._log_dir else "above"
-        return f"its log {where} says why"
+        place = f"in {self._log_dir}" if self._log_dir else "above"
+        return f"its log {place} says why"
 
 
 def _has_room(folder: Path) -> bool:

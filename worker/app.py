@@ -46,7 +46,7 @@ def create_app(settings: Settings) -> Celery:
         lanes = _lanes(sender)
         for warning in unknown_names():
             log.warning("unknown_setting", reason=warning)
-        # Celery only logs what a signal's receiver raises, and would go on without any task.
+        # Celery only logs errors of a signal's receiver, and would go on without any task.
         try:
             if PICTURE_LANES.intersection(lanes):
                 os.nice(_NICENESS)  # before any thread starts: on Linux each inherits it

@@ -80,15 +80,15 @@ def parse_keys(text: str, source: object) -> Sequence[Key]:
     """The keys in a file's text. Raises `KeysFileError`, which names the line."""
     keys: list[Key] = []
     for number, line in enumerate(text.split("\n"), 1):
-        where = f"API_KEYS_FILE {source}, line {number}"
+        place = f"API_KEYS_FILE {source}, line {number}"
         try:
             key = parse_line(line)
         except ValueError as err:
-            raise KeysFileError(f"{where}: {err}") from None
+            raise KeysFileError(f"{place}: {err}") from None
         if key is None:
             continue
         if key.name and any(key.name == other.name for other in keys):
-            raise KeysFileError(f"{where}: a key called {key.name} stands above already")
+            raise KeysFileError(f"{place}: a key called {key.name} stands above already")
         keys.append(key)
     return keys
 

@@ -152,7 +152,7 @@ def _collector_at_rest() -> Iterator[None]:
     """A million lists set off the collector again and again, in the heap of a whole model (1.7 s).
 
     With the model's objects frozen (`gc.freeze`) they still took four times as long as this way.
-    What is read holds no cycles. One at a time: nobody wakes it while another one reads, and
+    A body that is read holds no cycles. One at a time: nobody wakes it while another one reads, and
     reading holds the interpreter anyway.
     """
     with _COLLECTOR:

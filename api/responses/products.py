@@ -127,7 +127,7 @@ def product_answer(
     *,
     ledger_known: bool,
 ) -> dict[str, Any]:
-    """The listed product with what the ledger adds. `ledger_known`: whether the ledger answers."""
+    """The listed product with the ledger's facts. `ledger_known`: whether the ledger answers."""
     answer = {
         **listed,
         "pending": (status is not None and status.pending) if ledger_known else None,

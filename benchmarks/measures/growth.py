@@ -53,7 +53,7 @@ def measure(bench: Bench) -> Measured:
 
 def look(stack: Stack, catalogue: Catalogue) -> Mapping[str, float]:
     """Milliseconds of a vector query, MB of each server's memory (PSS) and of all data on disk."""
-    time.sleep(_SETTLING_SECONDS)  # for what is written in the background
+    time.sleep(_SETTLING_SECONDS)  # for writes in the background
     rng = np.random.default_rng(1)
     took = []
     for _ in range(_QUERIES):

@@ -32,7 +32,7 @@ def measure(bench: Bench) -> Measured:
             service.append(sizes.pictures / index(bench, sizes.pictures))
             seconds["own"].append(own(paths))
             seconds["naive"].append(one_by_one(_naive_urls(bench, sizes.naive_pictures)))
-    # Apart from the rounds, for looking at the counters takes time from what is looked at.
+    # Apart from the rounds, because reading the counters takes time from the work.
     busy = [_busy_share(bench) for _ in range((sizes.rounds + 1) // 2)]
     rates = {
         "service": service,

@@ -39,7 +39,7 @@ class Loop(Closing):
         other.close()
 
     def __call__(self, argument: Any) -> Any:
-        """What the work returns. Raises EOFError if the process has died, its reason printed."""
+        """The result of the work. Raises EOFError if the process has died, its reason printed."""
         self._pipe.send(argument)
         return self._pipe.recv()
 

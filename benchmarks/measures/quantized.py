@@ -67,8 +67,8 @@ def _rates(bench: Bench) -> Mapping[str, list[float]]:
 
 
 def _quantized(bench: Bench, pictures: Path, facts: dict[str, Any], settings: Settings) -> Settings:
-    """Settings of a service in int8, whose form is then in its data directory."""
-    # What the running service has converted need not be converted again.
+    """Settings of a service in int8; the converted model is in its data directory."""
+    # The running service has converted the model already.
     held = bench.stack.data_dir / _CONVERTED
     if held.exists():
         shutil.copytree(held, settings.data_dir / _CONVERTED)
@@ -81,7 +81,7 @@ def _quantized(bench: Bench, pictures: Path, facts: dict[str, Any], settings: Se
 
 def _pictures(files: Sequence[Path], scratch: Path) -> Path:
     """A folder of as many pictures as quantizing asks for, so that it takes no longer than it must:
-    those of the run, or drawn ones where they are too few."""
+    those of the run, or drawn ones if they are too few."""
     contents = (
         [path.read_bytes() for path in files[:LEAST_PICTURES]]
         if len(files) >= LEAST_PICTURES

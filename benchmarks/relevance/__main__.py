@@ -1,4 +1,4 @@
-"""`python -m benchmarks.relevance`: what the search must find, in a table with its bounds.
+"""`python -m benchmarks.relevance`: the quality of the search, in a table with its bounds.
 
 It starts a stack with the demo model. Exit code 1 if a bound is missed. Without `--data` it takes
 drawn catalogues alone; docs/relevance.md describes the folder with others.

@@ -1,4 +1,4 @@
-"""The demo's drawings as catalogues whose truth is known, and queries for them."""
+"""The demo's drawings as catalogues with known truth, and queries for them."""
 
 import io
 import random
@@ -30,7 +30,7 @@ _FIRST_DAY: Final = datetime(2026, 1, 1, tzinfo=UTC)
 
 
 class Naming(Enum):
-    """What a catalogue's texts say of the pictures."""
+    """The facts of the pictures that a catalogue's texts tell."""
 
     FULL = "normal names"
     COLOURLESS = "names that leave out the colour"
@@ -88,7 +88,7 @@ def caption_queries(count: int) -> Mapping[str, Mapping[str, float]]:
 
 def season_queries(catalogue: Sequence[Product], count: int) -> Mapping[str, Mapping[str, float]]:
     """Queries such as "red winter coat": the colour is in the picture alone, the season in the name
-    alone. `catalogue`: the one whose names leave out the colour.
+    alone. `catalogue`: the one with names that leave out the colour.
     """
     asked: dict[str, Mapping[str, float]] = {}
     for number in random.Random(6).sample(range(len(ALL_COMBINATIONS)), count):

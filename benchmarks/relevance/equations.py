@@ -65,7 +65,7 @@ def measure(shop: Shop, catalogue: Sequence[Product]) -> list[Row]:
 
 
 def first_broken(shop: Shop, catalogue: Sequence[Product], seed: int) -> str | None:
-    """What a random request finds wrong; None if all its equations hold."""
+    """The equation that a random request breaks; None if all hold."""
     rng = random.Random(seed)
     request = random_request(rng, catalogue)
     try:

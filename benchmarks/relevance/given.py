@@ -22,7 +22,7 @@ _PICTURES_SHARED: Final = 48
 def electronics(folder: Path, pictures_url: str) -> tuple[Sequence[Product], Queries]:
     """Products that have no pictures, each with a drawing by a hash of its id, and rated queries.
 
-    `pictures_url`: where the drawings are served.
+    `pictures_url`: the address of the drawings.
     """
     products = [
         {**_within_bounds(product), "image_url": f"{pictures_url}/{_any_drawing(product['id'])}"}
@@ -32,7 +32,7 @@ def electronics(folder: Path, pictures_url: str) -> tuple[Sequence[Product], Que
 
 
 def garments(folder: Path, pictures_url: str) -> Sequence[Product]:
-    """Variants of garments. `pictures_url`: where the photos of `images/` are served."""
+    """Variants of garments. `pictures_url`: the address of the photos of `images/`."""
     products = []
     for product in _lines(folder / "products.ndjson"):
         image, more = product.pop("image"), product.pop("additional_images", [])

@@ -1,4 +1,4 @@
-"""What a graph over the vectors costs of recall, with Qdrant's own engine outside any server.
+"""The recall that a graph over the vectors costs, with Qdrant's own engine outside any server.
 
 `python -m benchmarks.studies.graph --points 10000` draws vectors (see `drawn_vectors`), has the
 engine build the graph that a Qdrant server builds (m 16, ef_construct 100, all in one segment,

@@ -4,7 +4,7 @@
 indexes 500 drawn products, and lets four searchers ask 40 questions a second: 50 different ones,
 drawn by Zipf's law (the second most popular is asked half as often as the first, and so on), every
 fifth with a price filter. Meanwhile prices change 0, 1 and 10 times a second, half a minute each.
-All questions were asked once before, so that what is counted is how long answers live.
+All questions were asked once before, so that the counts show how long answers live.
 
 A search is answered in one of three ways, counted by the API itself (`/metrics`):
 
@@ -175,7 +175,7 @@ def watch(
 
 
 def counters(client: Client, api_url: str) -> Mapping[tuple[str, str], float]:
-    """What the API and the workers have counted so far."""
+    """The counts of the API and the workers so far."""
     text = client.picture(f"{api_url}/metrics").decode()
     return {(metric, result): float(count) for metric, result, count in _COUNTED.findall(text)}
 

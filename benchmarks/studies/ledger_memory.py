@@ -1,4 +1,4 @@
-"""What a product costs in the ledger's memory: while it waits, with its job, and at rest.
+"""The memory that a product takes in the ledger: while it waits, with its job, and at rest.
 
 `python -m benchmarks.studies.ledger_memory --products 20000` starts a ledger's Redis of its own on
 loopback, in a temporary directory, accepts the products in jobs of 10,000 (each with a body of some
@@ -23,7 +23,7 @@ from stack.ports import free_port
 from stack.redis import server_command
 
 RETENTION_SECONDS: Final = 75
-"""Above the minute for which the end of a job is kept for those who wait for it."""
+"""Above the minute for which the end of a job is kept for waiting clients."""
 
 _JOB: Final = 10_000
 
@@ -70,7 +70,7 @@ def measure(client: redis.Redis, products: int) -> dict[str, float]:
     found["indexed, its job still kept"] = each()
     time.sleep(RETENTION_SECONDS + 1)
     client.dbsize()
-    for key in client.scan_iter(count=1000):  # what has expired goes when it is looked at
+    for key in client.scan_iter(count=1000):  # an expired key goes when it is looked at
         client.exists(key)
     found["indexed, at rest"] = each()
     return found

@@ -1,4 +1,4 @@
-"""Writes what a shopper or a shop may say of a drawing, in English and French.
+"""Writes captions of a drawing, as shoppers and shops do, in English and French.
 
 A caption may leave things out: "red dress" says nothing of the pattern. What it does say is in its
 `Mention`, against which training and evaluation hold the pictures.

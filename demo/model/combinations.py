@@ -1,4 +1,4 @@
-"""What the demo model knows: garments, colours and patterns, and which of them it trains on."""
+"""The garments, colours and patterns that the demo model knows, and those that it trains on."""
 
 import hashlib
 from itertools import product

@@ -114,7 +114,7 @@ def evaluate_model(model: open_clip.CLIP, galleries: int) -> list[Answer]:
 
 
 def random_model(seed: int = 0) -> open_clip.CLIP:
-    """The same architecture, untrained: what the evaluation must tell from the trained one."""
+    """The same architecture, untrained: the evaluation must tell it from the trained one."""
     with torch.random.fork_rng():
         torch.manual_seed(seed)
         return build_demo_model().eval()

@@ -1,4 +1,4 @@
-"""Colours and woven patterns: what a garment is made of."""
+"""Colours and woven patterns of garments."""
 
 import colorsys
 from collections.abc import Callable

@@ -28,7 +28,7 @@ _LANGUAGES: tuple[Language, ...] = ("en", "fr")
 _PATTERN_UNSAID = 0.3
 """Weight of a patterned picture for a caption silent on the pattern; a plain one counts 1.
 
-"A red dress" is true of a striped one, but who types it would rather see a plain one first.
+"A red dress" is true of a striped one, but shoppers who type it would rather see a plain one first.
 """
 
 

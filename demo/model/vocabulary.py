@@ -1,4 +1,4 @@
-"""English and French words for what the demo draws, and for asking after it.
+"""English and French words for the demo's drawings, and for asking after them.
 
 Singular and plural are written out: there are few, and rules for two languages would be longer.
 """

@@ -43,7 +43,7 @@ def load_encoder(
         return _torch(settings, towers, threads, device, "there is a CUDA device")
     try:
         precisions = openvino_runtime.supported_precisions()
-    except (ImportError, OSError, RuntimeError) as err:  # what a missing or broken library raises
+    except (ImportError, OSError, RuntimeError) as err:  # of a missing or broken library
         if backend == "openvino":
             raise ModelUnavailable(
                 f"CLIP_BACKEND=openvino, but OpenVINO can't be loaded ({err}). "

@@ -20,17 +20,16 @@ Result = TypeVar("Result")
 class Batcher(Generic[Item, Result]):
     """One thread, one bounded queue, one function that turns n items into n results.
 
-    The thread takes what waits, up to `max_batch`, at most `max_wait` seconds after the first item
-    came. While a batch runs, the next one gathers by itself. A batch that raises is split in
-    halves until the culprit stands alone; that one fails, the others succeed.
+    The thread takes up to `max_batch` waiting items, at most `max_wait` seconds after the first one
+    came. While a batch runs, the next one gathers. A batch that raises is split in halves until the
+    culprit stands alone: it fails, and the others succeed.
 
-    Urgent items have a queue of their own and overtake the others, in batches of their own, for a
-    lone one then costs a forward of one. While both kinds wait, the batches alternate: neither is
-    ever kept waiting for longer than it takes to run one batch of the other.
+    Urgent items have a queue of their own and overtake the others. Their batches are apart, because
+    a lone urgent item then costs a pass of one. While both kinds wait, the batches alternate: each
+    kind waits for one batch of the other at most.
 
-    Whoever sets no deadline waits for as long as it takes: how long a full queue takes is the
-    machine's affair, and giving up would only throw away what is done. A batch that never ends is
-    the watchdog's affair.
+    A caller without a deadline waits without end, because giving up would only throw away finished
+    work. The watchdog ends a process with a batch that never ends.
     """
 
     def __init__(
@@ -43,10 +42,8 @@ class Batcher(Generic[Item, Result]):
         capacity: int,
         probe: Callable[[], object] | None = None,
     ) -> None:
-        """`run` gives each item's result, or the exception that this item alone ends with.
-
-        `probe` runs something known to be good. It is called when an item fails alone; if it
-        raises too, the fault is the model's and not the item's.
+        """`run` returns each item's result or exception. `probe` runs an item that is known to be
+        good. It is called when an item fails alone: if it raises, too, the fault is the model's.
         """
         self._name = name
         self._run = run
@@ -64,10 +61,9 @@ class Batcher(Generic[Item, Result]):
     def submit(
         self, item: Item, timeout: float | None, *, urgent: bool = False
     ) -> "Future[Result]":
-        """Queue an item, waiting up to `timeout` seconds for a free place (0: not at all).
+        """Queue an item. `timeout`: the most seconds to wait for a free slot; None: no limit.
 
-        `capacity` holds for each of the two queues, so that a full one keeps nothing urgent out.
-        None waits for as long as it takes.
+        `capacity` holds for each of the two queues, so that a full one keeps no urgent item out.
 
         Raises EncoderBusy if the queue stays full or the batcher has been stopped.
         """
@@ -91,10 +87,10 @@ class Batcher(Generic[Item, Result]):
         return future
 
     def result(self, future: "Future[Result]", timeout: float | None) -> Result:
-        """A submitted item's result, waited for up to `timeout` seconds.
+        """A submitted item's result. `timeout`: the most seconds to wait; None: no limit.
 
-        None waits for as long as it takes. Raises EncoderBusy when the time is up (an item that
-        still waits is then never run), and whatever the item ended with.
+        Raises EncoderBusy when the time is up, and the item's own exception. An item that still
+        waits when the time is up is never run.
         """
         wait([future], timeout)
         if not future.done():
@@ -105,7 +101,7 @@ class Batcher(Generic[Item, Result]):
     def stop(self, timeout: float) -> None:
         """Take no more items, finish those that wait, end the thread within `timeout` seconds.
 
-        What isn't finished by then fails with EncoderBusy.
+        Items that aren't finished by then fail with EncoderBusy.
         """
         with self._changed:
             self._stopping = True

@@ -33,7 +33,7 @@ _SMALLEST_NORM = 1e-6  # CLIP's raw vectors have norms around 10; a vanishing on
 
 
 class Encoder(ABC):
-    """A model whose towers turn pictures and texts into vectors of one space.
+    """A model with towers that turn pictures and texts into vectors of one space.
 
     `pre_*` and `open_tower` may be called from any thread; each tower's `core_*` from one thread
     at a time.

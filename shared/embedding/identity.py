@@ -25,7 +25,7 @@ PREPROCESSING_VERSION: Final = 1
 """Raise this if decoding or preprocessing changes what vectors come out."""
 
 CONVERSION_VERSION: Final = 3
-"""Raise this if towers are converted, stored or tried otherwise. What is quantized is another
+"""Raise this if towers are converted, stored or tried otherwise. A quantized model is another
 graph then, so the vectors of int8 go by it, too."""
 
 HUB: Final = "hf-hub:"

@@ -1,8 +1,8 @@
-"""In which precision a tower runs: the one that is set, or the fastest, found by trying once.
+"""The precision of a tower: the one that is set, or the fastest, found by trying once.
 
-That a CPU has instructions for bf16 doesn't make them fast: a Xeon with AVX512-BF16 but without AMX
-did half of float32's work per second in them. A lone short text still gained there, because it
-waits for memory and bf16 reads half of it. So towers are tried if both can run. The measurement is
+A CPU's instructions for bf16 may be slow: a Xeon with AVX512-BF16 but without AMX did half as much
+work per second in bf16 as in float32. A lone short text still gained there, because it waits for
+memory and bf16 reads half as many bytes. So towers are tried if both can run. The measurement is
 kept beside the model, so that later starts are quick and processes agree.
 """
 
@@ -28,10 +28,10 @@ Seconds = Mapping[Precision, Sequence[float]]
 
 LOSSLESS: Final[tuple[Precision, ...]] = ("fp32", "bf16")
 """The choices of `auto`: within the parity bound and with float32's range. fp16 is closer to
-float32 than bf16, but overflows beyond 65,504, which nobody rules out for weights never seen."""
+float32 than bf16, but overflows beyond 65,504, which unknown weights may reach."""
 
 WORTHWHILE: Final = 0.9
-"""Share of float32's time that another precision may take, at most: less isn't worth its error."""
+"""The largest share of float32's time at which another precision is worth its error."""
 
 _ROUNDS: Final = 3
 
@@ -45,7 +45,7 @@ def compile_tower(
 ) -> CompiledTower:
     """The tower in the wanted precision or the fastest, and one line in the log that says why.
 
-    `probes` are what it typically gets, to be tried with.
+    `probes`: typical inputs, to be tried with.
     """
     seconds: Seconds = {}
     if wanted != "auto":
@@ -98,8 +98,8 @@ def measure(
 def relative_time(seconds: Seconds, precision: Precision) -> float:
     """A precision's time as a share of fp32's, for the input on which it does worst.
 
-    A lone query waits for weights to be read, which bf16 halves; a full batch waits for
-    multiplications, which may be slower in it, and a busy machine is busy with those.
+    A lone query waits for weights to be read, and bf16 halves these. A full batch waits for
+    multiplications, which may be slower in bf16.
     """
     return max(mine / base for mine, base in zip(seconds[precision], seconds["fp32"], strict=True))
 

@@ -132,7 +132,7 @@ class EmbeddingService:
         """Decode and preprocess a picture file in the calling thread.
 
         Returns float32 of shape (3, height, width) for `embed_images`, and whether the picture
-        shows anything. Waits where others decode
+        shows anything. Waits while others decode
         so much that memory would run short; urgent pictures overtake. Raises ItemPermanent or
         ItemTransient with the picture's fault, and EncoderBusy after `timeout` seconds in line.
         """

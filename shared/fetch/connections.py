@@ -188,7 +188,7 @@ class Connections:
     ) -> Connection | None:
         """A connection to the URL's host that waits for work, at one of the `addresses`.
 
-        Only conditional requests get one whose last answer was that nothing has changed.
+        A connection that last answered "not changed" serves conditional requests only.
         """
         while (connection := self._taken(_origin(url), conditional)) is not None:
             if connection.address in addresses and connection.is_usable:
@@ -224,7 +224,7 @@ class Connections:
         raise fault
 
     def keep(self, connection: Connection, unchanged: bool) -> None:
-        """Keeps a connection whose answer was read as it was sent; see `Connection.keep`."""
+        """Keeps a connection if its answer was read as it was sent; see `Connection.keep`."""
         connection.keep(unchanged)
         with self._lock:
             self._idle.append(connection)

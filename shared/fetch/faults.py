@@ -32,7 +32,7 @@ def unreachable(message: str = "The picture server can't be reached.") -> ItemTr
 
 
 def bad_answer(message: str) -> AnswerFault:
-    """An answer came, but it broke off or can't be read; the message says what is wrong."""
+    """An answer came, but it broke off or can't be read; the message says why."""
     return AnswerFault(ItemCode.IMAGE_UNREACHABLE, message)
 
 

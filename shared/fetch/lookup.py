@@ -52,7 +52,7 @@ class Lookup:
         try:
             return self._checked(url, self._resolve(url.host, deadline))
         except (ItemTransient, ItemPermanent) as fault:
-            # It may be the operator's own picture server, whose name comes back with it.
+            # It may be the operator's own picture server; its name comes back with it.
             raise self._refused(url, fault.message, may_pass=True) from fault
 
     def close(self) -> None:

@@ -134,7 +134,7 @@ def _port_allowed(port: int) -> bool:
 
 
 def blocked_port(port: int) -> ItemPermanent:
-    """The fault of a URL whose port is not one for pictures."""
+    """The fault of a URL with a port that is not for pictures."""
     return ItemPermanent(
         ItemCode.IMAGE_BLOCKED_ADDRESS, f"Pictures are not fetched from port {port}."
     )

@@ -41,7 +41,7 @@ def connect(url: str, *, timeout: float = SOCKET_TIMEOUT_SECONDS) -> redis.Redis
 
 @contextmanager
 def translated() -> Iterator[None]:
-    """Turns redis-py's errors into ours. What is left is a fault of our own scripts."""
+    """Turns redis-py's errors into ours. Any other error is a fault of our own scripts."""
     try:
         yield
     except redis.exceptions.OutOfMemoryError as err:

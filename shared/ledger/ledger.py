@@ -81,7 +81,7 @@ class Ledger:
     def check_capacity(self) -> None:
         """Raises `LedgerFull` if memory or backlog leave no room; looks once a second.
 
-        What is kept for retries gives way, the oldest first, before a change is refused.
+        States kept for retries give way, the oldest first, before a change is refused.
         """
         now = time.monotonic()
         if now - self._capacity_checked < 1.0:
@@ -128,8 +128,8 @@ class Ledger:
     ) -> Accepted:
         """Makes the changes their products' wanted states, in their order.
 
-        With an `Idempotency` that was seen before, returns that job; one whose acceptance was cut
-        short is completed. Raises `IdempotencyConflict`, `LedgerFull` and, for the patch of a
+        With an `Idempotency` that was seen before, returns that job, and completes it if its
+        acceptance was cut short. Raises `IdempotencyConflict`, `LedgerFull` and, for the patch of a
         product that isn't there, `ProductNotFound`. A patch comes alone.
         """
         shortage = _raised_by(self.check_capacity)
@@ -158,7 +158,7 @@ class Ledger:
         """Wants again, in a new job, what failed of these products in an ended job.
 
         Left out are products for which anything newer was accepted since, those that have been
-        retried already, and those whose state is no longer kept. `idempotency` as for `accept`.
+        retried already, and those without a kept state. `idempotency` as for `accept`.
         Raises `NothingToRetry`, `IdempotencyConflict` and `LedgerFull`.
         """
         # The backlog alone: memory is not asked for, it is held already.
@@ -256,7 +256,7 @@ class Ledger:
     def report(self, claim: Claim, reports: Sequence[Report]) -> Sequence[Lane]:
         """Settles or puts off what was claimed. Repeating it, or reporting late, is harmless.
 
-        Returns the lanes whose bells are to be rung: what was patched while it was in work is due
+        Returns the lanes to ring for: a product that was patched while it was in work is due
         there again.
         """
         if not reports:
@@ -293,7 +293,7 @@ class Ledger:
         )
 
     def purge_deleted(self, before_rev: int, limit: int = 1000) -> int:
-        """Forgets up to `limit` products whose deletion landed before `before_rev`."""
+        """Forgets up to `limit` products that were deleted before `before_rev`."""
         return int(self._run("purge", before_rev, limit))
 
     def take_purging_turn(self, collection: str, seconds: int) -> bool:
@@ -327,7 +327,7 @@ def _raised_by(check: Callable[[], None]) -> LedgerFull | None:
 
 
 def _raise_refusal(state: str, shortage: LedgerFull | None) -> None:
-    """Raises what a script that takes changes refused them for, if it did."""
+    """Raises the refusal of a script that takes changes, if it refused."""
     if state == "full" and shortage:
         raise shortage
     if state == "conflict":

@@ -51,7 +51,7 @@ class Aspect(StrEnum):
     BRAND = "brand"
     AVAILABILITY = "availability"
     PRICE = "price"
-    """What the shopper pays, and what it is without a sale."""
+    """The price that the shopper pays, and the price without a sale."""
     ATTRIBUTES = "attributes"
     SHOWN = "shown"
     """Fields that no filter looks at."""
@@ -120,7 +120,7 @@ class Wanted:
     body: str
     """The product as JSON for a put, else empty."""
     deltas: Sequence[str]
-    """Merge patches as JSON, to be applied in this order: to the body, or to what is indexed."""
+    """Merge patches as JSON, to be applied in this order to the body or to the indexed product."""
     version: int | None
     """The shop's own version of the product, the highest accepted."""
     attempts: int

@@ -1,6 +1,6 @@
 """Strings as filters compare them: without case, accents and superfluous white space. Pure.
 
-Stored products keep what the shop wrote; only the copies that filters compare are folded.
+Stored products keep the shop's spelling; only the copies that filters compare are folded.
 """
 
 import re
@@ -32,7 +32,7 @@ _LETTERS: Final = str.maketrans(
         "þ": "th",
     }
 )
-"""Latin letters whose accent or ligature Unicode doesn't take apart."""
+"""Latin letters with an accent or ligature that Unicode doesn't take apart."""
 
 
 def drop_invisible(text: str) -> str:

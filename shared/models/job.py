@@ -85,7 +85,7 @@ class JobItem:
 
 @dataclass(frozen=True, slots=True)
 class Accepted:
-    """A job of accepted changes. `wakes`: the lane whose bell is to be rung for them, if none is on
+    """A job of accepted changes. `wakes`: the lane to ring for, if none is on
     its way already."""
 
     job_id: str
@@ -94,7 +94,7 @@ class Accepted:
 
 @dataclass(frozen=True, slots=True)
 class Retried:
-    """A job of failures wanted again: how many, and the lanes where they wait."""
+    """A job of failures wanted again: how many, and the lanes in which they wait."""
 
     job_id: str
     accepted: int

@@ -45,7 +45,7 @@ def point_id(tenant: str, product_id: str) -> str:
 
 
 def paid_price(fields: Mapping[str, Any]) -> int | float | None:
-    """What the shopper pays, of a product by its fields: the sale price if there is one."""
+    """The price that the shopper pays, by a product's fields: the sale price if there is one."""
     sale_price: int | float | None = fields.get("sale_price")
     return fields.get("price") if sale_price is None else sale_price
 

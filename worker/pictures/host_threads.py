@@ -48,7 +48,7 @@ class HostThreads:
         return future
 
     def shutdown(self) -> None:
-        """Cancels what waits, and returns once what is in work has ended."""
+        """Cancels waiting calls, and returns once those in work have ended."""
         with self._lock:
             self._closed = True
             for queue in self._waiting.values():
@@ -72,7 +72,7 @@ class HostThreads:
             self._begun.put(task)
 
     def _begin(self) -> _Task | None:
-        """Takes what is next and may begin. The lock is held."""
+        """Takes the next call that may begin. The lock is held."""
         while (host := self._next()) is not None:
             queue = self._waiting[host]
             future, work = queue.popleft()
@@ -100,7 +100,7 @@ class HostThreads:
                 task = self._begun.get()
 
     def _work_off(self, task: _Task) -> _Task | None:
-        """Returns what the same thread does next, if there is more that may begin."""
+        """Returns the call that the same thread runs next, if one may begin."""
         host, future, work = task
         try:
             future.set_result(work())

@@ -62,7 +62,7 @@ class Pictured:
 
 @dataclass(frozen=True, slots=True)
 class SamePicture:
-    """The picture is the one whose vector is stored; its facts as they are now."""
+    """The picture is the one behind the stored vector; its facts as they are now."""
 
     image: ImageFacts
 
@@ -164,7 +164,7 @@ class PictureReader:
             _drop(waiting, ())
 
     def close(self) -> None:
-        """Ends the threads; what is being fetched is finished."""
+        """Ends the threads; fetches under way are finished."""
         self._pool.shutdown()
         self._urgent_pool.shutdown()
 

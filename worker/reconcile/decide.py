@@ -30,7 +30,7 @@ log = structlog.get_logger(__name__)
 
 
 class Decisions:
-    """A report if nothing is left to do, else a write, or a put whose picture is to be read."""
+    """A report if nothing is left to do, else a write, or a put that needs its picture read."""
 
     def __init__(
         self,
@@ -47,7 +47,7 @@ class Decisions:
     def first_look(
         self, wanted: Wanted, stored: StoredPoint | None
     ) -> Report | PlannedWrite | PendingPut:
-        """The decision before any picture is read. `stored`: what the index holds."""
+        """The decision before any picture is read. `stored`: the point in the index."""
         live = stored.product if stored else None
         if stored and stored.holds(wanted.rev):
             # A task died between the write and its report.

@@ -47,10 +47,10 @@ _ASPECTS: Final = {
 
 @dataclass(frozen=True, slots=True)
 class PlannedWrite:
-    """A write, and what is true of its change once it stands.
+    """A write, and the facts of its change once it stands.
 
-    `outcome`: how the change ends, or that the work on it goes on. `changed`: what searches must
-    look at anew. `warning`: what is wrong with the picture of a change that lands all the same.
+    `outcome`: how the change ends, or that the work on it goes on. `changed`: the aspects that
+    searches must read anew. `warning`: the fault of a picture if the change lands all the same.
     `put_off`: if the write brings the fields alone, the report that the picture has to wait.
     """
 

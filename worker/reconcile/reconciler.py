@@ -26,11 +26,11 @@ from worker.together_or_alone import TogetherOrAlone
 log = structlog.get_logger(__name__)
 
 FIELDS_SECONDS: Final = 5.0
-"""How long the changed fields of live products wait for pictures that are being read. Those that
-come in time cost no second write."""
+"""Seconds that changed fields of live products wait for their pictures. A picture that comes in
+time costs no second write."""
 
 REFRESH_SECONDS: Final = 1.0
-"""Between two looks at what has been patched of the products whose pictures are being read."""
+"""Seconds between two looks for patches of products while their pictures are being read."""
 
 _REPORT_TRIES: Final = 3
 """Reports are repeated over a short failure of Redis: without one, the work is done again."""
@@ -150,7 +150,7 @@ class Reconciler:
                 yield from self._settle([self._decisions.after_picture(*each) for each in done])
 
     def _refresh(self, claim: Claim, reading: set[PendingPut]) -> None:
-        """Takes in what has been patched, and takes out what the claim holds no more."""
+        """Takes in patches, and takes out products that the claim holds no more."""
         puts = list(reading)
         try:
             newest = self._ledger.refresh(claim, [put.wanted for put in puts])
@@ -166,8 +166,8 @@ class Reconciler:
                 put.patched(wanted)
 
     def _show_fields(self, reading: Collection[PendingPut], *, show_all: bool) -> Sequence[Report]:
-        """Writes changed fields of live products whose pictures are still being read: of those that
-        have been patched or are suspects at once, and of all if the pictures take long.
+        """Writes changed fields of live products before their pictures: of patched products and
+        suspects at once, and of all if the pictures take long.
         """
         puts = [put for put in reading if show_all or put.wanted.deltas or put.wanted.suspect]
         writes: dict[PendingPut, PlannedWrite] = {}

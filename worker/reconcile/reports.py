@@ -37,7 +37,7 @@ class RetryPolicy:
         Jitter of ±50 % keeps the items of one broken picture server from coming back together.
         """
         backoff: float = self.base_seconds * 4**attempts * (0.5 + self.chance())
-        # What the server asks for is bounded where it is read.
+        # `Retry-After` is bounded by its reader.
         return max(min(backoff, self.max_seconds), retry_after or 0.0)
 
     def after_fault(
@@ -75,9 +75,9 @@ def report_of(
     retries: RetryPolicy,
     types: Mapping[str, AttributeType],
 ) -> Report | None:
-    """The report of a write, by what the index holds afterwards.
+    """The report of a write, by the index's state afterwards.
 
-    None if the write was of fields whose picture is being read, and they don't stand. `types`: the
+    None if the write was of fields before their picture, and they don't stand. `types`: the
     listed attributes; a value of another type is a warning.
     """
     wanted = planned.wanted

@@ -15,7 +15,7 @@ CHECK_SECONDS: Final = 10.0
 
 
 class LedgerWatch:
-    """Compares what the ledger knows with what the index holds.
+    """Compares the ledger's products with the index's.
 
     Without their rows, patches answer 404 and an older version of a product is not known as stale.
     """

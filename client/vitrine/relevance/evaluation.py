@@ -29,7 +29,7 @@ _TRIES: Final = 5
 
 @dataclass(frozen=True)
 class QueryScores:
-    """The scores of one query. None where its ratings allow none."""
+    """The scores of one query. None if its ratings allow none."""
 
     scores: Mapping[str, float | None]
     """By metric; an empty answer counts 1 under `EMPTY`, any other 0."""

@@ -84,7 +84,7 @@ def _rows(text: str) -> Iterator[tuple[int, str, str, float]]:
             if not any(map(str.strip, row)):
                 continue
             if len(row) != len(head):
-                raise _Wrong(reader.line_num, f"{len(row)} columns where the head has {len(head)}")
+                raise _Wrong(reader.line_num, f"{len(row)} columns, but the head has {len(head)}")
             query, product, rating = (row[place].strip() for place in places)
             yield reader.line_num, query, product, _checked(query, product, rating, reader.line_num)
     except csv.Error as err:

@@ -1,4 +1,4 @@
-"""What a garment's sketch is made of, in free units (x to the right, y down)."""
+"""The parts of a garment's sketch, in free units (x to the right, y down)."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, field

@@ -11,7 +11,7 @@ from shared.embedding.decoding.structure import MAX_FRAMES
 from shared.errors import VitrineError
 
 _FRAME_PIXELS: Final = 2_000_000
-"""Of an animation whose further frames are looked at."""
+"""Pixels of the largest animation that is searched for a frame that shows something."""
 _ALL_FRAMES_PIXELS: Final = 40_000_000
 """Of all frames that are looked at, a second or two. No clock decides on that, nor on how a cut
 file is mended: a busy machine would give the same picture another vector."""

@@ -53,7 +53,7 @@ def demo_tokenizer(directory: Path = DEMO_MODEL_DIR) -> Any:
 
 
 def build_demo_model(directory: Path = DEMO_MODEL_DIR) -> Any:
-    """The architecture with random weights, in training mode; this is where training begins."""
+    """The architecture with random weights, in training mode; training begins with it."""
     return open_clip.CLIP(**load_demo_config(directory)["model_cfg"])
 
 
@@ -74,7 +74,7 @@ def save_demo_weights(
 ) -> None:
     """Write a state dict in half precision, its token table reduced to `used_ids` and the fill.
 
-    `used_ids` has shape (n,); `fill_id` is the token whose row stands for all the others.
+    `used_ids` has shape (n,); `fill_id` is the token with the row that stands for all the others.
     """
     table = state[_TABLE]
     tensors = {name: tensor for name, tensor in state.items() if name != _TABLE}

@@ -1,4 +1,4 @@
-"""The picture towers of open_clip whose vector is read at the class token, without work for others.
+"""open_clip's picture towers that read their vector at the class token, without other work.
 
 See `pooled_transformer`. Other picture towers (averaged, pooled by attention, timm's) are called
 as they are.

@@ -63,7 +63,7 @@ class OpenClipEncoder(Encoder):
     def open_tower(self, tower: Tower) -> None:
         """Load a tower that was left out: the API does so when the first picture query comes.
 
-        Who asks for it meanwhile waits; the other tower goes on.
+        Callers that ask for it meanwhile wait; the other tower goes on.
         """
         if tower in self.towers:
             return

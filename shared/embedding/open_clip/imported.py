@@ -1,10 +1,10 @@
-"""open_clip, imported without what the usual models never use.
+"""open_clip, imported without the libraries that the usual models never use.
 
 Importing it brings in timm and, if it is installed, transformers, for the towers that some
 models take from there; timm and torchvision bring in torch's compiler (TorchDynamo). That is more
 than half of the processor time that the import takes, and 180 MB of each process with a model.
 open_clip goes on without the two libraries; a model that needs one asks for it (`with_towers_of`).
-Who compiles anything imports the compiler then.
+Code that compiles anything imports the compiler then.
 """
 
 import sys
@@ -35,7 +35,7 @@ def _compiler() -> Mapping[str, ModuleType]:
 def _left_out() -> Iterator[None]:
     """Meanwhile the libraries can't be imported, and the compiler is a name.
 
-    No effect on what is there.
+    No effect on an imported library.
     """
     stands_in: dict[str, ModuleType | None] = {
         name: None for name in _LIBRARIES if name not in sys.modules

@@ -3,7 +3,7 @@
 There is no silent fallback: random weights are used only if CLIP_PRETRAINED says `random`, and
 anything that can't be had raises ModelUnavailable naming the settings.
 
-Any open_clip model does whose two towers give one vector of the same length for each input. Its
+Any open_clip model with two towers that give one vector of the same length will do. Its
 configuration tells most others before their weights are downloaded.
 """
 

@@ -2,8 +2,8 @@
 
 The multilingual models have one: XLM-RoBERTa looks in both directions and the vector is the mean
 over the text, so its end marks nothing. But padding is masked: it is looked at by no position and
-counts in no mean. Cutting what is padding in every text of a batch changes nothing either, and
-leaves 7 places of 77.
+counts in no mean. Cutting the columns that are padding in every text of a batch changes nothing
+either, and leaves 7 places of 77.
 """
 
 from collections.abc import Sequence

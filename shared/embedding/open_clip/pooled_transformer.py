@@ -94,7 +94,7 @@ class _Attention(nn.Module):
 
 
 def _is_plain(block: Any) -> bool:
-    """Whether a block is one whose steps `forward` repeats."""
+    """Whether `forward` repeats the steps of this kind of block."""
     return (
         type(block) is _transformer.ResidualAttentionBlock
         and not hasattr(block, "ln_1_kv")

@@ -43,7 +43,7 @@ _TOKENIZER_CACHE_WORDS = 100_000
 
 @dataclass(frozen=True)
 class ReadPlace:
-    """The place whose vector is the text's, as open_clip's pooling finds it."""
+    """The place of the text's vector, as open_clip's pooling finds it."""
 
     pool_type: str
     """`argmax` and `eos`: the end-of-text token. `last` and `first`: that place of the context."""

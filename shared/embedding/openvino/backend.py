@@ -126,7 +126,7 @@ class OpenVinoEncoder(OpenClipEncoder):
         stored, known = self._checked_form()
         self._dimensions = int(stored.facts["dimensions"])
         self._preprocess = ImagePreprocessor(stored.facts["preprocess_config"], self._resize_mode)
-        # What is not int8 in it stays float32, as it was when it was checked.
+        # The parts that are not int8 stay float32, as when it was checked.
         compiled = CompiledTower(stored.path, "fp32", self._threads)
         self._image = lambda pixels: compiled.run([pixels])
         log.info(

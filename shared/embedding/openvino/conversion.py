@@ -33,7 +33,7 @@ class NotConvertibleError(Exception):
 
 @dataclass(frozen=True)
 class Conversion:
-    """A tower as a model of OpenVINO, and what a start without torch's model must know."""
+    """A tower as a model of OpenVINO, and facts for a start without torch's model."""
 
     model: Any
     facts: Mapping[str, Any]

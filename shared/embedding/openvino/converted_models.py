@@ -2,12 +2,12 @@
 
 A tower is a directory `<model>-<key>/<tower>/` of three files: `model.xml`, `model.bin` and
 `manifest.json`, which holds what else a start needs and the digests of the other two. The key
-covers the model's weights, the library versions and the form of what is stored. Precision and CPU
-are not part of it: what is stored is float32, and making it ready for a CPU takes a second, no
+covers the model's weights, the library versions and the stored form. Precision and CPU
+are not part of it: stored models are float32, and making it ready for a CPU takes a second, no
 more than reading a compiled form of the same size would.
 
 Whoever converts writes beside the place and renames, so that processes that start at once never
-see half a tower; the later one finds the place taken and is content. What is damaged is thrown
+see half a tower; the later one finds the place taken and is content. A damaged one is thrown
 away and made anew. Nothing here is lost for good when the directory is deleted, but the int8 form
 of the image tower is made by an operator's command, not by a start.
 """
@@ -134,7 +134,7 @@ class ConvertedModels:
                 if not replace and self.find(tower) is not None:
                     return
                 if place.exists():
-                    # Moved aside first, so that nobody finds half of what is being deleted.
+                    # Moved aside first, so that nobody finds half of a model that is being deleted.
                     aside = Path(tempfile.mkdtemp(prefix=".replaced-", dir=self.directory))
                     place.replace(aside / place.name)
                     shutil.rmtree(aside, ignore_errors=True)

@@ -3,7 +3,7 @@
 -- ARGV: prefix, what opens a job, lane, seal (1 for the last call of the job),
 --       then per change: position, product, kind, version or '', body, refetch (1 if the picture
 --       is to be embedded anew)
--- Returns the job, 'accepted', and the lane whose bell is to be rung or ''. Or, in the place of
+-- Returns the job, 'accepted', and the lane to ring for or ''. Or, in the place of
 -- 'accepted', why the changes were not taken: what open_job says; 'absent' for the patch of a product
 -- that isn't there, and 'too_many_patches' if as many wait for the product as may, and then there is
 -- no job.
@@ -13,7 +13,7 @@ if opened ~= 'open' then return {job, opened, ''} end
 local items = items_key(tenant, job)
 local request = redis.call('HGET', job_key(tenant, job), 'request')
 local now = now_us()
--- The lane where something has become due. One request's changes all wait in one.
+-- The lane in which something has become due. One request's changes all wait in one lane.
 local due_in
 
 -- Accepted if higher, or if equal and that version has not landed whole.
@@ -37,7 +37,7 @@ local MAX_DELTAS = 262144
 -- may have to wait. All end in one script, in some 50 ms.
 local MAX_ITEMS = 98304
 
--- Merges the patch into a wanted put or delta, or makes it what is wanted of a live product. The
+-- Merges the patch into a wanted put or delta, or has it wanted of a live product. The
 -- merging itself is done by the worker; here the patches are only lined up. Returns why it can't.
 local function patch(product, body, reference)
   local row, wanted = row_key(tenant, product), wanted_key(tenant, product)

@@ -10,7 +10,7 @@ local function row_key(tenant, product) return PREFIX .. 'row:' .. tenant .. ':'
 local function wanted_key(tenant, product) return PREFIX .. 'wanted:' .. tenant .. ':' .. product end
 local function due_key(lane, tenant) return PREFIX .. 'due:' .. lane .. ':' .. tenant end
 local function turn_key(lane) return PREFIX .. 'turn:' .. lane end
--- There while a bell is on its way that was rung for what is due in the lane.
+-- Exists while a bell is on its way for the due products of the lane.
 local function rung_key(lane) return PREFIX .. 'rung:' .. lane end
 local function job_key(tenant, job) return PREFIX .. 'job:' .. tenant .. ':' .. job end
 local function items_key(tenant, job) return PREFIX .. 'items:' .. tenant .. ':' .. job end
@@ -54,7 +54,7 @@ local function forget_kept(tenant, product)
   end
 end
 
--- What the index holds of the product under this rev; the deleted ones are kept in mind by rev.
+-- Notes the state of the product in the index under this rev; deleted ones are listed by rev.
 local function set_state(tenant, product, row, rev, state)
   redis.call('HSET', row, 'state', state)
   local tombstone = tenant .. '/' .. product
@@ -100,7 +100,7 @@ local function list_as_ended(tenant, job, created_at, retention)
   end
 end
 
--- Ends the job if it is sealed and all its items have ended; wakes those who wait for it.
+-- Ends the job if it is sealed and all its items have ended; wakes the clients that wait for it.
 local function end_job_if_done(tenant, job)
   local key = job_key(tenant, job)
   local state = redis.call('HMGET', key, 'received', 'done', 'sealed', 'retention', 'finished_at',
@@ -110,7 +110,7 @@ local function end_job_if_done(tenant, job)
   redis.call('XADD', end_key(tenant, job), '*', 'end', '1')
   redis.call('EXPIRE', key, state[4])
   redis.call('EXPIRE', items_key(tenant, job), state[4])
-  -- For those who wait now; whoever asks later reads the end from the job. A stream of one entry
+  -- For clients that wait now; later ones read the end from the job. A stream of one entry
   -- takes 4 kB, ten times as much as the rest.
   redis.call('EXPIRE', end_key(tenant, job), 60)
   list_as_ended(tenant, job, state[6], state[4])

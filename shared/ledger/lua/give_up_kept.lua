@@ -1,4 +1,4 @@
--- Forgets the oldest of what is kept for retries beyond `most`, up to `limit` at once.
+-- Forgets the oldest states kept for retries beyond `most`, up to `limit` at once.
 -- ARGV: prefix, most, limit. Returns how many it forgot.
 local _, most, limit = unpack(ARGV, 1, 3)
 local excess = math.min(redis.call('ZCARD', KEPT) - tonumber(most), tonumber(limit))

@@ -1,6 +1,6 @@
 -- Notes of rows at rest that the index has lost what they say has landed: the same version is taken
--- again, and the row says what the index holds. A row that has changed since it was read, or of
--- which something is wanted, stays as it is: what is wanted will land or fail by itself.
+-- again, and the row tells the state in the index. A row that has changed since it was read, or of
+-- which something is wanted, stays as it is: the wanted state will land or fail by itself.
 -- ARGV: prefix, then per product: tenant, product, the rev that was read, state that was found
 -- Returns, per product, 1 if its row was marked.
 local marked = {}

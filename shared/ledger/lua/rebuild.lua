@@ -1,4 +1,4 @@
--- Brings rows up to what the index holds, if the index knows something newer or the row lacks it.
+-- Brings rows up to the index, if the index knows something newer or the row lacks it.
 -- A row that is newer keeps its rev: something was accepted since, and its outcome will follow.
 -- ARGV: prefix, then per product: tenant, product, rev, version or '', state, incomplete (1 if it
 --       landed without its picture: awaiting it, or with a warning that says so; `image_blank` and
@@ -19,7 +19,7 @@ local function take_over(tenant, product, row, rev, version, state, incomplete, 
   if incomplete == '1' then redis.call('HSET', row, 'incomplete', rev)
   else redis.call('HDEL', row, 'incomplete') end
   if version ~= '' then redis.call('HSET', row, 'version', version) end
-  -- A failure, what was kept of it, and what is still wanted are older than what the index holds.
+  -- A failure, its kept state, and a wanted state are older than the index's state.
   supersede_wanted(tenant, product)
   redis.call('HDEL', row, 'failed', 'message')
   redis.call('PERSIST', row)

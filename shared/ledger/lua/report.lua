@@ -1,17 +1,17 @@
 -- Takes in what became of leased products. Runs even when memory is short: it frees some.
 -- ARGV: prefix, token, retention s, all aspects separated by spaces,
 --       then per product: tenant, product, rev, result, code, retryable, message, delay in µs,
---       changed aspects separated by spaces, what the index was found to hold or '',
+--       changed aspects separated by spaces, the state found in the index or '',
 --       which of the patches fail whatever becomes of the rest (1 is the last one), their detail,
 --       1 if the delay is for the picture's sake, and 1 if it has not landed whole
--- Returns the lanes whose bells are to be rung.
+-- Returns the lanes to ring for.
 local _, token, retention, every_aspect = unpack(ARGV, 1, 4)
 local LANDED = {indexed = 'live', unchanged = 'live', deleted = 'deleted'}
 local now = now_us()
 local raised = {}
 -- The products that have changed, by tenant.
 local changed_in = {}
--- Lanes where something has become due at once.
+-- Lanes in which something has become due at once.
 local due_in = {}
 
 -- Gives back what is leased. What was patched meanwhile, too: the work goes on with it, so what it
@@ -103,7 +103,7 @@ local function settle(tenant, product, row, wanted, rev, result, code, retryable
     note_loss(tenant, product, row, rev, found)
   elseif result == 'failed' then
     redis.call('HSET', row, 'failed', code, 'message', message)
-    -- What is in the index may be an older change's write that nobody reported.
+    -- The index may hold an older change's write that nobody reported.
     if found ~= '' then set_state(tenant, product, row, rev, found) end
     -- A product that never was leaves no row behind for ever.
     if redis.call('HGET', row, 'state') == 'absent' then redis.call('EXPIRE', row, retention) end

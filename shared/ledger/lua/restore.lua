@@ -6,7 +6,7 @@
 local rows, wants, left = 0, 0, 0
 local now = now_us()
 
--- What a wanted state knows of the attempts so far.
+-- The fields of a wanted state about the attempts so far.
 local OF_ATTEMPTS = {'lease', 'stood_alone', 'losses', 'taken', 'fault', 'message', 'retry_at',
   'waits_for'}
 
@@ -14,7 +14,7 @@ local function set_hash(key, fields)
   for field, value in pairs(fields) do redis.call('HSET', key, field, value) end
 end
 
--- Ends what waited under an older rev, except the items that what is wanted now ends with it.
+-- Ends items that waited under an older rev, except those that the newer wanted state ends.
 local function supersede(tenant, wanted, holder)
   local still = ' ' .. (redis.call('HGET', holder, 'items') or '') .. ' '
   for reference in string.gmatch(wanted.items, '%S+') do
@@ -34,7 +34,7 @@ local function take_row(tenant, product, row, record, held_state)
 end
 
 local function want(tenant, product, key, wanted, rev)
-  -- Who held the lease works for another ledger. What it wrote may be in the index all the same.
+  -- The task that held the lease works for another ledger. Its writes may be in the index.
   for _, field in ipairs(OF_ATTEMPTS) do wanted[field] = nil end
   wanted.contested = '1'
   set_hash(key, wanted)

@@ -7,7 +7,7 @@ import redis
 from shared.ledger.connection import PREFIX, translated
 
 _KNOWN: Final = f"{PREFIX}collections"
-"""The collections whose products this ledger has known from the first one on."""
+"""The collections of which this ledger has known all products from the first one on."""
 
 _LOST_SECONDS: Final = 45
 """How long the note of a loss stays: some checks long, so that it ends with the loss.

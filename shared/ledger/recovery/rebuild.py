@@ -1,4 +1,4 @@
-"""Rows of the ledger made anew from what the index holds."""
+"""Rows of the ledger made anew from the index."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
@@ -26,12 +26,12 @@ class IndexedProduct:
     incomplete: bool
     """It landed with a warning, so its version may be sent again."""
     awaited: str = ""
-    """The put whose picture it still awaits, as JSON; empty if it awaits none."""
+    """The put, as JSON, if its picture is still awaited; else empty."""
 
 
 @dataclass(frozen=True, slots=True)
 class RebuiltRows:
-    """Counts of rows: added, raised to what the index held, left as they were."""
+    """Counts of rows: added, raised to the index's state, left as they were."""
 
     added: int = 0
     raised: int = 0
@@ -44,7 +44,7 @@ class RebuiltRows:
 
 
 class LedgerRebuild:
-    """Writes rows from the index, never over what is newer; may run beside everything else.
+    """Writes rows from the index, never over newer ones; may run beside everything else.
 
     A row's rev is the product's clock: the next change gets a higher one, whatever the machine's
     clock says. Methods raise `LedgerUnavailable` and `LedgerFull`.
@@ -61,7 +61,7 @@ class LedgerRebuild:
             return next(self._redis.scan_iter(f"{PREFIX}row:*", count=1000), None) is None
 
     def take(self, products: Sequence[IndexedProduct]) -> RebuiltRows:
-        """Brings the products' rows up to what the index holds."""
+        """Brings the products' rows up to the index."""
         rows = RebuiltRows()
         for start in range(0, len(products), _ROWS_AT_ONCE):
             arguments: list[Any] = [PREFIX]

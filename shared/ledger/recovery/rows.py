@@ -1,4 +1,4 @@
-"""The rows of which nothing is wanted: what they say has landed, and what is lost of it."""
+"""The rows without a wanted state: the changes that they call landed, and those that are lost."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -34,7 +34,7 @@ class RowAtRest:
 
 
 class RowsAtRest:
-    """Walks the rows and marks those whose writes are lost; may run beside everything else.
+    """Walks the rows and marks those with lost writes; may run beside everything else.
 
     Methods raise `LedgerUnavailable`, and marking `LedgerFull` if Redis has too little memory.
     """
@@ -56,7 +56,7 @@ class RowsAtRest:
                 return
 
     def mark_lost(self, found: Sequence[tuple[RowAtRest, State]]) -> list[RowAtRest]:
-        """Lets the rows say what the index was found to hold, and their versions be sent again.
+        """Notes in the rows the state found in the index, and lets their versions be sent again.
 
         Returns those that were still at rest under the rev that was read.
         """

@@ -128,8 +128,8 @@ class LedgerSnapshot:
 class LedgerRestore:
     """Takes records back, in the order: jobs and idempotency keys, then products.
 
-    What the ledger knows already, or knows better, stays. Methods raise `LedgerUnavailable`, and
-    `LedgerFull` if Redis has too little memory.
+    A state that the ledger knows already, or a newer one, stays. Methods raise `LedgerUnavailable`,
+    and `LedgerFull` if Redis has too little memory.
     """
 
     def __init__(self, client: redis.Redis) -> None:
@@ -167,7 +167,7 @@ class LedgerRestore:
             )
 
     def products(self, records: Sequence[Record]) -> RestoredStates:
-        """Rows, what waits, and what is kept for retries."""
+        """Rows, wanted states, and those kept for retries."""
         states = RestoredStates()
         for part in _parts(iter(records)):
             arguments = [orjson.dumps(record) for record in part]

@@ -65,7 +65,7 @@ class _Sequence:
     number_bits: int
 
     def frame_pixels(self, header: _Bits) -> int:
-        """Of the frame whose header begins there; at most, if the frame gives its own size."""
+        """Of the frame with this header; at most, if the frame gives its own size."""
         return self.most_pixels if self._gives_its_size(header) else self.pixels
 
     def _gives_its_size(self, header: _Bits) -> bool:

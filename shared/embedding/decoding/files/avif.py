@@ -62,7 +62,7 @@ class _File(Reader):
         self._known: dict[_Places, Frames] = {}
 
     def items(self, meta: Box) -> tuple[Sequence[_Places], Sequence[int]]:
-        """Where the AV1 items lie, and where the types of EXIF items stand."""
+        """The places of the AV1 items, and of the types of EXIF items."""
         inside = {box.name: box for box in self.boxes(meta.start + 4, meta.end)}
         coded: set[int] = set()
         exif: list[int] = []
@@ -83,7 +83,7 @@ class _File(Reader):
         return [places for item, places in located if item in coded], exif
 
     def _located(self, box: Box, own: int) -> Iterator[tuple[int, _Places]]:
-        """All items and their places; `own` is where the box's own data begin."""
+        """All items and their places; `own` is the begin of the box's own data."""
         version, at = self.number(box.start, 1), box.start + 4
 
         def number(size: int) -> int:
@@ -120,7 +120,7 @@ class _File(Reader):
         return list(decoded((self._bytes((place,)) for place in places), self.step))
 
     def _tables(self, box: Box) -> Iterator[tuple[bytes, int]]:
-        """The tables that tell where samples lie: their names, and where their numbers begin."""
+        """The tables of the samples' places: their names, and the begin of their numbers."""
         for inner in self.boxes(box.start, box.end):
             if inner.name in _TO_THE_TABLES:
                 yield from self._tables(inner)

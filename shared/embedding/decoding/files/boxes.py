@@ -13,7 +13,7 @@ from shared.embedding.decoding.structure import MAX_SEGMENTS
 
 @dataclass(frozen=True, slots=True)
 class Box:
-    """A box by its name, and where its body begins and ends in the file."""
+    """A box by its name, and the begin and end of its body in the file."""
 
     name: bytes
     start: int

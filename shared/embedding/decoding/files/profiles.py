@@ -19,7 +19,7 @@ _BRADFORD: Final = np.array(
 )
 # Powers with a line near black, as ICC writes them.
 _SRGB_CURVE: Final = (2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045)
-_VIDEO_CURVE: Final = (2.4,)  # what a display makes of BT.709, by BT.1886
+_VIDEO_CURVE: Final = (2.4,)  # a display's reading of BT.709, by BT.1886
 _CURVES: Final[Mapping[int, Sequence[float]]] = {
     **dict.fromkeys((1, 6, 14, 15), _VIDEO_CURVE),
     4: (2.2,),
