@@ -48,7 +48,7 @@ def test_each_usual_form_of_the_table_is_read(tmp_path: Path, content: str) -> N
         ("", "line 1: the column query is missing"),
         ("query,product\nshirt,p1\n", "line 1: the column product_id is missing"),
         (HEAD, "holds no ratings"),
-        (HEAD + "shirt,p1\n", "line 2: 2 columns where the head has 3"),
+        (HEAD + "shirt,p1\n", "line 2: 2 columns, but the head has 3"),
         (HEAD + "shirt,p1,3\nshirt,p2,good\n", "line 3: 'good' is no rating"),
         (HEAD + "shirt,p1,-1\n", "line 2: '-1' is no rating"),
         (HEAD + "shirt,p1,nan\n", "line 2: 'nan' is no rating"),
