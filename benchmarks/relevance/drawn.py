@@ -14,7 +14,7 @@ from demo.model.combinations import ALL_COMBINATIONS, COLOURS, GARMENTS, Combina
 from demo.model.drawing import draw
 from demo.model.vocabulary import CATEGORY_GARMENTS, ENGLISH_NOUNS
 
-_SIZE: Final = 160
+_SIZE: Final = 96
 """Pixels; more than the demo model looks at."""
 
 _SEED: Final = 2_000_000
