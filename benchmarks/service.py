@@ -3,6 +3,7 @@
 import contextlib
 import re
 import shutil
+import sys
 import tempfile
 from collections.abc import Callable, Collection, Iterator, Mapping
 from ipaddress import ip_network
@@ -16,13 +17,13 @@ from demo.settings import demo_settings
 from shared.embedding.identity import DEMO_MODEL, RANDOM_WEIGHTS
 from shared.settings import Settings
 from stack.ports import free_port
-from stack.run import Stack, StackError
+from stack.run import Stack
 
 EVERYTHING: Final = ("redis", "redis-cache", "qdrant", "api", "worker", "worker-fast")
 
 _LOGS: Final = "logs"
 _LOG_SHOWN: Final = 1_500
-"""Characters of each log that are shown if the stack doesn't start."""
+"""Characters of each log that are shown after an error."""
 
 _CHOSEN: Final = re.compile(r"""\bchosen(?:=|": )['"]([\w ]+)""")
 """In a line as JSON, or as it is before the process has set up its logs."""
@@ -101,14 +102,20 @@ def running_stack(
 
 
 def wait_until_ready(stack: Stack) -> None:
-    """Returns once the stack is ready. Raises `StackError` with the ends of its logs, because they
-    are gone with the stack."""
-    try:
+    """Returns once the stack is ready. Raises `StackError`."""
+    with showing_logs(stack):
         stack.wait_until_ready(READY_SECONDS)
-    except StackError as err:
-        logs = sorted((stack.data_dir.parent / _LOGS).glob("*.log"))
-        ends = [f"{log.name}: …{log.read_text()[-_LOG_SHOWN:]}" for log in logs]
-        raise StackError("\n\n".join([str(err), *ends])) from err
+
+
+@contextlib.contextmanager
+def showing_logs(stack: Stack) -> Iterator[None]:
+    """If an error passes, prints the ends of the stack's logs: they are gone with the stack."""
+    try:
+        yield
+    except Exception:
+        for log in sorted((stack.data_dir.parent / _LOGS).glob("*.log")):
+            print(f"{log.name}: …{log.read_text()[-_LOG_SHOWN:]}", file=sys.stderr)
+        raise
 
 
 def encoders_of(stack: Stack) -> Mapping[str, str]:

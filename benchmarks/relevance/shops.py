@@ -10,7 +10,7 @@ from typing import Any, Final
 
 from benchmarks import counters
 from benchmarks.http_load import Connection
-from benchmarks.service import running_stack, wait_until_ready
+from benchmarks.service import running_stack, showing_logs, wait_until_ready
 from shared.embedding.identity import DEMO_MODEL
 from shared.settings import Settings
 from vitrine.api import Api
@@ -68,6 +68,7 @@ def running_shops(names: Sequence[str]) -> Iterator[Mapping[str, Shop]]:
     with contextlib.ExitStack() as held:
         stack = held.enter_context(running_stack(DEMO_MODEL, prepare=with_keys))
         wait_until_ready(stack)
+        held.enter_context(showing_logs(stack))
         service = held.enter_context(contextlib.closing(Connection(stack.api_url)))
         yield {
             name: Shop(held.enter_context(Api(stack.api_url, key)), service)
