@@ -21,7 +21,7 @@ from demo.model.combinations import COLOURS, PATTERNS
 REQUESTS: Final = 300
 _AT_ONCE: Final = 3
 _TRIES: Final = 30
-_PATCH_SECONDS: Final = 0.3
+_PATCH_SECONDS: Final = 0.5
 _VALUES_TRIED: Final = 3
 _SHOWN: Final = 5
 """Broken equations that are printed."""
@@ -35,7 +35,7 @@ _FACETS: Final = (
     "attributes.pattern",
     "attributes.material",
 )
-_PAGE_SIZES: Final = (40, 63, 100)
+_PAGE_SIZES: Final = (60, 100)
 
 Request = dict[str, Any]
 Answer = Mapping[str, Any]
@@ -252,7 +252,7 @@ def _nothing() -> Iterator[None]:
 
 @contextmanager
 def _changing_prices(shop: Shop, catalogue: Sequence[Product]) -> Iterator[None]:
-    """Patches a random product's price, three a second."""
+    """Patches a random product's price, two a second."""
     over = threading.Event()
 
     def change() -> None:
