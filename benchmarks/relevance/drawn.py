@@ -88,16 +88,18 @@ def caption_queries(count: int) -> Mapping[str, Mapping[str, float]]:
 
 def season_queries(catalogue: Sequence[Product], count: int) -> Mapping[str, Mapping[str, float]]:
     """Queries such as "red winter coat": the colour is in the picture alone, the season in the name
-    alone. `catalogue`: the one with names that leave out the colour.
+    alone. A coat that has both is rated 3, and one that has either of them 1, so that neither side
+    is favoured. `catalogue`: the one with names that leave out the colour.
     """
     asked: dict[str, Mapping[str, float]] = {}
     for number in random.Random(6).sample(range(len(ALL_COMBINATIONS)), count):
         shown, season = ALL_COMBINATIONS[number], _season(catalogue[number])
         query = f"{shown.colour} {season} {ENGLISH_NOUNS[shown.garment][0].singular}"
-        asked[query.lower()] = {
-            product["id"]: float(other[:2] == shown[:2]) * (3 if _season(product) == season else 1)
-            for product, other in zip(catalogue, ALL_COMBINATIONS, strict=True)
-        }
+        rated: dict[str, float] = {}
+        for product, other in zip(catalogue, ALL_COMBINATIONS, strict=True):
+            right = (other.colour == shown.colour) + (_season(product) == season)
+            rated[product["id"]] = (0, 1, 3)[right] if other.garment == shown.garment else 0
+        asked[query.lower()] = rated
     return asked
 
 

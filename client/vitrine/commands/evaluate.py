@@ -28,7 +28,12 @@ _PATH: Final = click.Path(dir_okay=False, path_type=Path)
 @click.option("--match", type=click.Choice(MATCHES), help="What decides: words, looks, or both.")
 @click.option("--cutoff", type=click.Choice(CUTOFFS), help="How near a product has to look.")
 @click.option("--min-score", type=click.FloatRange(-1, 1), help="The least cosine, as a cut-off.")
-@click.option("--group/--no-group", default=None, help="One product of each group, or all.")
+@click.option(
+    "--group/--no-group",
+    default=False,
+    show_default=True,
+    help="One product of each group, or each product, because each may be rated.",
+)
 @click.option("--worst", type=click.IntRange(0), default=10, show_default=True,
               help="Queries shown, those with the lowest nDCG@10.")  # fmt: skip
 @click.option("--at-once", type=click.IntRange(1, 8), default=4, show_default=True,

@@ -178,7 +178,7 @@ def test_an_evaluation_scores_each_query_and_all(
     ran = service.run("evaluate", str(ratings), "--json", str(output), "--match", "words")
     assert ran.exit_code == 0, ran.stderr
     run = json.loads(output.read_text())
-    assert run["request"] == {"match": "words"}
+    assert run["request"] == {"match": "words", "group": False}
     queries = run["queries"]
     assert queries["25 of a"]["scores"]["nDCG@10"] == 1
     # b-100 and b-249 are found first and second of what is rated, and beyond rank 100.
