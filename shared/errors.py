@@ -136,9 +136,9 @@ class SourcesCancelOut(PermanentError):
 
 
 class CatalogueTooLarge(PermanentError):
-    """A request without a source for an order that only smaller catalogues have."""
+    """A request without a source on a catalogue that is too large to be held in columns."""
 
-    code = "sort_unavailable"
+    code = "catalogue_too_large"
 
 
 class NothingToRetry(PermanentError):

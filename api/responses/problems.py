@@ -13,6 +13,7 @@ from werkzeug.exceptions import HTTPException, MethodNotAllowed, NotFound
 from api.requests.validation import Fault
 from api.responses.answers import json_line
 from shared.errors import (
+    CatalogueTooLarge,
     EncoderBusy,
     IdempotencyConflict,
     InvalidCursor,
@@ -48,6 +49,7 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     InvalidCursor: HTTPStatus.UNPROCESSABLE_ENTITY,
     QueryPictureFault: HTTPStatus.UNPROCESSABLE_ENTITY,
     SourcesCancelOut: HTTPStatus.UNPROCESSABLE_ENTITY,
+    CatalogueTooLarge: HTTPStatus.UNPROCESSABLE_ENTITY,
     ProductNotFound: HTTPStatus.NOT_FOUND,
 }
 """The most telling class of an error's ancestry counts. Their messages are written for clients;

@@ -236,7 +236,10 @@ class Drafts:
     def _browsed(self, tenant: str, query: Query) -> Draft:
         columns = self._table.at(tenant)
         if isinstance(columns, TooLarge):
-            raise CatalogueTooLarge(f"the catalogue has more than {columns.limit} products")
+            raise CatalogueTooLarge(
+                f"a catalogue of more than {columns.limit:,} products can't be browsed: "
+                "search by words or a picture"
+            )
         state = _State(tenant, columns, columns.generation, None)
         results = ResultSet.of_all(columns)
         selection = select(results, columns, self._view(query, query.ranking.facets))

@@ -86,8 +86,12 @@ class Columns:
 
     def positions_of(self, ids: Sequence[str]) -> Positions:
         """The position of each id; −1 for one that is no live product."""
-        found = map(self.position_of, ids)
-        return np.array([-1 if position is None else position for position in found], np.int64)
+        known, size = self.position_by_id.get, len(self.live)
+        found = np.fromiter((known(each, -1) for each in ids), np.int64, len(ids))
+        found[found >= size] = -1  # of a later snapshot
+        held = found >= 0
+        found[held] = np.where(self.live[found[held]], found[held], -1)
+        return found
 
     @cached_property
     def id_ranks(self) -> Ranks:

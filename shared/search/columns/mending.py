@@ -58,6 +58,7 @@ def mended(
     may go on from a snapshot, and only from the newest: its dictionaries are added to. Raises
     `OverLimit` beyond `limit` live products.
     """
+    before = columns
     known = columns.position_by_id
     rows = {key: row for key, row in changes.items() if row is not None or key in known}
     if rows:
@@ -65,7 +66,16 @@ def mended(
         if len(columns) > limit:
             raise OverLimit
         columns = _tidied(columns)
-    return replace(columns, generation=generation)
+    return _carried(before, replace(columns, generation=generation))
+
+
+def _carried(before: Columns, after: Columns) -> Columns:
+    """The snapshot with those of the last one's orders that hold for it, too: to sort 50,000 names
+    anew for one price would take longer than a search."""
+    for order, source in (("id_ranks", "ids"), ("name_ranks", "names"), ("live_positions", "live")):
+        if order in vars(before) and getattr(before, source) is getattr(after, source):
+            vars(after)[order] = vars(before)[order]
+    return after
 
 
 def _with_room(columns: Columns, rows: Mapping[str, Row | None]) -> Columns:

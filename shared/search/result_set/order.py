@@ -23,9 +23,10 @@ def by_relevance(
     `newest_first`: before the id, for sets in which nothing is better than another.
     """
     positions = results.positions[rows]
-    keys: list[NDArray[Any]] = [columns.id_ranks[positions]]
+    # What was found stands in the order of ids where scores are equal.
+    keys: list[NDArray[Any]] = [results.places[rows]]
     if newest_first:
-        keys.append(-columns.created[positions])
+        keys = [columns.id_ranks[positions], -columns.created[positions]]
     keys.append(-results.scores[rows])
     if in_stock_first:
         keys.append(~columns.buyable[positions])

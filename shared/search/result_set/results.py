@@ -24,6 +24,8 @@ CODE_EQUALS: Final = 2
 class Found:
     """The products that a query means, before their fields are looked at: lists side by side.
 
+    They stand in falling order of tier and score, equal ones in the order of their ids.
+
     `words` (0 to 1) and `looks` (cosines) are None of products that this side didn't find.
     """
 

@@ -14,7 +14,7 @@ from shared.errors import ItemCode, ItemFault, ItemPermanent
 from shared.ledger import ChangeLog, Generations, Ledger, connect
 from shared.models.change import EVERYTHING, Aspect, Change, Claim, Lane, Outcome, Report
 from shared.models.product import ImageFacts, Product
-from shared.qdrant.points import LivePoint, Tombstone
+from shared.qdrant.points import LivePoint, PayloadWrite, Tombstone
 from shared.qdrant.service import QdrantService
 from shared.qdrant.vectors import VectorSet
 from shared.qdrant.words import words_of
@@ -140,6 +140,23 @@ class Searching:
             )
         )
         return claim
+
+    def put_again(self, product: Product, changed: Set[Aspect]) -> None:
+        """Changes fields of one that is live, as a worker would."""
+        self.ledger.accept(TENANT, Lane.FAST, [Change.put(product)])
+        claim = self.ledger.claim([Lane.FAST], 64)
+        (wanted,) = claim.wanted
+        write = PayloadWrite(
+            TENANT,
+            product,
+            wanted.rev,
+            ImageFacts("0" * 64),
+            "2026-01-01T00:00:00+00:00",
+            words=words_of(ANALYSER, product),
+        )
+        self.qdrant.upsert_products([write])
+        report = Report(TENANT, product.id, wanted.rev, Outcome.INDEXED, changed=changed)
+        self.ledger.report(claim, [report])
 
     def delete(self, product_id: str) -> None:
         """Likewise takes one away."""

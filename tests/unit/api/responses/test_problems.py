@@ -23,6 +23,7 @@ ROWS = [
     (errors.NothingToRetry("nothing"), 409, "nothing_to_retry", None),
     (errors.InvalidCursor("not ours"), 422, "invalid_cursor", None),
     (errors.SourcesCancelOut("nothing"), 422, "sources_cancel_out", None),
+    (errors.CatalogueTooLarge("too large"), 422, "catalogue_too_large", None),
     (errors.ProductNotFound("none"), 404, "product_not_found", None),
     (
         errors.QueryPictureFault(

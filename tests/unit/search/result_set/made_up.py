@@ -135,12 +135,16 @@ def catalogue(chance: Random) -> MadeUpColumns:
 def found(chance: Random, columns: MadeUpColumns, *, cut: bool) -> Found:
     """Some of the products, one that is gone, and scores that often tie."""
     ids = [*chance.sample(list(columns.ids), chance.randint(0, len(columns.ids))), "gone"]
+    drawn = sorted(
+        (-chance.choice([0, 0, 0, 1, 2]), -chance.choice([0.0, 0.25, 0.5, 1.0]), product_id)
+        for product_id in ids
+    )
     return Found(
-        ids=ids,
-        scores=[chance.choice([0.0, 0.25, 0.5, 1.0]) for _ in ids],
-        words=[None for _ in ids],
-        looks=[None for _ in ids],
-        tiers=[chance.choice([0, 0, 0, 1, 2]) for _ in ids],
+        ids=[product_id for _, _, product_id in drawn],
+        scores=[-score for _, score, _ in drawn],
+        words=[None for _ in drawn],
+        looks=[None for _ in drawn],
+        tiers=[-tier for tier, _, _ in drawn],
         cut=cut,
     )
 
@@ -179,7 +183,6 @@ def views() -> st.SearchStrategy[View]:
         facets=st.lists(st.sampled_from(FACETS), unique=True),
         grouped=st.booleans(),
         in_stock_first=st.booleans(),
-        newest_first=st.booleans(),
     )
 
 

@@ -21,7 +21,7 @@ from tests.unit.search.result_set.made_up import (
     views,
 )
 
-many = settings(max_examples=250, deadline=None)
+many = settings(max_examples=150, deadline=None)
 
 
 @st.composite
@@ -32,7 +32,8 @@ def requests(draw: st.DrawFn) -> tuple[MadeUpColumns, ResultSet, View]:
     chance = Random(draw(st.integers(0, 2**32)))
     columns = catalogue(chance)
     if draw(st.booleans()):
-        return columns, ResultSet.of_all(columns), draw(views())
+        view = replace(draw(views()), newest_first=True)
+        return columns, ResultSet.of_all(columns), view
     drawn = found(chance, columns, cut=draw(st.booleans()))
     return columns, ResultSet.of(drawn, columns), draw(views())
 
