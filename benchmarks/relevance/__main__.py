@@ -8,7 +8,8 @@ import argparse
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Final
 
@@ -45,13 +46,14 @@ def main() -> None:
     """Measures and prints."""
     parser = argparse.ArgumentParser(prog="python -m benchmarks.relevance")
     parser.add_argument("--data", type=Path, help="a folder with electronics/ or garments/")
+    parser.add_argument("--only", nargs="+", choices=(*_DRAWN, *_GIVEN), help="some parts alone")
     options = parser.parse_args()
     if options.data and not options.data.is_dir():
         parser.error(f"--data: {options.data} is no folder")
     found = [name for name in _GIVEN if options.data and (options.data / name).is_dir()]
-    rows = []
-    for part in _parts(options.data, found):
-        rows += part
+    wanted = options.only or (*_DRAWN, *_GIVEN)
+    names = [name for name in (*_DRAWN, *found) if name in wanted]
+    rows = [row for part in _parts(options.data, names) for row in part]
     Console(highlight=False).print(table_of(rows))
     for name in _GIVEN:
         if name not in found:
@@ -60,26 +62,22 @@ def main() -> None:
         sys.exit(f"missed: {'; '.join(missed)}")
 
 
-def _parts(data: Path, found: Sequence[str]) -> Iterator[list[Row]]:
+def _parts(data: Path, names: Sequence[str]) -> Iterator[list[Row]]:
     """The rows of each part; each part's time goes to stderr."""
-    with tempfile.TemporaryDirectory(prefix="vitrine-drawings-") as scratch:
-        write_drawings(Path(scratch))
-        with (
-            PictureServer(Path(scratch)) as drawings,
-            running_shops(["full", "colourless", "meaningless", *found]) as shops,
-        ):
-            yield _timed("meaningless", _meaningless(shops["meaningless"], drawings.base_url))
-            yield _timed("colourless", _colourless(shops["colourless"], drawings.base_url))
-            yield _timed("full", _full(shops["full"], drawings.base_url))
-            if "electronics" in found:
-                folder = data / "electronics"
-                yield _timed(
-                    "electronics", _electronics(shops["electronics"], folder, drawings.base_url)
-                )
-            if "garments" in found:
-                folder = data / "garments"
-                with PictureServer(folder / "images") as photos:
-                    yield _timed("garments", _garments(shops["garments"], folder, photos.base_url))
+    with ExitStack() as held:
+        scratch = Path(held.enter_context(tempfile.TemporaryDirectory(prefix="vitrine-drawings-")))
+        write_drawings(scratch)
+        drawings = held.enter_context(PictureServer(scratch)).base_url
+        shops = held.enter_context(running_shops(names))
+        for name in names:
+            if name == "electronics":
+                rows = _electronics(shops[name], data / name, drawings)
+            elif name == "garments":
+                photos = held.enter_context(PictureServer(data / name / "images"))
+                rows = _garments(shops[name], data / name, photos.base_url)
+            else:
+                rows = _DRAWN[name](shops[name], drawings)
+            yield _timed(name, rows)
 
 
 def _timed(name: str, rows: Iterator[Row]) -> list[Row]:
@@ -133,6 +131,13 @@ def _full(shop: Shop, drawings: str) -> Iterator[Row]:
     yield from garbled.measure(shop, catalogue, queries, "drawn")
     yield _nonsense(shop, "drawn")
     yield from equations.measure(shop, catalogue)
+
+
+_DRAWN: Final[Mapping[str, Callable[[Shop, str], Iterator[Row]]]] = {
+    "meaningless": _meaningless,
+    "colourless": _colourless,
+    "full": _full,
+}
 
 
 def _electronics(shop: Shop, folder: Path, drawings: str) -> Iterator[Row]:

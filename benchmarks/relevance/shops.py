@@ -4,6 +4,7 @@ import contextlib
 import hashlib
 import json
 import secrets
+import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
@@ -17,6 +18,10 @@ from vitrine.api import Api
 
 _PER_CALL: Final = 5_000
 TEXTS: Final = 'embeddings_total{kind="text"}'
+
+_LOOK_SECONDS: Final = 1.0
+_QUIET_LOOKS: Final = 4
+_PATIENCE_SECONDS: Final = 120.0
 
 Product = Mapping[str, Any]
 """A product as the API takes it."""
@@ -48,6 +53,17 @@ class Shop:
     def texts_embedded(self) -> float:
         """Texts that the stack has embedded so far."""
         return counters.read(self._service)[TEXTS]
+
+    def wait_until_no_text_is_embedded(self) -> None:
+        """Returns once no text has been embedded for some seconds. Raises RuntimeError."""
+        deadline = time.monotonic() + _PATIENCE_SECONDS
+        quiet, last = 0, self.texts_embedded()
+        while quiet < _QUIET_LOOKS:
+            if time.monotonic() > deadline:
+                raise RuntimeError("texts are embedded although nobody searches")
+            time.sleep(_LOOK_SECONDS)
+            now = self.texts_embedded()
+            quiet, last = (quiet + 1 if now == last else 0), now
 
 
 @contextlib.contextmanager
