@@ -44,7 +44,7 @@ bench-quick: venv
 
 # Whether the search finds what it should; see docs/relevance.md. DATA: a folder with more catalogues.
 relevance: venv
-	@$(RUN) -m benchmarks.relevance $(if $(DATA),--data "$(DATA)")
+	@$(RUN) -m benchmarks.relevance $(if $(DATA),--data "$(DATA)") $(RELEVANCE_ARGS)
 
 # Breaks each promise in a copy of the tree and runs the tests that must notice.
 mutants: venv
