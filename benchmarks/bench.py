@@ -1,4 +1,4 @@
-"""What every measurement is given: the running service, the pictures and the sizes."""
+"""The input of every measurement: the running service, the pictures and the sizes."""
 
 import json
 from collections.abc import Mapping, Sequence
@@ -131,7 +131,7 @@ class Bench:
         ]
 
     def picture_url(self, number: int, query: str) -> str:
-        """Where the pictures are served in turn; each query makes another picture of one."""
+        """The address of the pictures in turn; each query makes another picture of one."""
         return f"{self.pictures.base_url}/{self.files[number % len(self.files)].name}?{query}"
 
     def push(self, products: Sequence[Mapping[str, Any]]) -> str:

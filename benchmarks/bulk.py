@@ -30,7 +30,7 @@ class Bulk:
         self._thread = threading.Thread(target=self._feed)
 
     def rate_during(self, do: Callable[[], Result]) -> tuple[float, Result]:
-        """Pictures per second while `do` runs, and what it returns.
+        """Pictures per second while `do` runs, and its result.
 
         Counted from the first forward pass that ends after the start to the first that ends after
         the end.

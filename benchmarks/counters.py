@@ -1,4 +1,4 @@
-"""What all processes of the stack have counted, read from `/metrics`."""
+"""The counters of all processes of the stack, read from `/metrics`."""
 
 import re
 import time

@@ -1,4 +1,4 @@
-"""What each of the stack's processes holds in memory, and what data takes on the disk."""
+"""The memory of each process of the stack, and the size of data on the disk."""
 
 import contextlib
 import re
@@ -11,7 +11,7 @@ from stack.run import Stack
 
 
 def measure(bench: Bench) -> Measured:
-    """After whatever was measured before."""
+    """The memory after the other measurements."""
     held = memory_of(bench.stack)
     rows = [
         Row(

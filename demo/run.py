@@ -61,7 +61,7 @@ class Ended(BaseException):
 def main(arguments: Sequence[str]) -> int:
     """Runs the demo; returns the exit code.
 
-    0 if all went as it should and also after Ctrl-C once the story is told; 1 if it did
+    0 if all went as it should and also after Ctrl-C at the story's end; 1 if it did
     not; 128 + the signal's number if one came in the middle.
     """
     options = _options(arguments)
@@ -95,7 +95,7 @@ def _run(options: argparse.Namespace, scratch: Path) -> int:
     stack = Stack(settings, log_dir=logs, scratch=scratch)
     with stack, PictureServer() as pictures, ShopClient(stack.api_url) as client:
         story = Story(stack, client, pictures, report, options.products)
-        told = False
+        finished = False
         try:
             story.draw()
             story.wait_until_ready()
@@ -104,7 +104,7 @@ def _run(options: argparse.Namespace, scratch: Path) -> int:
             if options.picture:
                 story.save_picture(options.picture)
             story.tell_checks()
-            told = True
+            finished = True
             if not options.once:
                 story.stay()
         except DemoFault as fault:
@@ -112,7 +112,7 @@ def _run(options: argparse.Namespace, scratch: Path) -> int:
             return 1
         except Ended as ended:
             report.line(f"\n{signal.Signals(ended.number).name}: stopping, and cleaning up. Bye!")
-            if not told:
+            if not finished:
                 raise
     return 0 if all(story.checks.values()) else 1
 

@@ -1,4 +1,4 @@
-"""Which hosts are this machine and no other, and the rule that others need keys."""
+"""The hosts that are this machine and no other, and the rule that others need keys."""
 
 from functools import lru_cache
 from ipaddress import ip_address

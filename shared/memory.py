@@ -40,9 +40,9 @@ class MemoryBudget:
     ) -> Iterator[Callable[[int], None]]:
         """A function that takes bytes when called, once, and gives them back at the end.
 
-        It waits for them, up to `timeout` seconds, and then raises EncoderBusy. None waits for as
-        long as it takes: what those ahead do ends in any case, in seconds each. More bytes than
-        there are in all count as all.
+        It waits for them, up to `timeout` seconds, and then raises EncoderBusy. None: no limit,
+        because the work ahead ends within seconds each. A call for more than `total` bytes takes
+        `total`.
         """
         taken, reserved = 0, False
 

@@ -71,7 +71,7 @@ def main() -> None:
                     time.sleep(1)
                     it.check()
             except KeyboardInterrupt:
-                _say(f"stopping; what runs is brought to an end, for at most {STOP_SECONDS} s")
+                _say(f"stopping; work under way ends first, for at most {STOP_SECONDS} s")
     except KeyboardInterrupt:
         pass
     except StackError as err:

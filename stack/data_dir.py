@@ -72,7 +72,7 @@ class DataDir:
         return found
 
     def _tighten(self) -> None:
-        """Closes directories to other accounts that an earlier version left open.
+        """Closes directories that are open to other accounts.
 
         The data directory itself stays as it is if it holds other things than ours, because it may
         be open to all accounts by intention, as /tmp is.

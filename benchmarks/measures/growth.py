@@ -28,10 +28,10 @@ def measure(bench: Bench) -> Measured:
     with running_stack(bench.settings.clip_model, only=("redis", "qdrant")) as stack:
         settings = {**stack.settings.model_dump(), **stack.addresses}
         catalogue = Catalogue(settings, bench.pictures, bench.files)
-        wait_for_servers(catalogue)
+        _wait_for_servers(catalogue)
         for count in bench.sizes.growth:
             catalogue.hold(count)
-            looks.append({"products": count, **look(stack, catalogue)})
+            looks.append({"products": count, **_look(stack, catalogue)})
     few, many = looks[0], looks[-1]
     between = f"{few['products']:,} to {many['products']:,} products"
     rows = [
@@ -51,7 +51,7 @@ def measure(bench: Bench) -> Measured:
     return Measured(rows=rows, details={"looks": looks})
 
 
-def look(stack: Stack, catalogue: Catalogue) -> Mapping[str, float]:
+def _look(stack: Stack, catalogue: Catalogue) -> Mapping[str, float]:
     """Milliseconds of a vector query, MB of each server's memory (PSS) and of all data on disk."""
     time.sleep(_SETTLING_SECONDS)  # for writes in the background
     rng = np.random.default_rng(1)
@@ -70,7 +70,7 @@ def look(stack: Stack, catalogue: Catalogue) -> Mapping[str, float]:
     }
 
 
-def wait_for_servers(catalogue: Catalogue) -> None:
+def _wait_for_servers(catalogue: Catalogue) -> None:
     """Returns once both servers answer. Raises TransientError if they don't within a minute."""
     deadline = time.monotonic() + _STARTING_SECONDS
     while True:

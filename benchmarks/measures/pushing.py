@@ -1,5 +1,5 @@
-"""10,000 products in one call: how long it takes to accept, whom it keeps waiting, and how fast it
-is worked off if nothing needs embedding.
+"""10,000 products in one call: the time to accept it, the longest wait of others, and the pace
+of the work if nothing needs embedding.
 """
 
 import statistics

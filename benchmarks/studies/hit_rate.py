@@ -74,7 +74,7 @@ class Client(ShopClient):
 
 @dataclass
 class Phase:
-    """What was seen while prices changed at one pace."""
+    """The observations while prices changed at one pace."""
 
     server_ms: list[float] = field(default_factory=list)
     counted: dict[tuple[str, str], float] = field(default_factory=dict)

@@ -95,8 +95,8 @@ class Fetcher:
     def fetch(self, url: str) -> FetchedPicture:
         """The picture at `url`, at most `max_bytes` large, within `timeout_seconds`.
 
-        Whether it is a picture at all is for decoding to find out: the content type is not looked
-        at. Raises `ItemTransient` if another try may succeed (`PicturePutOff` if none was made),
+        Decoding finds out whether it is a picture: the content type is not looked at. Raises
+        `ItemTransient` if another try may succeed (`PicturePutOff` if none was made),
         `ItemPermanent` if not, and `DiskRefused` if the disk takes no large picture now.
         """
         picture = self.fetch_if_changed(url, None)
@@ -145,8 +145,8 @@ class Fetcher:
                 came = self._ask(url, request, read, bool(condition), deadline)
             if not isinstance(came, str):
                 if came and url is not first:
-                    # What says of this address that nothing has changed can't say that of the
-                    # first one, which may lead elsewhere tomorrow, to an older picture, say.
+                    # Validators of this address are none of the first one's, which may lead
+                    # elsewhere tomorrow, to an older picture, say.
                     came.etag = came.last_modified = None
                 return came
             url, condition = url.follow(came), {}

@@ -35,7 +35,7 @@ class PicturePutOff(ItemTransient):
 
 @dataclass(slots=True)
 class _Trouble:
-    """Since a server last answered as it should."""
+    """A server's failures since its last good answer."""
 
     failures: int = 0
     until: float = 0.0  # monotonic seconds

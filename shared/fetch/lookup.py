@@ -1,4 +1,4 @@
-"""Which addresses a URL leads to, all of them checked, within a deadline."""
+"""The addresses that a URL leads to, all of them checked, within a deadline."""
 
 from collections.abc import Sequence
 from concurrent.futures import ThreadPoolExecutor

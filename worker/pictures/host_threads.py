@@ -38,7 +38,7 @@ class HostThreads:
         self._lock = threading.Lock()
 
     def submit(self, host: str, work: Callable[[], Result]) -> "Future[Result]":
-        """Queues work that waits for this host. What has no thread yet can be cancelled."""
+        """Queues work that waits for this host. Work without a thread can be cancelled."""
         future: Future[Result] = Future()
         with self._lock:
             if self._closed:

@@ -17,7 +17,7 @@ log = structlog.get_logger(__name__)
 class LeaseKeeper(Periodic):
     """A thread that renews all claims held by this process, three times a lease.
 
-    What hangs is ended by the watchdog, along with its leases.
+    The watchdog ends a process that hangs, along with its leases.
     """
 
     def __init__(self, ledger: Ledger, lease_seconds: float) -> None:

@@ -15,7 +15,7 @@ _JOIN_SECONDS: Final = 10.0
 
 
 class Periodic(ABC):
-    """Takes turns until it is stopped, and outlives what they raise."""
+    """Takes turns until it is stopped, and outlives their errors."""
 
     def __init__(self, name: str, seconds: float, fault: str) -> None:
         """The first turn comes at the start, the next `seconds` after the end of each.

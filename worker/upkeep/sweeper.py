@@ -1,4 +1,4 @@
-"""Rings for work that no doorbell announces, and buries what was deleted long ago."""
+"""Rings for work that no doorbell announces, and removes tombstones of long ago."""
 
 import time
 from collections.abc import Callable, Collection

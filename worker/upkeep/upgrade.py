@@ -1,4 +1,4 @@
-"""Upgrades what an earlier release wrote, beside the worker's own work."""
+"""Upgrades points of an earlier release, beside the worker's own work."""
 
 from typing import Final
 

@@ -53,8 +53,8 @@ def checked_cost(
     time. `full` is the picture's size before any coarse scaling.
 
     Raises `ItemPermanent` with `image_too_many_pixels` if the bytes are more than `most`. That hits
-    large WebP files, whose decoder holds the picture four times, and large AVIF files whose frames
-    are more, or deeper, than a usual photo's.
+    large WebP files, because their decoder holds the picture four times, and large AVIF files with
+    more or deeper frames than a usual photo's.
     """
     frames = frames_looked_at(image)
     pixels = image.width * image.height

@@ -20,8 +20,8 @@ _END: Final = b"\xff\xd9"
 _PASSES_IN_FULL: Final = 8
 """Without coarse scaling a picture takes about as long as with it a JPEG of so many scans."""
 MAX_MENDED_PIXELS: Final = 100_000_000
-"""Of a file whose end is missing, its pixels times the scans that go over them: it is decoded ten
-times, in about a second. A photo of 50 megapixels may have two scans, one of 8 megapixels twelve.
+"""The most pixels times scans of a file without its end, because it is decoded ten times: about a
+second. A photo of 50 megapixels may have two scans, one of 8 megapixels twelve.
 """
 
 

@@ -1,4 +1,4 @@
-"""Why a picture isn't decoded, as item faults in words of ours.
+"""Item faults of pictures that can't be decoded, in words of ours.
 
 A library's words may hold addresses and paths, and help no shop.
 """

@@ -21,7 +21,8 @@ _SIXTEEN_BIT_COLOUR: Final = "RGB;16B"  # Pillow's name for how such a PNG is un
 _BAND_PIXELS: Final = 1_000_000
 
 _CONVERTED_PIXELS: Final = 12_500_000
-"""A conversion of colours takes 30 ns a pixel, which is most of what a large PNG costs."""
+"""Larger pictures are halved before their colours are converted, because that takes 30 ns a pixel:
+most of the cost of a large PNG."""
 
 
 def shows_nothing(picture: Image.Image) -> bool:
@@ -47,8 +48,8 @@ def flattened(image: Image.Image, rawmode: str, conversion: Conversion | None) -
     """A loaded image as RGB, its colours as sRGB. Transparent parts become white, whatever colour
     they hide, or grey if white would leave nothing to be seen, as of a white garment.
 
-    `rawmode` is how the file's samples were unpacked, by Pillow's name. A picture of more than 12.5
-    million pixels whose colours are converted is halved first.
+    `rawmode`: the form of the file's samples, by Pillow's name. A picture of more than 12.5 million
+    pixels is halved before its colours are converted.
     """
     if image.mode.startswith("I"):
         image, transparent = _from_sixteen_bit_grey(image)
@@ -64,7 +65,7 @@ def flattened(image: Image.Image, rawmode: str, conversion: Conversion | None) -
 
 
 def _halved(image: Image.Image, conversion: Conversion | None) -> Image.Image:
-    """A large picture whose colours will be converted, at half of its size; others as they are."""
+    """A large picture at half of its size if its colours will be converted; others as they are."""
     if (
         conversion is None
         or not _fits(image, conversion)

@@ -13,8 +13,8 @@ from shared.errors import VitrineError
 _FRAME_PIXELS: Final = 2_000_000
 """Pixels of the largest animation that is searched for a frame that shows something."""
 _ALL_FRAMES_PIXELS: Final = 40_000_000
-"""Of all frames that are looked at, a second or two. No clock decides on that, nor on how a cut
-file is mended: a busy machine would give the same picture another vector."""
+"""The most pixels of all frames that are looked at: a second or two of work. No clock decides
+on that, because a busy machine would give the same picture another vector."""
 
 
 def frames_looked_at(image: Image.Image) -> int:

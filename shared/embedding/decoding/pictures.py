@@ -63,8 +63,8 @@ def decode_picture(
 
     `max_pixels` bounds width × height as the file's header claims it, before anything is decoded
     (Pillow's own bound of 179 million stays in force beside it).
-    A JPEG whose shorter edge is at least twice `draft_edge` pixels is decoded at a half, a quarter
-    or an eighth, never below `draft_edge` (12 megapixels then cost about 20 ms); None decodes it
+    A JPEG with a shorter edge of at least twice `draft_edge` is decoded at a half, a quarter or
+    an eighth, never below `draft_edge` (12 megapixels then cost about 20 ms); None decodes it
     in full. `admit` is called once, before anything is decoded, with the bytes of memory that it
     will take at its peak; it may wait.
 
@@ -98,7 +98,7 @@ def _picture_or_fault(
     draft_edge: int | None,
     admit: Callable[[int], None] | None,
 ) -> Image.Image | VitrineError:
-    """The picture, or its fault without traceback and cause, whose frames would hold pixels. For
+    """The picture, or its fault without traceback and cause: their frames would hold pixels. For
     the same reason a second try begins outside of the block that caught the first one's error.
     """
     form, decoding = None, None

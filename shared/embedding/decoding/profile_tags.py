@@ -2,7 +2,7 @@
 
 A profile of three kilobytes may name one element of a pipeline (`mpet`) or one table of colours
 hundreds of thousands of times, and LittleCMS builds each. So it gets the tags alone that matrices,
-curves and one table need, each of a type whose size follows from the bytes that it takes.
+curves and one table need, each of a type with a size that follows from its bytes.
 """
 
 import struct

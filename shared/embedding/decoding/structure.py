@@ -24,7 +24,7 @@ MAX_SEGMENTS: Final = 100_000
 A PNG of 20 MiB in chunks of 8 kB, which are the smallest in use, has 2,600."""
 
 MAX_FRAMES: Final = 100
-"""How many frames of an animation are looked at for the first that shows something."""
+"""Frames of an animation that are looked at for the first that shows something."""
 
 MAX_READS: Final = 500_000
 """One or two for each block that Pillow reads of a GIF or BMP: a second's work. All tries to decode
