@@ -141,6 +141,12 @@ class CatalogueTooLarge(PermanentError):
     code = "catalogue_too_large"
 
 
+class RangeNotIndexed(PermanentError):
+    """A range on an attribute without an index, when no more may be made."""
+
+    code = "range_not_indexed"
+
+
 class NothingToRetry(PermanentError):
     """No item of the job failed in a way that may pass and is still the shop's last wish."""
 

@@ -23,6 +23,7 @@ from shared.errors import (
     ProductNotFound,
     QdrantUnavailable,
     QueryPictureFault,
+    RangeNotIndexed,
     SearchTimeout,
     SourcesCancelOut,
     TransientError,
@@ -50,6 +51,7 @@ _STATUS_OF_ERROR: Final[Mapping[type[VitrineError], HTTPStatus]] = {
     QueryPictureFault: HTTPStatus.UNPROCESSABLE_ENTITY,
     SourcesCancelOut: HTTPStatus.UNPROCESSABLE_ENTITY,
     CatalogueTooLarge: HTTPStatus.UNPROCESSABLE_ENTITY,
+    RangeNotIndexed: HTTPStatus.UNPROCESSABLE_ENTITY,
     ProductNotFound: HTTPStatus.NOT_FOUND,
 }
 """The most telling class of an error's ancestry counts. Their messages are written for clients;

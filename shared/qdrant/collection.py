@@ -127,7 +127,7 @@ def ensure_collection(
         )
     for path, schema in payload_indexes(listed).items():
         held = info.payload_schema.get(path)
-        if held is not None and held.data_type == _type_of(schema):
+        if held is not None and held.data_type in (_type_of(schema), _of_range(path)):
             continue
         if held is not None:
             # The type of a listed attribute was changed, say. Searches go on meanwhile.
@@ -136,6 +136,11 @@ def ensure_collection(
             )
             client.delete_payload_index(name, path, wait=True)
         client.create_payload_index(name, path, schema, wait=True)
+
+
+def _of_range(path: str) -> models.PayloadSchemaType | None:
+    """The type of an index that a range on this path may have asked for; it then stays."""
+    return models.PayloadSchemaType.FLOAT if path.startswith("attributes.") else None
 
 
 def _add_sparse_vectors(client: QdrantClient, name: str, info: models.CollectionInfo) -> None:

@@ -73,6 +73,15 @@ def of_search(
     return {"must": must, "must_not": [_equals("group_id", without_group)]}
 
 
+def attributes_in_ranges(filters: Filters) -> Sequence[str]:
+    """The payload paths of the attributes whose numbers are to lie within bounds."""
+    return [
+        attribute_path(name)
+        for name, wanted in filters.attributes.items()
+        if isinstance(wanted, Range)
+    ]
+
+
 def older_points(revs: Mapping[str, int]) -> Filter:
     """The stored points, by id, whose rev is lower than the one given for them."""
     return {"should": [{"must": _older(*point)} for point in revs.items()]}
@@ -188,6 +197,8 @@ def _holds(condition: AnyOf | Within) -> Condition:
 
 
 def _has_a_term_of(terms: Sequence[str]) -> Condition:
+    if len(terms) == 1:  # a tenth faster than a list of one
+        return _equals(TERMS, terms[0])
     has_one: Condition = {"key": TERMS, "match": {"any": terms}}
     if len(terms) <= _FEW:
         return has_one

@@ -14,6 +14,7 @@ from shared.qdrant import filters as conditions
 from shared.qdrant.errors import translated
 from shared.qdrant.paging import Scored, Window, in_order, windows
 from shared.qdrant.product_ids import ProductIds
+from shared.qdrant.range_indexes import RangeIndexes
 from shared.qdrant.reading import ProductReader
 from shared.qdrant.tuning import EXACT, IndexTuning
 from shared.qdrant.vectors import IMAGE, WORDS
@@ -39,6 +40,7 @@ class ProductSearch(ProductReader):
         super().__init__(client, collection, read_timeout, words_mark)
         self._search_params = tuning.search_params
         self._product_ids = ProductIds(self._read_product_ids)
+        self._range_indexes = RangeIndexes(client, collection, self._indexes)
 
     def search(
         self,
@@ -168,8 +170,22 @@ class ProductSearch(ProductReader):
     def _filter(
         self, tenant: str, filters: Filters, without_group: str | None = None
     ) -> conditions.Filter:
+        if ranges := conditions.attributes_in_ranges(filters):
+            self._range_indexes.ensure(ranges)
         all_have_terms = not filters.conditions() or self.upgrade.complete()
         return conditions.of_search(tenant, filters, without_group, all_have_terms=all_have_terms)
+
+    def _indexes(self) -> Mapping[str, Any]:
+        schema: Mapping[str, Any] = self._get(f"/collections/{self.collection}")["payload_schema"]
+        return schema
+
+    def _get(self, path: str) -> dict[str, Any]:
+        # The client's own questions for these take no timeout.
+        answer = self._client.http.client.request(
+            type_=dict[str, Any], method="GET", url=path, timeout=self._read_timeout
+        )
+        result: dict[str, Any] = answer["result"]
+        return result
 
     def _ranked(self, request: Mapping[str, Any], limit: int) -> list[Ranked]:
         found = self._points({**request, "with_payload": False, "limit": limit})

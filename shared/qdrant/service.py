@@ -3,7 +3,6 @@
 import contextlib
 import math
 from collections.abc import Sequence
-from typing import Any
 
 import structlog
 from qdrant_client import models
@@ -106,14 +105,6 @@ class QdrantService(ProductSearch, ProductWriter):
             )
         is_upgraded = self.upgrade.look_now_and_then()
         return IndexFacts(self.collection, points, bool(found), is_upgraded)
-
-    def _get(self, path: str) -> dict[str, Any]:
-        # The client's own questions for these take no timeout.
-        answer = self._client.http.client.request(
-            type_=dict[str, Any], method="GET", url=path, timeout=self._read_timeout
-        )
-        result: dict[str, Any] = answer["result"]
-        return result
 
     def ready(self) -> bool:
         """Whether Qdrant answers within the read timeout and has the collection."""

@@ -7,9 +7,11 @@ from typing import Any
 import httpx
 import pytest
 
+from shared.errors import RangeNotIndexed
 from shared.models.search.filters import Filters
 from shared.models.terms import MARK
 from shared.qdrant.points import live_payload
+from shared.qdrant.range_indexes import MOST_RANGE_INDEXES
 from shared.qdrant.recovery.transfer import PointTransfer
 from shared.qdrant.service import QdrantService
 from tests.integration.qdrant.conftest import MakePoint, direction
@@ -193,3 +195,77 @@ def test_a_changed_list_of_attributes_changes_the_indexes(
     assert found(service, tenant, attributes={"color": "RED", "n": 1.5}) == ["a"]
     service.ensure_collection(["color"])
     assert found(service, tenant, attributes={"color": "RED"}) == ["a"]
+
+
+def types_of_indexes(http: httpx.Client, service: QdrantService) -> dict[str, str]:
+    schema = http.get(f"/collections/{service.collection}").json()["result"]["payload_schema"]
+    return {
+        path: index["data_type"] for path, index in schema.items() if path.startswith("attributes.")
+    }
+
+
+def test_a_range_has_an_index_from_the_first_search_on(
+    http: httpx.Client, service: QdrantService, tenant: str, make_point: MakePoint
+) -> None:
+    service.upsert_products(
+        [
+            make_point("a", 1, seed=1, attributes={"shoe size": 40, "color": 3}),
+            make_point("b", 1, seed=1, attributes={"shoe size": 41.5, "color": "red"}),
+            make_point("c", 1, seed=1, attributes={"shoe size": "41"}),
+        ]
+    )
+    assert found(service, tenant, attributes={"shoe size": [40, "41"]}) == ["a", "c"]
+    assert types_of_indexes(http, service) == {"attributes.color": "keyword"}
+    assert found(service, tenant, attributes={"shoe size": {"gt": 40, "lt": 50}}) == ["b"]
+    with_range = {"attributes.color": "keyword", 'attributes."shoe size"': "float"}
+    assert types_of_indexes(http, service) == with_range
+    service.upsert_product(make_point("d", 1, seed=1, attributes={"shoe size": 44}))
+    assert found(service, tenant, attributes={"shoe size": {"gt": 40}}) == ["b", "d"]
+
+
+def test_a_range_on_an_attribute_listed_as_strings_takes_its_index_and_keeps_it(
+    http: httpx.Client, service: QdrantService, tenant: str, make_point: MakePoint
+) -> None:
+    service.upsert_products(
+        [
+            make_point("a", 1, seed=1, attributes={"color": 3}),
+            make_point("b", 1, seed=1, attributes={"color": "Red"}),
+        ]
+    )
+    assert found(service, tenant, attributes={"color": {"gte": 3}}) == ["a"]
+    assert found(service, tenant, attributes={"color": "red"}) == ["b"]
+    service.ensure_collection(["color"])  # as at the next start
+    assert types_of_indexes(http, service) == {"attributes.color": "float"}
+
+
+def test_searches_make_a_bounded_number_of_indexes(
+    http: httpx.Client, service: QdrantService, tenant: str, make_point: MakePoint
+) -> None:
+    service.upsert_product(make_point("a", 1, seed=1, attributes={"rating": 5}))
+    names = [f"n{number}" for number in range(MOST_RANGE_INDEXES)]
+    for start in range(0, MOST_RANGE_INDEXES, 16):
+        ranges = {name: {"gt": 0} for name in names[start : start + 16]}
+        assert found(service, tenant, attributes=ranges) == []
+    with pytest.raises(RangeNotIndexed, match=r"attributes.rating .* ATTRIBUTE_INDEXES"):
+        found(service, tenant, attributes={"rating": {"gt": 0}})
+    assert len(types_of_indexes(http, service)) == MOST_RANGE_INDEXES + 1
+    assert found(service, tenant, attributes={"n1": {"gt": 0}}) == []
+    assert found(service, tenant, attributes={"rating": 5}) == ["a"]
+    service.ensure_collection(["rating:float"])
+    assert found(service, tenant, attributes={"n2": {"gt": 0}, "rating": 5}) == []
+
+
+def test_a_collection_that_is_made_anew_gets_its_index_again(
+    http: httpx.Client,
+    service: QdrantService,
+    tenant: str,
+    make_point: MakePoint,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr("shared.qdrant.range_indexes._LOOK_AGAIN_SECONDS", 0)
+    for _ in range(2):
+        service.upsert_product(make_point("a", 1, seed=1, attributes={"rating": 5}))
+        assert found(service, tenant, attributes={"rating": {"gt": 4}}) == ["a"]
+        assert types_of_indexes(http, service)["attributes.rating"] == "float"
+        http.delete(f"/collections/{service.collection}").raise_for_status()
+        service.ensure_collection([])

@@ -16,7 +16,8 @@ TENANT = {"key": "tenant", "match": {"value": "shop"}}
 
 
 def one_of(*terms: str) -> dict[str, Any]:
-    return {"key": "terms", "match": {"any": list(terms)}}
+    match = {"any": list(terms)} if len(terms) > 1 else {"value": terms[0]}
+    return {"key": "terms", "match": match}
 
 
 CATEGORY = one_of("category\thats")

@@ -24,6 +24,7 @@ ROWS = [
     (errors.InvalidCursor("not ours"), 422, "invalid_cursor", None),
     (errors.SourcesCancelOut("nothing"), 422, "sources_cancel_out", None),
     (errors.CatalogueTooLarge("too large"), 422, "catalogue_too_large", None),
+    (errors.RangeNotIndexed("too many"), 422, "range_not_indexed", None),
     (errors.ProductNotFound("none"), 404, "product_not_found", None),
     (
         errors.QueryPictureFault(
