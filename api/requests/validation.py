@@ -70,6 +70,8 @@ _MESSAGE_OF_UNION: Final = {
     "number_type": "must be a number",
 }
 
+_NULL: Final = "must not be null"
+
 _PHRASES: Final = (
     ("Input should be", "must be"),
     ("String should have", "must have"),
@@ -143,18 +145,22 @@ def _near(name: str, known: tuple[str, ...]) -> str | None:
 
 def faults(error: ValidationError, known: Collection[str] = ()) -> list[Fault]:
     """One fault per field, in the order of the model's fields. `known`: these fields' names."""
-    details = error.errors(include_url=False, include_input=False)
+    details = error.errors(include_url=False)
     by_field: dict[str, list[tuple[str, str]]] = {}
     unions: set[str] = set()
+    nulls: set[str] = set()
     for detail in details:
         location, code = detail["loc"], str(detail["type"])
         # Our rules for a whole object name their field in pydantic's context.
         field = detail.get("ctx", {}).get("field") or _field(location)
         if len(location) > field.count(".") + 1:
             unions.add(field)
+        # What stands in a list, or for the whole document, is no field's own null.
+        if location and detail["input"] is None and code.endswith("_type"):
+            nulls.update([] if _in_list(location) else [field])
         by_field.setdefault(field, []).append((code, detail["msg"]))
     named = [
-        _fault(field, found, union=field in unions)
+        _fault(field, found, union=field in unions, null=field in nulls)
         for field, found in list(by_field.items())[:MAX_FAULTS]
     ]
     for fault in [fault for fault in named if fault["code"] == "extra_forbidden"][:_SLIPS]:
@@ -169,8 +175,18 @@ def _field(location: Sequence[str | int]) -> str:
     return ".".join(str(part).replace(".", "·") for part in location[:depth])[:_FIELD_LENGTH]
 
 
-def _fault(field: str, found: Iterable[tuple[str, str]], *, union: bool) -> Fault:
-    found = list(found)
+def _in_list(location: Sequence[str | int]) -> bool:
+    return any(isinstance(part, int) for part in location)
+
+
+def _fault(field: str, found: Iterable[tuple[str, str]], *, union: bool, null: bool) -> Fault:
+    fault = _described(field, list(found), union=union)
+    if null:
+        fault["message"] = _NULL
+    return fault
+
+
+def _described(field: str, found: Sequence[tuple[str, str]], *, union: bool) -> Fault:
     telling = [(code, message) for code, message in found if not code.endswith("_type")]
     if union and not telling:
         code = _CODE_OF_UNION.get(field.split(".", maxsplit=1)[0], "number_type")

@@ -20,7 +20,15 @@ def _faults(data: object) -> list[tuple[str, str, str]]:
 @pytest.mark.parametrize(
     ("change", "expected"),
     [
-        ({"name": None}, ("name", "string_type", "must be a valid string")),
+        ({"name": None}, ("name", "string_type", "must not be null")),
+        ({"image_url": None}, ("image_url", "string_type", "must not be null")),
+        ({"attributes": None}, ("attributes", "dict_type", "must not be null")),
+        ({"attributes": {"a": None}}, ("attributes.a", "attribute_type", "must not be null")),
+        ({"name": 1}, ("name", "string_type", "must be a valid string")),
+        (
+            {"additional_image_urls": [None]},
+            ("additional_image_urls", "url_type", "must be a list of URLs"),
+        ),
         ({"name": ""}, ("name", "string_too_short", "must have at least 1 character")),
         ({"price": "1"}, ("price", "number_type", "must be a number")),
         (
