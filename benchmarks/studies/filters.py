@@ -8,21 +8,26 @@ code is 1: then a filter has no index, and looks into payloads.
 
 import argparse
 import sys
+import tempfile
 import time
-from collections.abc import Mapping, Sequence
-from dataclasses import replace
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, Final
 
 from benchmarks.drawn_vectors import DIMENSIONS, DrawnCatalogue
-from benchmarks.qdrant_server import TENANT, fresh_qdrant, products
-from shared.models.product import Product
+from shared.errors import QdrantUnavailable
+from shared.models.product import ImageFacts, Product
 from shared.models.search.filters import Filters
 from shared.qdrant.points import LivePoint
-from shared.qdrant.recall import Vectors
 from shared.qdrant.service import QdrantService
+from shared.qdrant.vectors import VectorSet
+from shared.settings import Settings
+from stack.run import Stack
 
+_TENANT: Final = "default"
 _AT_ONCE: Final = 256
 _TOP: Final = 10
+_STARTING_SECONDS: Final = 60.0
 _WORST: Final = 4.0
 
 _FILTERS: Final[Mapping[str, Mapping[str, Any]]] = {
@@ -50,22 +55,29 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=15, help="(%(default)s)")
     options = parser.parse_args()
     drawn = DrawnCatalogue()
-    with fresh_qdrant() as server:
+    with (
+        tempfile.TemporaryDirectory(prefix="vitrine-filters-") as folder,
+        Stack(
+            Settings(_env_file=None, data_dir=Path(folder)),
+            log_dir=Path(folder) / "logs",
+            only=("qdrant",),
+        ) as stack,
+    ):
         service = QdrantService(
-            server["qdrant_url"],
+            stack.addresses["qdrant_url"],
             "products-filters",
             dimensions=DIMENSIONS,
-            api_key=server["qdrant_api_key"],
+            api_key=stack.addresses["qdrant_api_key"],
             read_timeout=60,
             write_timeout=60,
         )
-        service.ensure_collection(["rating:float"])
-        points = _points(drawn.products(options.products))
+        _set_up(service)
+        points = [_product(*each) for each in enumerate(drawn.products(options.products))]
         for start in range(0, len(points), _AT_ONCE):
             service.upsert_products(points[start : start + _AT_ONCE])
         wanted = {name: Filters.model_validate(each) for name, each in _FILTERS.items()}
         for each in wanted.values():  # ranges get their indexes
-            service.search(TENANT, points[0].vectors["image"], each, _TOP)
+            service.search(_TENANT, points[0].vectors["image"], each, _TOP)
         seconds = _fastest(service, drawn.pictures(1)[0], wanted, options.rounds)
         service.close()
     fields = [point.product.model_dump(exclude_none=True) for point in points]
@@ -81,15 +93,27 @@ def main() -> None:
         sys.exit(f"a filter takes {worst:.2f} times as long as none")
 
 
-def _points(vectors: Vectors) -> Sequence[LivePoint]:
-    return [_varied(point, number) for number, point in enumerate(products(vectors))]
+def _set_up(service: QdrantService) -> None:
+    """Makes the collection once the server answers. Raises QdrantUnavailable if it doesn't."""
+    deadline = time.monotonic() + _STARTING_SECONDS
+    while True:
+        try:
+            return service.ensure_collection(["rating:float"])
+        except QdrantUnavailable:
+            if time.monotonic() > deadline:
+                raise
+            time.sleep(0.1)
 
 
-def _varied(point: LivePoint, number: int) -> LivePoint:
-    """The product with other values of every type, spread evenly and apart from each other."""
+def _product(number: int, vector: Any) -> LivePoint:
+    """A product with values of every type, spread evenly and apart from each other's."""
     drawn = (number * 2_654_435_761) % 2**32 / 2**32
     price = round(10 + 90 * drawn, 2)
-    fields = {
+    fields: dict[str, Any] = {
+        "id": f"drawn-{number}",
+        "name": f"Drawn product {number}",
+        "description": "A plain cotton shirt, cut wide, with a round neck. " * 5,
+        "image_url": f"https://shop.example/pictures/{number}.jpg",
         "price": price,
         "sale_price": round(price * 0.8, 2) if number % 5 == 0 else None,
         "brand": f"Brand {number % 16}",
@@ -103,7 +127,14 @@ def _varied(point: LivePoint, number: int) -> LivePoint:
             "weight": round(100 + 2000 * ((number * 104_729) % 10_007) / 10_007, 2),
         },
     }
-    return replace(point, product=Product(**{**point.product.model_dump(), **fields}))
+    return LivePoint(
+        tenant=_TENANT,
+        product=Product(**fields),
+        rev=1,
+        vectors=VectorSet.of_image(vector),
+        image=ImageFacts(sha256="0" * 64),
+        indexed_at="2026-01-01T00:00:00+00:00",
+    )
 
 
 def _fastest(
@@ -115,7 +146,7 @@ def _fastest(
     for _ in range(rounds):
         for name, filters in asked.items():
             began = time.perf_counter()
-            service.search(TENANT, vector, filters, _TOP)
+            service.search(_TENANT, vector, filters, _TOP)
             fastest[name] = min(fastest[name], time.perf_counter() - began)
     return fastest
 
