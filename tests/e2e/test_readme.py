@@ -22,7 +22,7 @@ TOUR = (
 BLOCKS = re.findall(r"```(sh|json)\n(.*?)```", TOUR, re.DOTALL)
 OF_ONE_RUN = {
     "job_id", "status_url", "created_at", "started_at", "next_try_at", "execution_time_ms",
-    "image_url",
+    "image_url", "generation",
 }  # fmt: skip
 WITH_KEY = 'curl() { command curl -sS --max-time 40 -H "Authorization: Bearer $KEY" "$@"; }\n'
 
