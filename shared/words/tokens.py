@@ -30,7 +30,10 @@ _MARKS: Final = "".join(
 """Vowels of Thai and Indian scripts, among others; `\\w` has letters and digits alone."""
 
 _W: Final = rf"[\w{_MARKS}]"
-_COMPOUND: Final = re.compile(rf"{_W}+(?:(?:[-‐–'’ʼ‘`&.]|(?<=\d),(?=\d)){_W}+)*")
+_JOINING: Final = r"[-‐–'’ʼ‘`&.]|(?<=\d),(?=\d)"
+_COMPOUND: Final = re.compile(  # linear: no sign both joins and is part of a word
+    rf"{_W}+(?:(?:{_JOINING}){_W}+)*"
+)
 _JOINT: Final = re.compile(r"[-‐–&]|(?<!\d)[.,]|[.,](?!\d)")
 """What joins the parts of a compound: dots and commas too, unless digits stand on both sides."""
 
@@ -45,7 +48,9 @@ _UNSPACED: Final = (
     "\U00020000-\U0003ffff"
 )
 """Scripts without spaces: Thai, Lao, Burmese, Khmer, Japanese's and Chinese's."""
-_RUNS: Final = re.compile(f"[{_UNSPACED}{_MARKS}]*[{_UNSPACED}][{_UNSPACED}{_MARKS}]*")
+_RUNS: Final = re.compile(  # linear: each row of marks is begun with once, not at each mark
+    f"(?<![{_MARKS}])[{_MARKS}]*[{_UNSPACED}][{_UNSPACED}{_MARKS}]*"
+)
 
 
 class Compound(NamedTuple):

@@ -31,6 +31,6 @@ def test_markup_is_taken_out(text: str, words: str) -> None:
 )
 def test_hostile_text_takes_time_in_proportion(piece: str) -> None:
     text = (piece * 8000)[:8000]
-    began = time.process_time()
+    began = time.thread_time()
     without_markup(text)
-    assert time.process_time() - began < 1
+    assert time.thread_time() - began < 1
