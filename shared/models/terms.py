@@ -29,6 +29,7 @@ _LONGEST: Final = 64
 """Characters of a folded string that are kept in a term; of a longer one its digest."""
 
 
+@lru_cache(maxsize=2048)
 def field_term(field: str, value: str) -> str:
     """The term of one of `TERM_FIELDS`, by a value that a filter names."""
     if field == "category":
@@ -57,16 +58,20 @@ def terms_about(attribute: str, fields: Mapping[str, Any]) -> Iterator[str]:
         for value in members(fields.get("attributes", {}).get(name, ())):
             yield attribute_term(name, value)
         return
-    value = fields.get(attribute)
-    if attribute == "availability":
-        yield field_term(attribute, value or IN_STOCK)
-    elif value is not None:
-        yield from _path_terms(value) if attribute == "category" else [field_term(attribute, value)]
+    yield from _field_terms(attribute, fields.get(attribute))
+
+
+def _field_terms(field: str, value: str | None) -> Sequence[str]:
+    if field == "availability":
+        return (field_term(field, value or IN_STOCK),)
+    if value is None:
+        return ()
+    return _path_terms(value) if field == "category" else (field_term(field, value),)
 
 
 def _terms(fields: Mapping[str, Any]) -> Iterator[str]:
     for field in TERM_FIELDS:
-        yield from terms_about(field, fields)
+        yield from _field_terms(field, fields.get(field))
     for name, held in fields.get("attributes", {}).items():
         for value in members(held):
             yield attribute_term(name, value)

@@ -7,7 +7,9 @@ from werkzeug.exceptions import RequestEntityTooLarge
 from werkzeug.test import EnvironBuilder
 
 from api.requests.forms import MULTIPART, Form, parse_form
+from api.requests.parameters import lists, read_texts
 from api.responses.problems import Problem
+from shared.models.search.requests import SearchRequest
 
 
 def _part(name: str, value: bytes, filename: str | None = None) -> bytes:
@@ -113,3 +115,15 @@ def test_a_file_that_nobody_chose_is_none() -> None:
     assert _parsed(_part("image", b"", "")).files == {}
     assert _parsed(_part("image", b"", "empty.jpg")).files == {"image": b""}
     assert _parsed(_part("image", b"x", "")).files == {"image": b"x"}
+
+
+def test_a_name_that_takes_a_list_may_come_several_times() -> None:
+    parts = [_part("brand_filter", b"Acme"), _part("brand_filter", b"Legere")]
+    environ = EnvironBuilder(method="POST").get_environ()
+    environ["CONTENT_TYPE"] = f"{MULTIPART}; boundary=b"
+    body = b"".join(parts) + b"--b--\r\n"
+    form = parse_form(Request(environ), body, lists(SearchRequest))
+    assert form.texts.getlist("brand_filter") == ["Acme", "Legere"]
+    assert read_texts(SearchRequest, form.texts)["brand_filter"] == ["Acme", "Legere"]
+    with pytest.raises(Problem):
+        parse_form(Request(environ), body)
