@@ -55,6 +55,8 @@ def test_a_hit_shows_the_public_fields_and_the_plain_cosine(
         "image_url": "https://shop.example/a.jpg",
         "attributes": {},
         "similarity_score": hits[1].similarity_score,
+        "matched": [],
+        "variants": 1,
     }
     assert set_fields(hits[0]) == {
         "product_id": "gift",
@@ -62,6 +64,8 @@ def test_a_hit_shows_the_public_fields_and_the_plain_cosine(
         "image_url": "https://shop.example/a.jpg",
         "attributes": {},
         "similarity_score": hits[0].similarity_score,
+        "matched": [],
+        "variants": 1,
     }
 
 
