@@ -17,7 +17,8 @@ BULK = 1200
 def seconds_until_searchable(shop: Shop, name: str, url: str) -> float:
     began = time.monotonic()
     shop.index({"id": name, "name": "Single", "image_url": url, "category": name})
-    found = shop.search({"text_query": "anything", "category_filter": name})["results"]
+    query = {"text_query": "anything", "category_filter": name, "cutoff": "off"}
+    found = shop.search(query)["results"]
     seconds = time.monotonic() - began
     assert [result["product_id"] for result in found] == [name]
     return seconds

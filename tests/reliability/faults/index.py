@@ -62,7 +62,7 @@ def outlast_an_outage(stack: FaultyStack, catalogue: Catalogue, row: Row, leases
 def lose_the_cache(stack: FaultyStack, catalogue: Catalogue, row: Row, times: int) -> None:
     """Searches answer without it, and use it again once it is back."""
     catalogue.lands(60, "before")
-    query = {"text_query": "red"}
+    query = {"text_query": "red", "cutoff": "off"}
     assert catalogue.shop.search(query)["results"]
     for _ in range(times):
         with stack.stopped("redis-cache"):
@@ -74,7 +74,8 @@ def lose_the_cache(stack: FaultyStack, catalogue: Catalogue, row: Row, times: in
         eventually(lambda: catalogue.shop.search(query)["cached"], 60, "the cache to be used")
         row.recovery_seconds = time.monotonic() - back
         with stack.frozen("redis-cache"):
-            assert catalogue.shop.search({"text_query": f"red {back}"})["results"]
+            other = {"text_query": f"red {back}", "cutoff": "off"}
+            assert catalogue.shop.search(other)["results"]
         row.phases["frozen"] += 1
         eventually(lambda: catalogue.shop.search(query)["cached"], 60, "the cache to be used")
     catalogue.check(row, 60)
