@@ -8,6 +8,7 @@ ENDING_WITH_MAKE = $(shell setpriv --pdeathsig KILL -- echo setpriv --pdeathsig 
 RUN = exec $(ENDING_WITH_MAKE) $(BIN)/python
 KEYS := $(or $(shell command -v python3),$(BIN)/python) -B -m api.access.keys
 KEYS_FILE := --file deploy/api-keys
+SLOW_FILES = $(shell grep -rl --include='test_*.py' 'pytest\.mark\.slow' tests/reliability tests/e2e tests/integration tests/unit)
 IN_PROCESSES := --numprocesses 4 --dist loadfile --no-loadscope-reorder
 
 .PHONY: demo openapi test test-slow test-reliability bench bench-quick relevance mutants run lint venv api-key \
@@ -28,8 +29,9 @@ test: venv
 
 # The rest: what is opt-in (int8, multilingual towers), conversions' damage, a tiny benchmark, and long
 # stories (backup, hostile pictures in memory, a full disk, pictures that hang). `.ci/run` runs both.
+# Of the files that have such tests alone: each of the processes imports every file that it is given.
 test-slow: venv
-	@$(RUN) -m pytest -m slow $(IN_PROCESSES) $(TEST_ARGS)
+	@$(RUN) -m pytest -m slow $(IN_PROCESSES) $(or $(TEST_ARGS),$(SLOW_FILES))
 
 # All faults of tests/reliability/faults as often as it takes to believe them, and a table: an hour.
 test-reliability: venv

@@ -3,6 +3,7 @@
 import contextlib
 import json
 import time
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -163,20 +164,21 @@ def test_a_byte_spoilt_in_a_text_spoils_that_item_alone(
 
 
 MIB = 2**20
-WORST = {
-    "quotes": b'"' * (31 * MIB),
-    "one text": b'"' + rb"\"" * (15 * MIB),
-    "commas": b"1," * 3_900_000 + b"x",
-    "blank": b" " * (31 * MIB) + b"x",
-    "opened": b"[" * 999_000,
-    "lists": b"{" + b"[]" * 490_000 + b"}",
-    "lists of lists": (b"[" + b"[]," * 3000) * 160,
-    "deep lists": b"{" + b"[[[[[]]]]]" * 199_000 + b"}",
-    "objects": b'{"id":' * 990_000,
-    "opened again and again": (b"[[[" + b"1" * 20) * 330_000,
-    "a long text in each": (b'["' + b"a" * 900_000 + b'"') * 31,
-    "ids": b"{" + b'"id" ' * (6 * MIB),
-    "ids and spaces": b"{" + (b'"id"' + b" " * 1000) * (30 * 1024),
+# Made when a test asks: together they are 250 MiB.
+WORST: dict[str, Callable[[], bytes]] = {
+    "quotes": lambda: b'"' * (31 * MIB),
+    "one text": lambda: b'"' + rb"\"" * (15 * MIB),
+    "commas": lambda: b"1," * 3_900_000 + b"x",
+    "blank": lambda: b" " * (31 * MIB) + b"x",
+    "opened": lambda: b"[" * 999_000,
+    "lists": lambda: b"{" + b"[]" * 490_000 + b"}",
+    "lists of lists": lambda: (b"[" + b"[]," * 3000) * 160,
+    "deep lists": lambda: b"{" + b"[[[[[]]]]]" * 199_000 + b"}",
+    "objects": lambda: b'{"id":' * 990_000,
+    "opened again and again": lambda: (b"[[[" + b"1" * 20) * 330_000,
+    "a long text in each": lambda: (b'["' + b"a" * 900_000 + b'"') * 31,
+    "ids": lambda: b"{" + b'"id" ' * (6 * MIB),
+    "ids and spaces": lambda: b"{" + (b'"id"' + b" " * 1000) * (30 * 1024),
 }
 
 
@@ -189,8 +191,11 @@ def usual() -> float:
     return time.process_time() - started
 
 
-@pytest.mark.parametrize("filling", WORST.values(), ids=WORST)
-def test_the_worst_bodies_cost_little_more_than_good_ones(filling: bytes, usual: float) -> None:
+@pytest.mark.parametrize("worst", WORST.values(), ids=WORST)
+def test_the_worst_bodies_cost_little_more_than_good_ones(
+    worst: Callable[[], bytes], usual: float
+) -> None:
+    filling = worst()
     started = time.process_time()
     try:
         read_batch(_document(filling), JSON)
@@ -202,12 +207,16 @@ def test_the_worst_bodies_cost_little_more_than_good_ones(filling: bytes, usual:
 
 @pytest.mark.parametrize("end", [b"NaN]}", b"]}, NaN"])
 def test_brackets_cost_a_batch_with_a_broken_item_little(end: bytes) -> None:
-    item = b'{"id": "p", "attributes": {"a": [' + b"[]," * 40 + end
-    body = _document(*[item] * MAX_ITEMS)
-    started = time.process_time()
-    with contextlib.suppress(Problem):
-        read_batch(body, JSON)
-    assert time.process_time() - started < 1.2  # seconds; 2.6 with a step for each bracket
+    def seconds(filling: bytes) -> float:
+        item = b'{"id": "p", "attributes": {"a": [' + filling + end
+        body = _document(*[item] * MAX_ITEMS)
+        started = time.process_time()
+        with contextlib.suppress(Problem):
+            read_batch(body, JSON)
+        return time.process_time() - started
+
+    # As long as texts cost, on any machine; the fastest of a few, because the cores are shared.
+    assert min(seconds(b"[]," * 40) for _ in range(3)) < 3 * seconds(b'"a",' * 30)
 
 
 @pytest.mark.parametrize("media_type", [JSON, NDJSON])

@@ -92,12 +92,15 @@ def test_a_png_chunk_that_no_pixel_needs_spoils_nothing(
 
 @pytest.mark.parametrize("name", [b"zTXt", b"iTXt", b"iCCP"])
 def test_a_text_or_profile_that_unpacks_to_much_is_not_unpacked(name: bytes) -> None:
-    bomb = zlib.compress(bytes(200_000_000), 9)
+    bomb = zlib.compress(bytes(200_000_000), 1)
     body = {b"zTXt": b"k\0\0", b"iTXt": b"k\0\1\0\0\0", b"iCCP": b"n\0\0"}[name] + bomb
     data = png_with(png_chunk(name, body))
     started = time.process_time()
+    zlib.decompress(bomb)
+    unpacking = time.process_time() - started
+    started = time.process_time()
     assert difference(decode(data), scene()) == 0
-    assert time.process_time() - started < 1
+    assert time.process_time() - started < unpacking
 
 
 @pytest.mark.parametrize(
