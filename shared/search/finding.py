@@ -104,6 +104,8 @@ class Alike:
     """Which cosines are chance, and which the best; None if that isn't known."""
     is_cut: bool = False
     """Whether there may be more of them."""
+    trust: float = 1.0
+    """How well the model knows this catalogue, 0…1; 1 until that is measured."""
 
 
 class Finder:
@@ -235,7 +237,8 @@ class Finder:
         kept = [
             each for each in ranked if least is None or round(each.score, SCORE_DIGITS) >= least
         ]
-        return Alike(kept, scale, len(ranked) >= _READ)
+        trust = 1.0 if noise is None else noise.trust
+        return Alike(kept, scale, len(ranked) >= _READ, trust)
 
     def _least(
         self,
@@ -328,16 +331,19 @@ def _scale_of_one_answer(cosines: Scores) -> Scale:
 
 
 def _words_weight(worded: Worded | None, alike: Alike | None) -> float:
-    """The share of words in the score, which the query decides.
+    """The share of words in the score, which the query decides, and how well the model knows the
+    catalogue.
 
-    Words that the catalogue doesn't know say nothing of its products: looks decide then.
+    Words that the catalogue doesn't know say nothing of its products: looks decide then. Looks by a
+    model that does not know the products' own names leave the order to the words.
     """
     if worded is None or alike is None:
         return 1.0 if alike is None else 0.0
     if not worded.ranked:
         return 0.0
     known = len(worded.asked.words) - len(worded.asked.unknown)
-    return WORDS_WEIGHT * max(known, 0) / max(len(worded.asked.words), 1)
+    weight = WORDS_WEIGHT * max(known, 0) / max(len(worded.asked.words), 1)
+    return 1 - (1 - weight) * alike.trust
 
 
 def _number(score: float) -> float | None:

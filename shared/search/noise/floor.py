@@ -26,6 +26,9 @@ CHANCE: Final = 0.9
 _BEST: Final = 0.5
 """The share of the products that are less near to their own name than a best match is."""
 
+_LEAST_TRUST: Final = 0.02
+"""So that looks order what words leave equal."""
+
 _LEAST_SPAN: Final = 1e-3
 """Between floor and best; a model that knows nothing of a catalogue has none of its own."""
 
@@ -41,13 +44,16 @@ class Scale(NamedTuple):
 class NoiseFloor:
     """One tenant's scales of looks in one model's collection, as distances above a query's mean.
 
-    `mean`: of the sampled pictures' vectors, float32 of shape (dimensions,). `products`: how many
-    the tenant had when it was measured. `version` tells two measurements apart.
+    `mean`: of the sampled pictures' vectors, float32 of shape (dimensions,). `trust`: how well the
+    model knows the products by their names, from nearly 0 (no better than chance) to 1 (each
+    picture is nearest to its own name). `products`: how many the tenant had when it was measured.
+    `version` tells two measurements apart.
     """
 
     mean: Matrix
     text: Scale
     picture: Scale
+    trust: float
     products: int
     version: str
 
@@ -65,6 +71,7 @@ class NoiseFloor:
             mean,
             _scale(by_name[others], by_name.diagonal()),
             _scale(by_picture[others], by_picture.diagonal()),
+            _trust(by_name),
             products,
             version,
         )
@@ -88,3 +95,13 @@ def _above_mean(queries: Matrix, pictures: Matrix, mean: Matrix) -> Matrix:
 
 def _scale(unrelated: Matrix, own: Matrix) -> Scale:
     return Scale(float(np.quantile(unrelated, CHANCE)), float(np.quantile(own, _BEST)))
+
+
+def _trust(by_name: Matrix) -> float:
+    """How often a name is nearer to its own picture than to another's, above what chance gives."""
+    own = by_name.diagonal()[:, np.newaxis]
+    count = len(by_name)
+    right = ((by_name < own).sum() + 0.5 * ((by_name == own).sum() - count)) / count / (count - 1)
+    # The share of pairs in the right order, by chance: a half, give or take two deviations.
+    chance = 0.5 + 2 / np.sqrt(12 * count)
+    return float(np.clip((right - chance) / (1 - chance), _LEAST_TRUST, 1.0))

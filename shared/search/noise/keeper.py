@@ -147,7 +147,13 @@ class NoiseFloors:
         floor = NoiseFloor.measured(
             np.concatenate(batches), pictures, products, str(time.time_ns() // 1000)
         )
-        log.info("noise_floor_measured", tenant=tenant, text=floor.text, picture=floor.picture)
+        log.info(
+            "noise_floor_measured",
+            tenant=tenant,
+            text=floor.text,
+            picture=floor.picture,
+            trust=floor.trust,
+        )
         return floor
 
     def _hold(self, tenant: str, floor: NoiseFloor) -> None:
@@ -187,6 +193,7 @@ class _Stored(BaseModel):
     mean: Annotated[str, Field(max_length=100_000)]
     text: Scale
     picture: Scale
+    trust: Annotated[float, Field(ge=0, le=1)]
     products: Annotated[int, Field(ge=1)]
     version: str
 
@@ -196,13 +203,14 @@ class _Stored(BaseModel):
             mean=base64.b64encode(floor.mean.astype("<f4").tobytes()).decode(),
             text=floor.text,
             picture=floor.picture,
+            trust=floor.trust,
             products=floor.products,
             version=floor.version,
         )
 
     def floor(self) -> NoiseFloor:
         mean = np.frombuffer(base64.b64decode(self.mean, validate=True), "<f4")
-        return NoiseFloor(mean, self.text, self.picture, self.products, self.version)
+        return NoiseFloor(mean, self.text, self.picture, self.trust, self.products, self.version)
 
 
 def _parsed(value: bytes) -> NoiseFloor | None:

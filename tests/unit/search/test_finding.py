@@ -1,6 +1,7 @@
 """What both sides found, as one list in order."""
 
 from collections.abc import Mapping
+from dataclasses import replace
 
 import pytest
 
@@ -65,6 +66,11 @@ def test_looks_decide_about_words_that_the_catalogue_does_not_know(
 ) -> None:
     found = fused(worded({"p": 1.0}, known=known), alike({"p": 0.25}))
     assert found.words_weight == pytest.approx(weight)
+
+
+def test_looks_of_a_model_that_does_not_know_the_catalogue_leave_the_order_to_the_words() -> None:
+    found = fused(worded({"p": 1.0}), replace(alike({"p": 0.25}), trust=0.1))
+    assert found.words_weight == pytest.approx(1 - (1 - WORDS_WEIGHT) * 0.1)
 
 
 def test_where_no_words_match_looks_alone_are_the_score() -> None:

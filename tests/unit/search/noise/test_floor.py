@@ -73,7 +73,21 @@ def test_a_mix_is_held_to_the_lower_scale(floor: NoiseFloor, pictures: Matrix) -
     assert mixed == pytest.approx((min(a.floor for a in alone), min(a.best for a in alone)))
 
 
-def test_a_model_that_knows_nothing_of_the_catalogue_still_has_a_scale(pictures: Matrix) -> None:
-    nothing = units(np.random.default_rng(3).normal(size=pictures.shape))
-    floor, best = NoiseFloor.measured(nothing, pictures, 128, "1").cosines(nothing[0], ["text"])
+@pytest.mark.parametrize("seed", range(20))
+def test_a_model_that_knows_nothing_of_the_catalogue_has_a_scale_and_no_trust(
+    pictures: Matrix, seed: int
+) -> None:
+    nothing = units(np.random.default_rng(seed + 3).normal(size=pictures.shape))
+    measured = NoiseFloor.measured(nothing, pictures, 128, "1")
+    floor, best = measured.cosines(nothing[0], ["text"])
     assert best > floor
+    assert 0 < measured.trust < 0.1
+
+
+def test_a_model_that_knows_the_catalogue_is_trusted(floor: NoiseFloor) -> None:
+    assert floor.trust > 0.95
+
+
+def test_a_model_that_cannot_tell_pictures_apart_is_not_trusted(names: Matrix) -> None:
+    same = np.repeat(names[:1], len(names), axis=0)
+    assert NoiseFloor.measured(names, same, 128, "1").trust < 0.1
