@@ -33,12 +33,13 @@ _SIGNS: Final = re.compile("[™℠®©]")
 _BETWEEN: Final = re.compile(r"[\s,;|()\[\]\"]+")
 _DIGIT: Final = re.compile(r"[0-9]")
 _MEASURE: Final = re.compile(
-    r"([0-9]{1,5}x)*[0-9]{1,5}("
-    r"mm|cm|dm|m|km|in|inch|ft|g|kg|mg|lb|lbs|oz|ml|cl|l|kb|mb|gb|tb|mah|ah|wh|v|w|kw|va|hz|khz|mhz"
-    r"|ghz|k|x|d|dpi|fps|rpm|pc|pcs|pack|er|st|nd|rd|th|eme)s?"
+    r"(?:[0-9]{1,5}x)*(?:[0-9]{1,5}(?:mm|cm|dm|km|in|inch|ft|kg|mg|lbs?|oz|ml|cl|kb|mb|gb|tb|mah|ah"
+    r"|wh|kw|va|hz|khz|mhz|ghz|dpi|fps|rpm|pcs?|packs?|er|st|nd|rd|th|eme)"
+    r"|[0-9]{1,4}w|[0-9]{1,3}[mglvkxd])"
     r"|(480|720|1080|1440|2160)[ip]|[0-9]+x[0-9]+"
 )
-"""1080p, 256GB, 10cm, 2x500ml: they begin or are many a product's name, and few codes."""
+"""1080p, 256GB, 10cm, 2x500ml: they begin or are many a product's name, and few codes. Four digits
+and one letter, as in 7140M, are rather a code."""
 
 _YEAR: Final = 4
 """Digits of a number in a name that is a size or a year rather than a code."""

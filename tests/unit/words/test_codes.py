@@ -59,6 +59,15 @@ def test_a_query_in_words_is_no_beginning_of_a_code(typed: str) -> None:
     assert not code.by_prefix
 
 
+@pytest.mark.parametrize("name", ["Lens 7140M", "Battery 1561DS", "Lamp 34473L", "Cable 20013V"])
+def test_a_long_number_with_a_letter_is_a_code_although_the_letter_is_a_unit(name: str) -> None:
+    code = fold_code(name.split()[1])
+    assert code in codes(name=name)
+    read = code_of_query(code, known=True)
+    assert read is not None
+    assert read.certain
+
+
 @pytest.mark.parametrize(
     "name", ["iPhone 12 2019", "SSD 256GB", "TV 1080p 1920x1080", "Size 10", "PS4"]
 )
