@@ -5,14 +5,12 @@ import subprocess
 import sys
 from collections.abc import Sequence
 
-import httpx
 import numpy as np
 import pytest
 
 from benchmarks.drawn_vectors import DrawnCatalogue
 from benchmarks.studies.graph import recall
 from stack.run import ROOT
-from tests.servers import EmbeddedQdrantProcess
 
 
 def run(module: str, *options: str, **settings: str) -> str:
@@ -27,21 +25,6 @@ def run(module: str, *options: str, **settings: str) -> str:
     )
     assert ran.returncode == 0, ran.stderr
     return ran.stdout
-
-
-def test_the_embedded_server_misses_nothing_and_keeps_nothing(
-    qdrant_server: EmbeddedQdrantProcess,
-) -> None:
-    said = run(
-        "recall",
-        *("--points", "300", "--searches", "5"),
-        QDRANT_URL=qdrant_server.url,
-        QDRANT_QUANTIZATION="int8",
-    )
-    assert said.count("recall@10 1.0000 of 5 searches") == 2
-    assert "int8" in said
-    held = httpx.get(f"{qdrant_server.url}/collections", trust_env=False).json()["result"]
-    assert not [one for one in held["collections"] if one["name"].startswith("recall-")]
 
 
 @pytest.mark.parametrize(
@@ -67,10 +50,3 @@ def test_drawn_vectors_lie_as_embeddings_do() -> None:
     between = products[:1000] @ products[1000:].T
     assert 0.4 < between.mean() < 0.6
     assert (drawn.words(50) @ products.T).max() < 0.5
-
-
-def test_batches_of_writes_are_timed_each() -> None:
-    said = run("write_batches", "--products", "512", "--rounds", "1")
-    assert [line.split(" a write")[0].split() for line in said.splitlines()] == [
-        [kind, size] for kind in ("new", "replaced") for size in ("64", "128", "256")
-    ]

@@ -17,16 +17,18 @@ FORM = "multipart/form-data"
 PATHS: dict[str, dict[str, Any]] = document(described_app(), keys_needed=True)["paths"]
 
 
-def _parameters(operation: dict[str, Any], where: str) -> dict[str, str]:
+def _parameters(operation: dict[str, Any], where: str) -> dict[str, str | list[str]]:
     """What the page fills in before anybody does."""
-    filled = {}
+    filled: dict[str, str | list[str]] = {}
     for parameter in operation["parameters"]:
         if parameter["in"] == where:
             schema = parameter.get("schema", {})
             content = parameter.get("content", {}).get("application/json", {})
             value = parameter.get("example", schema.get("default", content.get("example")))
             if value is not None:
-                filled[parameter["name"]] = value if isinstance(value, str) else json.dumps(value)
+                # Lists are sent by repeating the parameter.
+                sent = value if isinstance(value, str | list) else json.dumps(value)
+                filled[parameter["name"]] = sent
     return filled
 
 

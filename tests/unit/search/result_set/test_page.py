@@ -21,7 +21,7 @@ from tests.unit.search.result_set.made_up import (
     views,
 )
 
-many = settings(max_examples=150, deadline=None)
+many = settings(max_examples=60, deadline=None)
 
 
 @st.composite
