@@ -66,6 +66,10 @@ MAX_QUERY_WORDS: Final = 32
 
 _ATTRIBUTE_CHARACTERS: Final = 8000
 
+_REPEATED: Final = 32
+"""Characters of the longest text whose words are kept: brands, categories, and values of attributes
+are short, and the same in many products."""
+
 _SIZE: Final = 2
 """Letters of the longest word that has no stem: French would make XS an X."""
 
@@ -140,20 +144,22 @@ class Analyser:
         """A product's terms, codes and vector; at most `MAX_TERMS` terms, the name's first."""
         terms: dict[str, None] = {self.mark: None}
         said: dict[int, float] = defaultdict(float)
+        forms_of = self._forms
         left = MAX_WORDS
         for name, field in FIELDS.items():
-            words = list(islice(_words(product, name, spelled=field.spelled), left))
+            words = _words(product, name, left, spelled=field.spelled)
             left -= len(words)
             length = 1 - field.slope + field.slope * len(words) / field.length
-            for word in words:
-                forms = self._forms(word)
-                if len(terms) > MAX_TERMS - len(forms.terms):
+            weight, spelled = field.weight / length, field.spelled
+            for its_terms, dimensions, readable, telling in map(forms_of, words):
+                if len(terms) > MAX_TERMS - len(its_terms):
                     break
-                for term, index in zip(forms.terms, forms.dimensions, strict=True):
+                for term in its_terms:
                     terms[term] = None
-                    said[index] += field.weight / length
-                if forms.readable and (field.spelled or not forms.telling):
-                    terms[forms.readable] = None
+                for index in dimensions:
+                    said[index] += weight
+                if readable and (spelled or not telling):
+                    terms[readable] = None
         vector = sparse_vector(
             {index: weight / (SATURATION + weight) for index, weight in said.items()}
         )
@@ -190,7 +196,7 @@ class Analyser:
 
     def _asked(self, text: str, vocabulary: Vocabulary | None) -> Iterator[QueryWord]:
         groups = list(islice(compounds(text), 2 * MAX_QUERY_WORDS))
-        singles = [_single(group) for group in groups]
+        singles = [group.single for group in groups]
         for at, group in enumerate(groups):
             if singles[at] is None and self._is_one(group, vocabulary):
                 solids = (*group.solids, *(group.parts if len(group.parts) == 1 else ()))
@@ -281,17 +287,30 @@ def needed(words: int) -> int:
     return words if words <= 2 else -(-2 * words // 3)
 
 
-def _words(product: Product, name: str, *, spelled: bool) -> Iterator[str]:
+def _words(product: Product, name: str, limit: int, *, spelled: bool) -> list[str]:
+    words: list[str] = []
     for text in _texts(product, name):
-        before: str | None = None
-        for group in compounds(text):
-            yield from group.parts
-            yield from group.solids
-            yield from group.characters
-            single = _single(group)
-            if spelled and before is not None and single is not None and short_pair(before, single):
-                yield before + single
-            before = single
+        if len(text) <= _REPEATED:
+            words += _kept_words(text, spelled)
+        else:
+            words += islice(_words_of(text, spelled), limit - len(words))
+        if len(words) >= limit:
+            return words[:limit]
+    return words
+
+
+@lru_cache(maxsize=16_384)
+def _kept_words(text: str, spelled: bool) -> tuple[str, ...]:
+    return tuple(_words_of(text, spelled))
+
+
+def _words_of(text: str, spelled: bool) -> Iterator[str]:
+    before: str | None = None
+    for _, _, _, words, single in compounds(text):
+        yield from words
+        if spelled and before is not None and single is not None and short_pair(before, single):
+            yield before + single
+        before = single
 
 
 def _texts(product: Product, name: str) -> Iterator[str]:
@@ -311,11 +330,6 @@ def _attribute_texts(attributes: Mapping[str, Any]) -> Iterator[str]:
                 left -= len(value)
                 if left <= 0:
                     return
-
-
-def _single(group: Compound) -> str | None:
-    """The word of a compound that is one word of a script with spaces."""
-    return group.parts[0] if len(group.parts) == 1 and not group.characters else None
 
 
 def _joined(singles: Sequence[str | None], at: int) -> Iterator[str]:

@@ -62,7 +62,8 @@ class Code(NamedTuple):
 
 def fold_code(text: str) -> str:
     """The letters and digits of a text, without case and accents."""
-    return "".join(filter(str.isalnum, fold(_SIGNS.sub("", text))))
+    folded = text.lower() if text.isascii() else fold(_SIGNS.sub("", text))
+    return folded if folded.isalnum() else "".join(filter(str.isalnum, folded))
 
 
 def codes_of(product: Product) -> tuple[str, ...]:
@@ -75,12 +76,12 @@ def codes_of(product: Product) -> tuple[str, ...]:
             if field == "gtin":
                 codes[code.lstrip("0") or code] = True
     codes |= dict.fromkeys(islice(_in_names(product), MAX_NAME_CODES), True)
-    beginnings = (
+    beginnings = [
         f"^{code[:length]}"
         for code, by_prefix in codes.items()
         if by_prefix
         for length in range(MIN_PREFIX, min(len(code), MAX_PREFIX + 1))
-    )
+    ]
     return tuple(dict.fromkeys([*codes, *beginnings]))
 
 
@@ -117,10 +118,8 @@ def prefix_terms(code: str) -> tuple[str, ...]:
 
 def _in_names(product: Product) -> Iterator[str]:
     for field in _NAMES:
-        for token in _BETWEEN.split(getattr(product, field, None) or ""):
-            if not _DIGIT.search(token):
-                continue
-            for part in dict.fromkeys([token, *token.split("/")]):
+        for token in filter(_DIGIT.search, _BETWEEN.split(getattr(product, field, None) or "")):
+            for part in dict.fromkeys([token, *token.split("/")]) if "/" in token else [token]:
                 code = fold_code(part)[:MAX_CODE]
                 number = code.isdecimal() and len(code) <= _YEAR
                 if len(code) >= MIN_PREFIX and not number and not _MEASURE.fullmatch(code):

@@ -16,6 +16,7 @@ from shared.words.analyser import (
     needed,
     worded,
 )
+from shared.words.tokens import compounds
 from shared.words.vocabulary import Vocabulary
 
 ANALYSER = Analyser(["en", "fr"])
@@ -248,3 +249,15 @@ def test_each_query_has_as_many_words_as_it_needs(text: str) -> None:
     assert query.needed <= len(query.words) <= MAX_QUERY_WORDS
     assert all(word.terms for word in query.words)
     assert set(query.vector.values) <= {1.0}
+
+
+@given(st.text(st.sampled_from("aS1,.'-&_<>; \t"), max_size=60))
+def test_a_text_in_ascii_has_the_words_that_it_has_beside_other_letters(text: str) -> None:
+    alone = list(compounds(text))
+    assert list(compounds(f"{text} \u00e9"))[: len(alone)] == alone
+
+
+@given(st.text(st.sampled_from("aS1,.'-& "), min_size=1, max_size=32))
+def test_a_short_text_has_the_words_that_it_has_in_a_long_one(text: str) -> None:
+    short, long = (product().model_copy(update={"brand": text + end}) for end in ("", " " * 40))
+    assert ANALYSER.of_product(short) == ANALYSER.of_product(short) == ANALYSER.of_product(long)
