@@ -73,6 +73,7 @@ def build_search(
         generations=generations,
         sets=ResultSetCache(cache, cache_ttl),
         timeout_seconds=timeout_seconds,
+        analyser_version=analyser.version,
         in_stock_first=in_stock_first,
     )
     return SearchService(

@@ -181,10 +181,12 @@ class Drafts:
         generations: Generations,
         sets: ResultSetCache,
         timeout_seconds: float,
+        analyser_version: str = "",
         in_stock_first: bool = False,
     ) -> None:
         """`timeout_seconds`: how long one waits for a result set that another thread computes;
-        `in_stock_first`: whether relevant products that can't be bought come last."""
+        `analyser_version`: of the words that the finder searches by; `in_stock_first`: whether
+        relevant products that can't be bought come last."""
         self._finder = finder
         self._qdrant = qdrant
         self._table = table
@@ -192,6 +194,8 @@ class Drafts:
         self._generations = generations
         self._sets = sets
         self._in_stock_first = in_stock_first
+        self.marks = {"analyser": analyser_version, "in_stock_first": in_stock_first}
+        """The settings that cached answers and result sets depend on."""
         self._products: dict[str, int] = {}
         self._flights: SingleFlight[tuple[Found, bool]] = SingleFlight(timeout_seconds)
 
@@ -242,7 +246,13 @@ class Drafts:
             )
         state = _State(tenant, columns, columns.generation, None)
         results = ResultSet.of_all(columns)
-        selection = select(results, columns, self._view(query, query.ranking.facets))
+        try:
+            selection = select(results, columns, self._view(query, query.ranking.facets))
+        except NotHeld as err:
+            raise CatalogueTooLarge(
+                f"the catalogue has too many attributes to be browsed by {err}: "
+                "search by words or a picture"
+            ) from err
         return Draft(state, columns, results, selection, selection.facets, None, cached=False)
 
     def _drafted(self, state: _State, query: Query) -> Draft:
@@ -250,26 +260,28 @@ class Drafts:
         later = filters.filtered_on() & (_VOLATILE | set(filters.facets))
         found, cached = self._found(state, query, without(filters, later))
         if not (found.cut and later):
-            columns, results = self._results(state, found)
+            columns, results = self._results(state, query, found)
             selection = select(results, columns, self._view(query, filters.facets))
             return Draft(state, columns, results, selection, selection.facets, found, cached)
         # Products beyond the cut may meet the conditions: the index looks for them anew. Only the
         # facets of these conditions need the wider set.
         own = [name for name in filters.facets if name in later]
-        columns, results = self._results(state, found)
+        columns, results = self._results(state, query, found)
         wider = select(results, columns, self._view(query, own))
         found, cached = self._found(state, query, filters)
-        columns, results = self._results(state, found)
+        columns, results = self._results(state, query, found)
         others = [name for name in filters.facets if name not in own]
         selection = select(results, columns, self._view(query, others))
         facets = {**selection.facets, **wider.facets}
         return Draft(state, columns, results, selection, facets, found, cached)
 
-    def _results(self, state: _State, found: Found) -> tuple[Columns, ResultSet]:
+    def _results(self, state: _State, query: Query, found: Found) -> tuple[Columns, ResultSet]:
         columns = state.columns
         if columns is None:
             payloads = self._qdrant.live_payloads(state.tenant, found.ids, PAYLOAD_OF_ROW)
-            rows = {key: Row.of(payload) for key, payload in payloads.items()}
+            # A catalogue may have more attributes than columns hold, but a request names few.
+            named = query.ranking.filtered_on() | set(query.ranking.facets)
+            rows = {key: Row.of(payload).with_only(named) for key, payload in payloads.items()}
             columns = mended(no_columns(), rows, state.generation)
         return columns, ResultSet.of(found, columns)
 
@@ -290,7 +302,7 @@ class Drafts:
         if generation is None:
             return self._finder.find(tenant, query, filters, noise, None), False
         aspects = {aspect: generation[aspect] for aspect in sorted(query.found_by(filters))}
-        meaning = {**query.meaning(filters), "noise": noise and noise.version}
+        meaning = {**query.meaning(filters), "noise": noise and noise.version, **self.marks}
         key = answer_key(tenant, self._qdrant.view, aspects, meaning)
         found = self._sets.get(key)
         if found is not None:

@@ -153,9 +153,22 @@ class Finder:
             return fused(None, self._alike(tenant, query, filters, noise))
         text = query.text or ""
         asked = self._pool.submit(self._worded, tenant, text, filters, generation)
+        try:
+            return self._both(tenant, query, filters, noise, asked)
+        finally:
+            asked.cancel()  # nobody waits for it any more
+
+    def _both(
+        self,
+        tenant: str,
+        query: Query,
+        filters: Filters,
+        noise: NoiseFloor | None,
+        asked: "Future[Worded]",
+    ) -> Found:
         if not query.by_looks:
             return fused(self._joined(asked), None)
-        code = code_of_query(text, known=True)
+        code = code_of_query(query.text or "", known=True)
         if code is not None and code.certain:
             with contextlib.suppress(*_WORDS_FAULTS):  # told below, where it is joined again
                 worded = self._joined(asked)
@@ -183,7 +196,7 @@ class Finder:
     def _worded(
         self, tenant: str, text: str, filters: Filters, generation: Generation | None
     ) -> Worded:
-        asked = self._vocabularies.words(tenant, text, generation)
+        asked = self._vocabularies.words(tenant, text, generation, self._qdrant.view)
         tiers, is_code = self._with_code(tenant, asked, filters)
         ranked = self._qdrant.ranked_by_words(tenant, asked, filters, _READ)
         whole = frozenset(each.product_id for each in ranked)
@@ -191,6 +204,8 @@ class Finder:
             strictly = asked._replace(needed=len(asked.words))
             matching = self._qdrant.ranked_by_words(tenant, strictly, filters, _READ)
             whole = frozenset(each.product_id for each in matching)
+            # Products that match every word come in before all that match some.
+            ranked = [*matching, *(each for each in ranked if each.product_id not in whole)]
         return Worded(asked, ranked, whole, tiers, is_code)
 
     def _with_code(
@@ -258,9 +273,11 @@ class Finder:
         if ranking.cutoff == "auto":
             return floor
         # The nearest of all, so that filters change nothing in which products the query means.
-        nearest = self._qdrant.ranked_by_looks(
-            tenant, vector, Filters(), 1, without_group=without_group
+        two = self._qdrant.ranked_by_looks(
+            tenant, vector, Filters(), 2, without_group=without_group
         )
+        # A product that is searched by is as near to itself as can be.
+        nearest = [each for each in two if each.product_id != query.product_id]
         return strict_floor(nearest[0].score, floor) if nearest else floor
 
     def _product(self, tenant: str, product_id: str | None) -> StoredEmbedding | None:

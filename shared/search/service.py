@@ -102,7 +102,7 @@ class SearchService:
     def _key(
         self, tenant: str, generation: Generation, noise: NoiseFloor | None, query: Query
     ) -> str:
-        normalised = {**query.normalised(), "noise": noise and noise.version}
+        normalised = {**query.normalised(), "noise": noise and noise.version, **self._drafts.marks}
         return answer_key(tenant, self._qdrant.view, generation, normalised)
 
     def _made(self, tenant: str, query: Query, *, known: bool = True) -> tuple[Answered, bool]:

@@ -28,7 +28,7 @@ a catalogue that is being pushed changes every second, and reading it takes tens
 @dataclass(frozen=True, slots=True)
 class _Held:
     vocabulary: Vocabulary
-    version: Mapping[Aspect, str] | None
+    version: tuple[str, ...] | None
     read_at: float
 
 
@@ -43,20 +43,28 @@ class Vocabularies:
         self._held: OrderedDict[str, _Held] = OrderedDict()
         self._lock = threading.Lock()
 
-    def words(self, tenant: str, text: str, generation: Mapping[Aspect, str] | None) -> QueryWords:
+    def words(
+        self, tenant: str, text: str, generation: Mapping[Aspect, str] | None, view: str = ""
+    ) -> QueryWords:
         """The query's words. None is corrected, and none unknown, that the catalogue of this
         generation knows. Raises QdrantUnavailable and QdrantRejected.
 
         `generation`: None if it isn't known; then the vocabulary is read if a word is unknown.
+        `view`: of the index, which an upgrade changes without a generation.
         """
-        version = generation and {aspect: generation[aspect] for aspect in sorted(WORDED)}
+        version = None
+        if generation is not None:
+            version = (view, *(generation[aspect] for aspect in sorted(WORDED)))
         held = self._of(tenant)
         if held is not None:
             is_current = version is not None and held.version == version
             words = self._analyser.of_query(text, held.vocabulary)
             is_fresh = time.monotonic() - held.read_at < _FRESH_SECONDS
-            if is_current or (is_fresh and not words.corrected and not words.unknown):
+            if is_current:
                 return words
+            if is_fresh and not words.corrected and not words.unknown:
+                # Forms that the catalogue may have learnt meanwhile count, too.
+                return self._analyser.of_query(text, None)
         # The moment before the read: what changes meanwhile must not count as seen.
         read_at = time.monotonic()
         held = _Held(self._read(tenant), version, read_at)

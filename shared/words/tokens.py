@@ -101,8 +101,14 @@ def compounds(text: str) -> Iterator[Compound]:
             yield from _analysed(written[at : at + _CHUNK])
 
 
-@lru_cache(maxsize=65_536)
 def _analysed(written: str) -> tuple[Compound, ...]:
+    # Long ones, and those of scripts without spaces, take kilobytes each and seldom come again.
+    is_common = len(written) <= MAX_WORD and written.isascii()
+    return _analysed_once(written) if is_common else _analysed_once.__wrapped__(written)
+
+
+@lru_cache(maxsize=65_536)
+def _analysed_once(written: str) -> tuple[Compound, ...]:
     if written.isascii() and written.isalnum() and (written.islower() or written.isdigit()):
         return (_compound((written[:MAX_WORD],)),)  # most are
     found: list[Compound] = []

@@ -33,4 +33,3 @@ def test_a_tiny_run_ends_with_its_table_and_file(tmp_path: Path) -> None:
     assert rows["pictures embedded for these"].values == [0.0]
     assert all(row.value > 0 for name, row in rows.items() if "embedded" not in name)
     assert {f"memory of {name}" for name in ("api", "worker", "qdrant", "redis")} <= rows.keys()
-    assert output.with_suffix(".png").exists()

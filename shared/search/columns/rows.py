@@ -1,6 +1,6 @@
 """A product's row, read from its point's payload. Pure."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from datetime import UTC, datetime, timedelta
 from typing import Any, Final, NamedTuple
 
@@ -23,7 +23,7 @@ PAYLOAD_OF_ROW: Final = (
 )
 """The fields of a payload that `Row.of` reads."""
 
-UNDATED: Final = int(np.iinfo(np.int64).min)
+UNDATED: Final = int(np.iinfo(np.int64).min) + 1
 """`created_at` of a product that has none: older than all others."""
 
 _EPOCH: Final = datetime(1970, 1, 1, tzinfo=UTC)
@@ -45,6 +45,15 @@ class Row(NamedTuple):
     """Folded, for sorting."""
     values: Mapping[str, Value]
     """By field: category, brand, availability, and attributes by their name behind a prefix."""
+
+    def with_only(self, attributes: Set[str]) -> "Row":
+        """The same without the product's other attributes, by the names of columns."""
+        kept = {
+            name: value
+            for name, value in self.values.items()
+            if name in attributes or not name.startswith(ATTRIBUTE)
+        }
+        return self._replace(values=kept)
 
     @classmethod
     def of(cls, payload: Mapping[str, Any]) -> "Row":

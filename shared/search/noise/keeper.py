@@ -166,7 +166,8 @@ class NoiseFloors:
 
 
 def _still_true(floor: NoiseFloor, products: int) -> bool:
-    return 1 / _GROWTH <= products / floor.products <= _GROWTH
+    age = time.time() - int(floor.version) / 1e6
+    return age < _TTL_SECONDS and 1 / _GROWTH <= products / floor.products <= _GROWTH
 
 
 def _unrelated(sampled: Sequence[SampledProduct]) -> Sequence[SampledProduct]:
@@ -195,7 +196,8 @@ class _Stored(BaseModel):
     picture: Scale
     trust: Annotated[float, Field(ge=0, le=1)]
     products: Annotated[int, Field(ge=1)]
-    version: str
+    version: Annotated[str, Field(pattern=r"^[0-9]{1,18}$")]
+    """Microseconds since 1970."""
 
     @classmethod
     def of(cls, floor: NoiseFloor) -> "_Stored":
@@ -210,6 +212,8 @@ class _Stored(BaseModel):
 
     def floor(self) -> NoiseFloor:
         mean = np.frombuffer(base64.b64decode(self.mean, validate=True), "<f4")
+        if not np.isfinite(mean).all():
+            raise ValueError("the mean has a number that isn't finite")
         return NoiseFloor(mean, self.text, self.picture, self.trust, self.products, self.version)
 
 

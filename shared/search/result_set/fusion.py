@@ -69,4 +69,4 @@ def strict_floor(best: float, floor: float | None) -> float:
     `best`: the cosine of the nearest product, whatever the filters; `floor`: that of unrelated
     products, None if it isn't known.
     """
-    return 0.9 * best if floor is None else max(floor, best - 0.25 * (best - floor))
+    return best - 0.1 * abs(best) if floor is None else max(floor, best - 0.25 * (best - floor))
