@@ -224,7 +224,7 @@ class Order(RuleBasedStateMachine):
 def test_the_end_is_what_the_reference_says(servers: Servers) -> None:
     run_state_machine_as_test(
         lambda: Order(servers),
-        settings=settings(max_examples=examples(0.15), stateful_step_count=30, phases=PHASES),
+        settings=settings(max_examples=examples(0.08), stateful_step_count=30, phases=PHASES),
     )
 
 
@@ -312,7 +312,7 @@ STEADY = st.one_of(
 
 
 @pytest.mark.timeout(SECONDS)
-@settings(max_examples=examples(0.1), phases=PHASES)
+@settings(max_examples=examples(0.06), phases=PHASES)
 @given(calls=calls_of(STEADY), seed=SEEDS)
 def test_messages_shuffled_and_doubled_change_nothing_once_all_is_accepted(
     servers: Servers, calls: Calls, seed: int
@@ -329,7 +329,7 @@ def test_messages_shuffled_and_doubled_change_nothing_once_all_is_accepted(
 
 
 @pytest.mark.timeout(SECONDS)
-@settings(max_examples=examples(0.08), phases=PHASES)
+@settings(max_examples=examples(0.05), phases=PHASES)
 @given(calls=calls_of(GOOD_WISHES), seed=SEEDS)
 def test_messages_between_the_calls_decide_only_who_was_overtaken(
     servers: Servers, calls: Calls, seed: int

@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 from tests.integration.api.conftest import Shop, product
 
 EXAMPLES = settings(
-    max_examples=25,
+    max_examples=10,
     deadline=None,
     suppress_health_check=[HealthCheck.function_scoped_fixture, HealthCheck.too_slow],
 )
