@@ -75,3 +75,8 @@ def test_strict_is_never_below_the_floor_and_always_admits_the_best() -> None:
     assert strict_floor(0.3, 0.2) == pytest.approx(0.275)
     assert strict_floor(0.1, 0.2) == 0.2
     assert strict_floor(0.3, None) == pytest.approx(0.27)
+
+
+@pytest.mark.parametrize("best", [-0.05, 0.0, 0.3])
+def test_strict_never_leaves_out_the_best(best: float) -> None:
+    assert strict_floor(best, None) <= best
